@@ -1,0 +1,55 @@
+# Two commands matter: `make study` and `make test`. Each does its own set-up.
+SCALE ?= smoke
+JOBS ?= 2
+ONLY ?=
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+BIN := .venv/bin
+READY := .venv/.ready
+export MPLBACKEND ?= Agg
+
+.DEFAULT_GOAL := help
+.PHONY: help setup study report test check lint lock lab clean
+
+help: ## show this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: $(READY) ## install everything into .venv (done by the others when needed)
+
+$(READY): pyproject.toml requirements.lock detectron2.txt
+	@echo "Installing into .venv: about 6 GB, a few minutes."
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --disable-pip-version-check -c requirements.lock -e '.[dev]'
+	$(BIN)/pip install --quiet --disable-pip-version-check --upgrade --no-deps --only-binary=:all: \
+	  --python-version 3.10 -r detectron2.txt \
+	  --target "$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')"
+	$(BIN)/python -m ipykernel install --sys-prefix --name python3 --display-name p2s > /dev/null
+	touch $@
+
+study: $(READY) ## run the study and render its report: SCALE=smoke|desk|paper ONLY=table5 JOBS=2
+	$(BIN)/p2s study run --scale $(SCALE) --jobs $(JOBS) $(if $(ONLY),--only $(ONLY))
+	$(BIN)/p2s study report
+
+report: $(READY) ## render results/report/index.html from the records
+	$(BIN)/p2s study report
+
+test: $(READY) ## run all tests with coverage
+	$(BIN)/python -m pytest --cov=p2s --cov-report=term --cov-fail-under=90
+
+check: lint test ## format, lint, types, tests, a notebook smoke run, drift of tables and figures
+	$(BIN)/p2s study run --scale smoke --only table5 --jobs $(JOBS)
+	$(BIN)/p2s study drift
+
+lint: $(READY)
+	$(BIN)/ruff format --check p2s tests
+	$(BIN)/ruff check p2s tests
+	$(BIN)/nbstripout --verify --keep-id notebooks/*.ipynb
+	$(BIN)/mypy
+
+lock: $(READY) ## pin every version that is installed now
+	$(BIN)/pip freeze --exclude-editable --exclude sal-detectron2 --exclude setuptools > requirements.lock
+
+lab: $(READY) ## explore the notebooks in JupyterLab
+	$(BIN)/jupyter lab --notebook-dir=.
+
+clean: ## remove caches, not records
+	rm -rf .p2s .pytest_cache .ruff_cache .mypy_cache .hypothesis .coverage

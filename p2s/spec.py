@@ -1,0 +1,223 @@
+"""Spec: one detector of the paper's tables as typed, frozen data.
+
+Paper values are the defaults; the comment beside a field is its source: a section of the paper,
+`d2` for detectron2's default, `C2` for the authors' released configuration where the paper is
+silent. Everything under `test` changes an evaluation, never a training.
+"""
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, model_validator
+
+Probability = Annotated[float, Field(ge=0, le=1)]
+
+
+class Part(BaseModel):
+    """A frozen group of settings in which an unknown word is an error that lists the valid ones."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _refuse_unknown(cls, fields):
+        unknown = sorted(set(fields) - set(cls.model_fields)) if isinstance(fields, dict) else []
+        if unknown:
+            raise ValueError(
+                f"unknown {', '.join(unknown)}; valid: {', '.join(sorted(cls.model_fields))}"
+            )
+        return fields
+
+
+class Backbone(Part):
+    """A ResNet trunk with a feature pyramid (Sec. 5, Hyperparameters; App. B)."""
+
+    depth: Literal[18, 34, 50, 101] = 50  # Sec. 5: ResNet-50
+    width: PositiveInt = 64  # channels of the stem; the paper's ResNets have 64
+    norm: Literal["FrozenBN", "BN", "GN"] = "FrozenBN"  # d2
+    fpn_channels: PositiveInt = 256  # d2
+    frozen_stages: Annotated[int, Field(ge=0, le=5)] = (
+        2  # d2 freeze_at; 0 when trained from scratch
+    )
+    weights: Path | None = None  # a local torchvision or detectron2 file
+
+
+class FirstStage(Part):
+    """What infers P(O): the tower, its loss weight and its proposals in training (Sec. 5; C2)."""
+
+    layers: Annotated[int, Field(ge=1, le=8)] = 4  # Sec. 5: 4-layer towers; RPN: 1
+    weight: PositiveFloat = 0.5  # Sec. 5: first-stage loss weight; applied once
+    extra_positives: bool = (
+        True  # Sec. 5: 3x3 cells with regression loss < .2; C2: off in its two-stage base
+    )
+    ignore_above: Probability | None = None  # C2 IGNORE_HIGH_FP .85; the paper has none
+    pre_nms: PositiveInt = 4000  # C2: candidates a level in training
+    proposals: PositiveInt = 2000  # C2: kept in training
+    nms: Probability = 0.9  # C2
+
+
+class SecondStage(Part):
+    """What infers P(C|O): positive IoU of each stage and the sampling of regions (Sec. 5)."""
+
+    iou: tuple[Probability, ...] = (0.6, 0.7, 0.8)  # Sec. 5; Faster: .6
+    cls_loss: Literal["softmax"] = "softmax"  # Sec. 3
+    regions: PositiveInt = 512  # d2: sampled an image in training
+    positive_share: Probability = 0.25  # d2
+    channels: PositiveInt = 1024  # d2: two fully connected layers
+
+
+class Recipe(Part):
+    """The optimiser and the images in training (Sec. 5; App. B)."""
+
+    iterations: PositiveInt = 90_000  # Sec. 5: 1x
+    drops: tuple[Probability, ...] = (60 / 90, 80 / 90)  # Sec. 5: rate / 10 at 60k and 80k
+    rate: PositiveFloat = 0.02  # Sec. 5: two-stage; one-stage .01; for a batch of 16
+    batch: PositiveInt = 16  # d2
+    warmup: Annotated[int, Field(ge=0)] = 4000  # C2
+    momentum: Probability = 0.9  # d2
+    weight_decay: Annotated[float, Field(ge=0)] = 1e-4  # d2
+    clip: PositiveFloat = 1.0  # C2: gradients clipped by value
+    short_edge: tuple[PositiveInt, ...] = (640, 672, 704, 736, 768, 800)  # Sec. 5: multi-scale
+    long_edge: PositiveInt = 1333  # Sec. 5
+    flip: bool = True  # d2
+
+    @property
+    def scaled_rate(self):
+        """The learning rate for this batch size, linear in it (Goyal et al., 2017)."""
+        return self.rate * self.batch / 16
+
+
+class Test(Part):
+    """What an evaluation may change without a new training (Sec. 5)."""
+
+    fusion: Literal["class", "product", "released"] = "product"  # Eq. 1
+    pre_nms: PositiveInt = 1000  # C2: candidates a level
+    proposals: PositiveInt = 256  # Sec. 5; RPN: 1000
+    proposal_nms: Probability = 0.9  # C2
+    proposal_floor: Probability = 1e-8  # P(O); C2: 1e-4 on its square root
+    nms: Probability = 0.7  # Sec. 5; baselines .5; one-stage .6 (C2)
+    score_threshold: Probability = 0.05  # d2; acts on the fused score
+    detections: PositiveInt = 100  # COCO
+    short_edge: PositiveInt = 800  # Sec. 5
+    long_edge: PositiveInt = 1333  # Sec. 5
+
+
+class Glyphs(Part):
+    """Synthetic scenes, drawn from a seed without any download."""
+
+    kind: Literal["glyphs"] = "glyphs"
+    seed: Annotated[int, Field(ge=0)] = 0
+    train: PositiveInt = 4000  # images
+    val: PositiveInt = 500  # images
+    size: PositiveInt = 160  # pixels a side
+    classes: PositiveInt = 10
+    fragments: Annotated[float, Field(ge=0)] = 1.0  # hard negatives; 0 none, 1 default, 2 double
+
+
+class Coco(Part):
+    """A data set in COCO's JSON format; file names are relative to `images`."""
+
+    kind: Literal["coco"] = "coco"
+    train: Path
+    val: Path
+    images: Path
+
+
+class Spec(Part):
+    """One detector: which first and second stage, on what, trained how, tested how."""
+
+    first: Literal["rpn", "centernet"] = "centernet"
+    second: Literal["none", "faster", "cascade"] = "cascade"
+    num_classes: PositiveInt = 80
+    levels: tuple[int, int] = (3, 7)  # Sec. 5: P3-P7; the original RPN detectors P2-P6
+    backbone: Backbone = Backbone()
+    first_stage: FirstStage = FirstStage()
+    second_stage: SecondStage = SecondStage()
+    recipe: Recipe = Recipe()
+    test: Test = Test()
+    data: Annotated[Glyphs | Coco, Field(discriminator="kind")] | None = None
+
+    @model_validator(mode="after")
+    def _consistent(self):
+        if self.levels not in ((2, 6), (3, 7)):
+            raise ValueError(f"levels {self.levels}; valid: (2, 6), (3, 7)")
+        if self.second == "none" and self.first == "rpn":
+            raise ValueError(
+                "first rpn with second none: an RPN has no classes; valid second: faster, cascade"
+            )
+        stages = {"none": len(self.second_stage.iou), "faster": 1, "cascade": 3}[self.second]
+        if len(self.second_stage.iou) != stages:
+            given = len(self.second_stage.iou)
+            raise ValueError(f"second_stage.iou has {given} values; {self.second} needs {stages}")
+        return self
+
+    @classmethod
+    def named(cls, name):
+        """The Spec of a row of the paper's tables, by the name printed there."""
+        if name not in NAMED:
+            raise ValueError(f"unknown detector {name!r}; valid: {', '.join(NAMED)}")
+        return cls(**NAMED[name])
+
+    def changed(self, changes):
+        """A validated copy; `changes` is nested like the fields: {"test": {"fusion": "class"}}."""
+        return Spec.model_validate(_merge(self.model_dump(), changes))
+
+    def training_fields(self):
+        """All that a training depends on, except its data, as JSON values."""
+        return self.model_dump(mode="json", exclude={"test", "data"})
+
+    def evaluation_fields(self):
+        """All that an evaluation depends on, except its data, as JSON values."""
+        return self.model_dump(mode="json", exclude={"data"})
+
+
+def canonical_hash(value):
+    """The first 16 hex digits of the SHA-256 of a value's canonical JSON."""
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _merge(base, changes):
+    both = {
+        k: _merge(base[k], v)
+        for k, v in changes.items()
+        if isinstance(v, dict) and isinstance(base.get(k), dict)
+    }
+    return {**base, **changes, **both}
+
+
+# detectron2's RPN: 2000 proposals in training, 1000 in test, both at NMS .7; loss weight 1.
+_RPN = {
+    "first": "rpn",
+    "first_stage": {"layers": 1, "weight": 1.0, "pre_nms": 2000, "proposals": 2000, "nms": 0.7},
+    "test": {
+        "fusion": "class",
+        "proposals": 1000,
+        "proposal_nms": 0.7,
+        "proposal_floor": 0.0,
+        "nms": 0.5,
+    },
+}
+_FASTER, _CASCADE = {"second": "faster"}, {"second": "cascade"}
+NAMED = {
+    "FasterRCNN-RPN": {**_RPN, **_FASTER, "levels": (2, 6), "second_stage": {"iou": (0.5,)}},
+    "CascadeRCNN-RPN": {
+        **_RPN,
+        **_CASCADE,
+        "levels": (2, 6),
+        "second_stage": {"iou": (0.5, 0.6, 0.7)},
+    },
+    "FasterRCNN-RPN (P3-P7)": {**_RPN, **_FASTER, "second_stage": {"iou": (0.5,)}},
+    "CascadeRCNN-RPN (P3-P7)": {**_RPN, **_CASCADE, "second_stage": {"iou": (0.5, 0.6, 0.7)}},
+    "CenterNet*": {
+        "second": "none",
+        "first_stage": {"weight": 1.0},
+        "recipe": {"rate": 0.01},
+        "test": {"nms": 0.6},
+    },
+    "FasterRCNN-CenterNet": {**_FASTER, "second_stage": {"iou": (0.6,)}},
+    "CascadeRCNN-CenterNet": _CASCADE,
+    "CenterNet2": _CASCADE,
+}
