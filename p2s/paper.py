@@ -1,0 +1,118 @@
+"""The published numbers of the paper's tables, read from experiments/paper.yaml."""
+
+from functools import cache
+from pathlib import Path
+from typing import Annotated, NamedTuple
+
+import yaml
+from pydantic import (
+    Field,
+    NonNegativeFloat,
+    PositiveInt,
+    TypeAdapter,
+    ValidationError,
+    model_validator,
+)
+
+from p2s.spec import Part
+
+PAPER = Path(__file__).parents[1] / "experiments" / "paper.yaml"
+Number = Annotated[float, Field(strict=True)]
+Deviation = Annotated[NonNegativeFloat, Field(strict=True)]
+
+
+class Published(NamedTuple):
+    """One cell of a table; `value` is None where the paper prints a dash."""
+
+    table: int
+    row: str
+    column: str
+    value: float | None
+    unit: str
+    deviation: float | None  # standard deviation over the paper's runs, where printed
+    note: str | None  # on the row, else on the table
+
+
+class Table(Part):
+    """One table: its columns with units, and its rows of values in that order."""
+
+    table: PositiveInt
+    title: str
+    columns: dict[str, str]
+    rows: dict[str, list[Number | tuple[Number, Deviation] | None]]
+    note: str | None = None
+    notes: dict[str, str] = {}
+
+    @model_validator(mode="after")
+    def _consistent(self):
+        for row, cells in self.rows.items():
+            if len(cells) != len(self.columns):
+                raise ValueError(
+                    f"row {row!r} has {len(cells)} values for {len(self.columns)} columns"
+                )
+        if unknown := sorted(set(self.notes) - set(self.rows)):
+            raise ValueError(f"notes on unknown rows {unknown}; valid: {', '.join(self.rows)}")
+        return self
+
+    def cells(self):
+        """All cells, row by row."""
+        for row, values in self.rows.items():
+            for (column, unit), cell in zip(self.columns.items(), values, strict=True):
+                value, deviation = cell if isinstance(cell, tuple) else (cell, None)
+                note = self.notes.get(row, self.note)
+                yield Published(self.table, row, column, value, unit, deviation, note)
+
+
+class _UniqueKeys(yaml.SafeLoader):
+    """YAML in which a repeated key is an error; PyYAML would keep the last one silently."""
+
+    def construct_mapping(self, node, deep=False):
+        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
+        if repeated := sorted({str(key) for key in keys if keys.count(key) > 1}):
+            raise yaml.MarkedYAMLError(problem=f"repeated {repeated}", problem_mark=node.start_mark)
+        return super().construct_mapping(node, deep)
+
+
+def read_tables(path=PAPER) -> list[Table]:
+    """The tables of a file. ValueError names the file and, for an unknown key, the valid ones."""
+    try:
+        tables = yaml.load(Path(path).read_text(encoding="utf-8"), _UniqueKeys)
+        tables = TypeAdapter(list[Table]).validate_python(tables)
+    except yaml.YAMLError as error:
+        raise ValueError(f"{path}: {error}") from error
+    except ValidationError as error:
+        faults = [f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()]
+        raise ValueError("\n".join(f"{path}: {fault}" for fault in faults)) from error
+    numbers = [table.table for table in tables]
+    if len(set(numbers)) < len(numbers):
+        raise ValueError(f"{path}: a table stands twice among {numbers}")
+    return tables
+
+
+def read_paper(path=PAPER) -> list[Published]:
+    """All published cells of a file, in its order; errors as `read_tables`."""
+    return [cell for table in read_tables(path) for cell in table.cells()]
+
+
+def published(table: int, row: str, column: str) -> float | None:
+    """The printed value of a cell, None for a printed dash; ValueError lists the valid names."""
+    rows = _lookup(_values(), table, "table")
+    columns = _lookup(rows, row, f"table {table}: row")
+    return _lookup(columns, column, f"table {table}: column")
+
+
+def _lookup(valid, name, what):
+    if name not in valid:
+        raise ValueError(f"{PAPER}: {what} {name!r} unknown; valid: {', '.join(map(str, valid))}")
+    return valid[name]
+
+
+@cache
+def _values() -> dict[int, dict[str, dict[str, float | None]]]:
+    """Values by table, row and column."""
+    return {
+        table.table: {
+            row: {c.column: c.value for c in table.cells() if c.row == row} for row in table.rows
+        }
+        for table in read_tables()
+    }
