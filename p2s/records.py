@@ -1,0 +1,148 @@
+"""Records: what a run leaves behind, one JSON file each, and what says when it is needed again.
+
+A record is written once and never edited. Its file ends in a digest of all its other fields, so an
+edit by hand is found, and the run counts as not done.
+"""
+
+import hashlib
+import json
+import math
+import os
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, Field, ValidationError
+
+from p2s.spec import Part, canonical_hash
+
+NUMERICS_VERSION = (
+    1  # raised by any change that moves a golden trace; older records then no longer count
+)
+MAX_BYTES = 200_000  # records live in git
+
+
+def _finite_or_none(value):
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+Number = Annotated[float | None, BeforeValidator(_finite_or_none)]
+
+
+class Record(Part):
+    """One evaluation of one training: what was asked, what came out, and where it was made."""
+
+    schema_version: Literal[1] = 1
+    id: str  # evaluation_id; also the file's name
+    training_id: str
+    source: Literal["measured", "paper"] = "measured"
+    detector: str  # a name of the paper's tables
+    scale: str
+    seed: int
+    spec: dict[str, Any]  # the whole Spec as JSON
+    data_fingerprint: str
+    numerics_version: int = NUMERICS_VERSION
+    metrics: dict[str, Number]  # percent; None where undefined, such as APs without small objects
+    per_class: dict[str, Number] = {}  # AP by class name, percent
+    timings: dict[str, Number] = {}  # train_s, evaluate_s, data_s
+    curve: dict[str, list[Number]] = {}  # "iteration" and one list a loss, at most 200 points
+    scenes: list[
+        dict[str, Any]
+    ] = []  # image_id, proposals, detections of four fixed validation images
+    weights: str | None = None  # SHA-256 of the weights: equal in rows that are paired by training
+    git: dict[str, str | bool | None] = {}
+    source_hash: str = ""
+    versions: dict[str, str] = {}
+    machine: dict[str, str | int | None] = {}
+    created: str = Field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
+
+
+def training_id(spec, data_fingerprint, seed):
+    """The identity of a training: every setting, the data and the seed that can move a weight."""
+    fields = {
+        "spec": spec.training_fields(),
+        "data": data_fingerprint,
+        "seed": seed,
+        "numerics": NUMERICS_VERSION,
+    }
+    return canonical_hash(fields)
+
+
+def evaluation_id(spec, data_fingerprint, seed):
+    """The identity of an evaluation: its training, and what is changed only at test."""
+    test = spec.evaluation_fields()["test"]
+    return canonical_hash({"training": training_id(spec, data_fingerprint, seed), "test": test})
+
+
+def write(record, folder):
+    """Write `<folder>/<id>.json` in one step and return its path; refuses more than 200 kB."""
+    fields = record.model_dump(mode="json")
+    fields["digest"] = _digest(fields)
+    lines = [
+        f"{json.dumps(key)}: {json.dumps(value, allow_nan=False)}" for key, value in fields.items()
+    ]
+    content = ("{\n" + ",\n".join(lines) + "\n}\n").encode()
+    if len(content) > MAX_BYTES:
+        raise ValueError(f"record {record.id} has {len(content)} bytes; the limit is {MAX_BYTES}")
+    path = Path(folder) / f"{record.id}.json"
+    write_atomic(path, content)
+    return path
+
+
+def write_atomic(path, content):
+    """Write bytes so that a reader, or a crash, never meets half a file."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.{os.getpid()}")
+    partial.write_bytes(content)
+    partial.replace(path)
+
+
+def read(path):
+    """A Record; ValueError names the file and the field if it is damaged or was edited by hand."""
+    try:
+        fields = json.loads(Path(path).read_bytes())
+        digest = fields.pop("digest", None)
+        record = Record.model_validate(fields)
+    except (json.JSONDecodeError, UnicodeDecodeError, AttributeError, TypeError) as error:
+        raise ValueError(f"{path}: not a JSON record: {error}") from None
+    except ValidationError as error:
+        raise ValueError(f"{path}: {first_problem(error)}") from None
+    if digest != _digest(record.model_dump(mode="json")):
+        raise ValueError(f"{path}: digest: the record was edited by hand; delete it or run again")
+    if record.id != Path(path).stem:
+        raise ValueError(f"{path}: id: {record.id} is not the file's name")
+    return record
+
+
+def survey(folder):
+    """All records of a folder by id, and what is wrong with the others, by file stem."""
+    records, problems = {}, {}
+    for path in sorted(Path(folder).glob("*.json")):
+        try:
+            records[path.stem] = read(path)
+        except ValueError as error:
+            problems[path.stem] = str(error)
+    return records, problems
+
+
+def load(folder):
+    """All records of a folder; ValueError tells every one that cannot be used."""
+    records, problems = survey(folder)
+    if problems:
+        raise ValueError("\n".join(problems.values()))
+    return list(records.values())
+
+
+def first_problem(error):
+    """A ValidationError's first problem as `field: what is wrong`; other errors as they are."""
+    if not isinstance(error, ValidationError):
+        return str(error)
+    problem = error.errors()[0]
+    where = ".".join(str(part) for part in problem["loc"])
+    message = problem["msg"].removeprefix("Value error, ")
+    return f"{where}: {message}" if where else message
+
+
+def _digest(fields):
+    text = json.dumps(fields, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()

@@ -1,0 +1,98 @@
+import json
+
+import pytest
+
+from p2s import records
+from p2s.spec import Spec
+
+SPEC = Spec.named("CenterNet2")
+
+
+def example(**fields):
+    given = {"id": "a1", "training_id": "t1", "detector": "CenterNet2", "scale": "smoke", "seed": 0}
+    data = {"spec": {}, "data_fingerprint": "d", "metrics": {"AP": 40.25}}
+    return records.Record(**given | data | fields)
+
+
+def test_a_record_reads_back_as_it_was_written(tmp_path):
+    record = example(curve={"iteration": [1, 2], "loss": [0.5, 0.25]}, git={"sha": None})
+    path = records.write(record, tmp_path / "new")
+    assert path.name == "a1.json" and records.read(path) == record
+    assert [each.name for each in path.parent.iterdir()] == ["a1.json"]  # and no partial file
+
+
+@pytest.mark.parametrize("old, new", [("40.25", "42.9"), ('"seed": 0', '"seed": 1')])
+def test_an_edit_by_hand_is_found(tmp_path, old, new):
+    path = records.write(example(), tmp_path)
+    path.write_text(path.read_text().replace(old, new))
+    with pytest.raises(ValueError, match=r"a1\.json: digest: the record was edited by hand"):
+        records.read(path)
+
+
+def test_formatting_is_not_an_edit(tmp_path):
+    path = records.write(example(), tmp_path)
+    path.write_text(json.dumps(json.loads(path.read_text()), indent=4, sort_keys=True))
+    assert records.read(path) == example(created=records.read(path).created)
+
+
+@pytest.mark.parametrize(
+    "content, told",
+    [
+        ("{", "not a JSON record"),
+        ("[]", "not a JSON record"),
+        (b"\xff", "not a JSON record"),
+        ('{"id": "a1", "colour": 1}', "unknown colour; valid: .*training_id"),
+        ('{"id": 1}', "id: Input should be a valid string"),
+        ('{"id": "a1"}', "training_id: Field required"),
+    ],
+)
+def test_a_damaged_record_names_its_file_and_field(tmp_path, content, told):
+    path = tmp_path / "a1.json"
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    with pytest.raises(ValueError, match=rf"a1\.json: {told}"):
+        records.read(path)
+
+
+def test_a_record_under_another_name_is_refused(tmp_path):
+    path = records.write(example(), tmp_path).rename(tmp_path / "b2.json")
+    with pytest.raises(ValueError, match=r"b2\.json: id: a1"):
+        records.read(path)
+
+
+def test_a_record_above_200_kb_is_refused_and_leaves_nothing(tmp_path):
+    with pytest.raises(ValueError, match="the limit is 200000"):
+        records.write(example(scenes=[{"proposals": "x" * 200_000}]), tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), None])
+def test_a_number_that_is_none_is_written_as_null(tmp_path, value):
+    path = records.write(example(metrics={"APs": value}, curve={"loss": [value]}), tmp_path)
+    assert json.loads(path.read_text())["metrics"] == {"APs": None}
+    assert records.read(path).curve == {"loss": [None]}
+
+
+def test_survey_parts_good_from_bad_and_load_refuses_bad(tmp_path):
+    records.write(example(), tmp_path)
+    assert records.load(tmp_path) == [records.read(tmp_path / "a1.json")]
+    (tmp_path / "b2.json").write_text("{}")
+    found, problems = records.survey(tmp_path)
+    assert set(found) == {"a1"} and set(problems) == {"b2"}
+    with pytest.raises(ValueError, match="b2"):
+        records.load(tmp_path)
+    assert records.survey(tmp_path / "none") == ({}, {})
+
+
+def test_what_changes_only_at_test_shares_a_training():
+    other = SPEC.changed({"test": {"fusion": "class", "score_threshold": 0.0}})
+    assert records.training_id(SPEC, "d", 0) == records.training_id(other, "d", 0)
+    assert records.evaluation_id(SPEC, "d", 0) != records.evaluation_id(other, "d", 0)
+
+
+def test_settings_data_seed_and_numerics_make_another_training(monkeypatch):
+    other = SPEC.changed({"recipe": {"rate": 0.03}})
+    asked = [(SPEC, "d", 0), (other, "d", 0), (SPEC, "e", 0), (SPEC, "d", 1)]
+    identities = {f(*each) for each in asked for f in (records.training_id, records.evaluation_id)}
+    monkeypatch.setattr(records, "NUMERICS_VERSION", records.NUMERICS_VERSION + 1)
+    identities |= {records.training_id(SPEC, "d", 0), records.evaluation_id(SPEC, "d", 0)}
+    assert len(identities) == 10
