@@ -1,0 +1,113 @@
+"""Boxes, locations and the distances between them: plain functions of tensors.
+
+Boxes are (x1, y1, x2, y2) in pixels of the network's input. The letters of shapes, throughout p2s:
+N images, L levels, A locations (all levels of an image, one after the other), G truths,
+P positives, R regions, K classes.
+"""
+
+import math
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+EPSILON = 1e-7  # keeps a ratio of areas finite where both boxes are empty
+
+
+class Grid(NamedTuple):
+    """The locations of an image on all levels, the finest level first."""
+
+    points: Tensor  # (A, 2): x, y in pixels
+    level: Tensor  # (A,): index into strides
+    strides: Tensor  # (L,): pixels a cell
+
+    @property
+    def stride(self) -> Tensor:
+        """The stride of each location, (A,)."""
+        return self.strides[self.level]
+
+
+def locations(map_sizes, strides, device=None) -> Grid:
+    """The centres of the cells of all levels, row by row: cell (i, j) is at ((j, i) + 1/2) stride.
+
+    `map_sizes` holds a height and a width, in cells, for each of the L strides.
+    """
+    strides = torch.as_tensor(strides, dtype=torch.float32, device=device)
+    points = [
+        _cell_centers(size, stride)
+        for size, stride in zip(map_sizes, strides.unbind(), strict=True)
+    ]
+    counts = torch.tensor([len(each) for each in points], device=strides.device)
+    level = torch.arange(len(strides), device=strides.device).repeat_interleave(counts)
+    return Grid(torch.cat(points), level, strides)
+
+
+def _cell_centers(size, stride):
+    rows, columns = (torch.arange(cells, device=stride.device) + 0.5 for cells in size)
+    y, x = torch.meshgrid(rows * stride, columns * stride, indexing="ij")
+    return torch.stack((x, y), -1).flatten(0, 1)  # (HW, 2)
+
+
+def encode_ltrb(points: Tensor, boxes: Tensor) -> Tensor:
+    """Distances from points (..., 2) to the left, top, right, bottom of boxes (..., 4).
+
+    Positive inside the box; the two arguments broadcast (Tian et al., 2019, Eq. 1).
+    """
+    return torch.cat((points - boxes[..., :2], boxes[..., 2:] - points), -1)
+
+
+def decode_ltrb(points: Tensor, ltrb: Tensor) -> Tensor:
+    """Boxes (..., 4) from points (..., 2) and distances (..., 4): the inverse of `encode_ltrb`."""
+    return torch.cat((points - ltrb[..., :2], points + ltrb[..., 2:]), -1)
+
+
+def size_ranges(strides: Tensor) -> Tensor:
+    """The half diagonals, from 4 to 10 strides, of the boxes that each level answers for, (L, 2).
+
+    Neighbours overlap; the finest level takes all smaller boxes, the coarsest all larger ones. For
+    strides 8 to 128 (Sec. 5; C2): 0-80, 64-160, 128-320, 256-640, 512-inf pixels.
+    """
+    low, high = strides * 4.0, strides * 10.0
+    low[0], high[-1] = 0, math.inf
+    return torch.stack((low, high), -1)
+
+
+def half_diagonal(boxes: Tensor) -> Tensor:
+    """Half the diagonal of boxes (..., 4), in pixels."""
+    return (boxes[..., 2:] - boxes[..., :2]).norm(dim=-1) / 2
+
+
+def area(boxes: Tensor) -> Tensor:
+    """The areas of boxes (..., 4), in square pixels."""
+    return (boxes[..., 2:] - boxes[..., :2]).prod(-1)
+
+
+def pairwise_iou(boxes: Tensor, others: Tensor) -> Tensor:
+    """IoU of every pair of boxes (G, 4) and (R, 4), as (G, R); 0 where both are empty."""
+    return paired_iou(boxes[:, None], others)
+
+
+def paired_iou(boxes: Tensor, others: Tensor) -> Tensor:
+    """IoU of boxes (P, 4) with their partners (P, 4), as (P,); 0 where both are empty."""
+    intersection, union = _intersection_and_union(boxes, others)
+    return intersection / union.clamp(min=EPSILON)
+
+
+def paired_giou(boxes: Tensor, others: Tensor) -> Tensor:
+    """Generalised IoU of boxes (P, 4) with their partners (P, 4), in (-1, 1], as (P,).
+
+    IoU less the share of the common hull that neither covers (Rezatofighi et al., 2019, Alg. 1).
+    """
+    intersection, union = _intersection_and_union(boxes, others)
+    top_left = torch.minimum(boxes[..., :2], others[..., :2])
+    bottom_right = torch.maximum(boxes[..., 2:], others[..., 2:])
+    hull = area(torch.cat((top_left, bottom_right), -1))
+    waste = (hull - union) / hull.clamp(min=EPSILON)
+    return intersection / union.clamp(min=EPSILON) - waste
+
+
+def _intersection_and_union(boxes, others):
+    top_left = torch.maximum(boxes[..., :2], others[..., :2])
+    bottom_right = torch.minimum(boxes[..., 2:], others[..., 2:])
+    intersection = (bottom_right - top_left).clamp(min=0).prod(-1)
+    return intersection, area(boxes) + area(others) - intersection

@@ -1,0 +1,42 @@
+"""Losses: plain functions that return one value per element; the caller normalises.
+
+A locations, P positives, K classes; any leading dimensions will do.
+"""
+
+from torch import Tensor
+from torch.nn.functional import logsigmoid
+
+from p2s.geometry import paired_giou
+
+ALPHA, GAMMA = 0.25, 2.0  # Lin et al. (2017b), Sec. 5; C2
+BETA = 4.0  # how fast the cost of a negative falls towards a centre; Law & Deng (2018), Eq. 1; C2
+
+
+def sigmoid_focal(
+    logit: Tensor, target: Tensor, alpha: float = ALPHA, gamma: float = GAMMA
+) -> Tensor:
+    """Focal loss of a logit against a target of 0 or 1 (Lin et al., 2017b, Eq. 5)."""
+    positive = alpha * target * _focal(logit, gamma)
+    return positive + (1 - alpha) * (1 - target) * _focal(-logit, gamma)
+
+
+def peak_focal(logit: Tensor, heat: Tensor, peaks: Tensor, ignore_above: float = 1.0) -> Tensor:
+    """Focal loss of a heat map (Law & Deng, 2018, Eq. 1; alpha as in Lin et al., 2017b), (A, K).
+
+    `heat` in [0, 1] takes (1 - heat)^4 off a negative's cost and is 1 at every centre; `peaks`
+    counts the objects that an element is the positive of, since Eq. 2 has a term for each object.
+    Negatives more probable than `ignore_above` cost nothing (C2: IGNORE_HIGH_FP).
+    """
+    cared = logit.detach().sigmoid() <= ignore_above
+    negative = (1 - heat) ** BETA * cared * _focal(-logit, GAMMA)
+    return ALPHA * peaks * _focal(logit, GAMMA) + (1 - ALPHA) * negative
+
+
+def giou_loss(pred: Tensor, target: Tensor) -> Tensor:
+    """One minus the generalised IoU of paired boxes (P, 4), in [0, 2), as (P,)."""
+    return 1 - paired_giou(pred, target)
+
+
+def _focal(logit, gamma):
+    """-(1 - p)^gamma log p with p = sigmoid(logit), in log space: finite for every finite logit."""
+    return -(gamma * logsigmoid(-logit)).exp() * logsigmoid(logit)
