@@ -1,0 +1,240 @@
+import pytest
+import torch
+from detectron2.structures import Boxes, ImageList, Instances
+from detectron2.utils.events import EventStorage
+
+from p2s.assign import as_assigned, near_center_positives
+from p2s.first_stage import centernet, dense_detector, rpn
+from p2s.geometry import pairwise_iou
+from p2s.spec import Spec
+
+STRIDES = {f"p{level}": 2**level for level in range(3, 8)}
+CHANNELS, SIZE = 8, 64
+STAGES = {
+    centernet: Spec.named("CenterNet2"),
+    rpn: Spec.named("CascadeRCNN-RPN (P3-P7)"),
+    dense_detector: Spec.named("CenterNet*").changed({"num_classes": 3}),
+}
+proposers = pytest.mark.parametrize("factory", [centernet, rpn])
+everything = pytest.mark.parametrize("factory", STAGES)
+
+
+def build(factory, **first_stage):
+    torch.manual_seed(0)
+    spec = STAGES[factory].changed({"first_stage": first_stage})
+    stage = factory(spec, STRIDES, CHANNELS)
+    if factory is not rpn:  # boxes smaller than the image, so that clipping leaves them apart
+        torch.nn.init.constant_(stage.head.ltrb.bias, 0.8)
+    return stage
+
+
+def scene(images=2):
+    torch.manual_seed(1)
+    features = {
+        name: torch.randn(images, CHANNELS, -(-SIZE // stride), -(-SIZE // stride))
+        for name, stride in STRIDES.items()
+    }
+    sizes = [(SIZE, SIZE), (SIZE - 7, SIZE - 20)][:images]
+    return ImageList(torch.zeros(images, 3, SIZE, SIZE), sizes), features
+
+
+def truths(*boxes):
+    classes = torch.arange(len(boxes)) % 3
+    boxes = Boxes(torch.tensor(boxes, dtype=torch.float32).reshape(-1, 4))
+    return Instances((SIZE, SIZE), gt_boxes=boxes, gt_classes=classes)
+
+
+def run(stage, *per_image):
+    with EventStorage():  # detectron2's RPN logs to one
+        torch.manual_seed(2)
+        return stage(*scene(len(per_image) or 2), list(per_image) or None)
+
+
+CROWDED = truths([2, 3, 40, 30], [4, 5, 38, 28], [30, 30, 60, 60])
+
+
+@everything
+@pytest.mark.parametrize("truth", [truths(), truths([5, 5, 6, 6]), truths([-99, -99, 300, 300])])
+def test_any_truth_trains_with_finite_losses_and_gradients(factory, truth):
+    stage = build(factory)
+    _, losses = run(stage, truth, CROWDED)
+    sum(losses.values()).backward()
+    assert all(loss.isfinite() for loss in losses.values())
+    assert all(p.grad.isfinite().all() for p in stage.parameters())
+
+
+@everything
+def test_a_batch_without_any_truth_trains(factory):
+    stage = build(factory)
+    _, losses = run(stage, truths(), truths())
+    sum(losses.values()).backward()
+    assert all(loss.isfinite() for loss in losses.values())
+
+
+@everything
+def test_doubling_the_weight_doubles_every_loss(factory):
+    _, one = run(build(factory, weight=0.5), CROWDED, CROWDED)
+    _, two = run(build(factory, weight=1.0), CROWDED, CROWDED)
+    for name, loss in one.items():
+        torch.testing.assert_close(two[name], 2 * loss)
+
+
+@proposers
+@pytest.mark.parametrize("training", [True, False])
+def test_proposals_are_likeliest_first_within_the_image_and_without_gradient(factory, training):
+    stage = build(factory).train(training)
+    proposals, _ = run(stage, CROWDED, CROWDED) if training else run(stage)
+    for each, (height, width) in zip(proposals, scene()[0].image_sizes, strict=True):
+        boxes, logits = each.proposal_boxes.tensor, each.objectness_logits
+        assert len(each) > 0 and not boxes.requires_grad and not logits.requires_grad
+        assert (logits.diff() <= 0).all()
+        assert (boxes >= 0).all() and (boxes <= torch.tensor([width, height] * 2)).all()
+
+
+@everything
+def test_in_test_there_are_no_losses(factory):
+    instances, losses = run(build(factory).eval())
+    assert losses == {} and len(instances) == 2
+
+
+@proposers
+def test_objectness_logits_are_logits(factory):
+    proposals, _ = run(build(factory).eval())
+    prior = proposals[0].objectness_logits.sigmoid().median().item()
+    expected = {centernet: 0.01, rpn: 0.5}[factory]  # an untrained head's probability
+    assert prior == pytest.approx(expected, abs=0.3 * expected)
+
+
+@proposers
+def test_test_settings_hold_at_once_and_in_test_only(factory):
+    stage, test = build(factory), STAGES[factory].test
+    before, _ = run(stage, CROWDED, CROWDED)
+    stage.set_test(test.model_copy(update={"proposals": 3, "proposal_nms": 0.6, "pre_nms": 50}))
+    after, _ = run(stage, CROWDED, CROWDED)
+    assert [len(each) for each in before] == [len(each) for each in after]
+    few, _ = run(stage.eval())
+    assert [len(each) for each in few] == [3, 3]
+
+
+def test_nms_of_the_test_holds_across_levels_for_centernet():
+    stage = build(centernet).eval()
+    stage.set_test(STAGES[centernet].test.model_copy(update={"proposal_nms": 0.3}))
+    boxes = run(stage)[0][0].proposal_boxes.tensor
+    assert pairwise_iou(boxes, boxes).fill_diagonal_(0).max() <= 0.3 + 1e-5
+
+
+@proposers
+def test_a_stricter_nms_in_test_leaves_fewer_proposals(factory):
+    stage, test = build(factory).eval(), STAGES[factory].test
+    counts = []
+    for iou in (0.9, 0.2):
+        stage.set_test(test.model_copy(update={"proposal_nms": iou}))
+        counts.append(len(run(stage)[0][0]))
+    assert counts[1] < counts[0]
+
+
+@proposers
+def test_training_keeps_the_specs_number_of_proposals(factory):
+    proposals, _ = run(build(factory, proposals=5, pre_nms=40, nms=0.95), CROWDED, CROWDED)
+    assert [len(each) for each in proposals] == [5, 5]
+
+
+@proposers
+def test_a_floor_drops_exactly_the_unlikelier_proposals(factory):
+    stage, test = build(factory).eval(), STAGES[factory].test
+    every = run(stage)[0][0]
+    middle = every.objectness_logits.double().sigmoid().median().item()
+    stage.set_test(test.model_copy(update={"proposal_floor": middle}))
+    some = run(stage)[0][0].objectness_logits
+    expected = every.objectness_logits[every.objectness_logits.double().sigmoid() > middle]
+    assert 0 < len(some) < len(every)
+    torch.testing.assert_close(some, expected)
+
+
+@everything
+def test_an_image_alone_gives_what_it_gives_in_a_batch(factory):
+    stage = build(factory).eval()
+    images, features = scene()
+    together, _ = stage(images, features)
+    alone = ImageList(images.tensor[1:], images.image_sizes[1:])
+    (single,), _ = stage(alone, {name: each[1:] for name, each in features.items()})
+    assert len(single) == len(together[1])
+    for name, value in single.get_fields().items():
+        other = together[1].get(name)
+        pair = [each.tensor if isinstance(each, Boxes) else each for each in (value, other)]
+        torch.testing.assert_close(*pair, rtol=1e-4, atol=1e-4)
+
+
+def test_centernet_proposals_know_their_level_and_stay_one_class():
+    stage = build(centernet).eval()
+    levels = run(stage)[0][0].level
+    assert levels.dtype == torch.long and set(levels.tolist()) <= {3, 4, 5, 6, 7}
+    assert stage.head.score.out_channels == 1
+
+
+def test_classes_of_truths_dont_matter_to_a_first_stage():
+    other = Instances((SIZE, SIZE), gt_boxes=CROWDED.gt_boxes, gt_classes=torch.tensor([9, 70, 9]))
+    _, one = run(build(centernet), CROWDED)
+    _, two = run(build(centernet), other)
+    assert one == two
+
+
+def test_detections_carry_every_field_above_the_threshold():
+    stage = build(dense_detector).eval()
+    stage.set_test(STAGES[dense_detector].test.model_copy(update={"score_threshold": 0.0095}))
+    for each in run(stage)[0]:
+        assert 0 < len(each) <= 100 and (each.scores > 0.0095).all()
+        assert torch.equal(each.scores, each.p_object) and (each.p_class == 1).all()
+        assert set(each.pred_classes.tolist()) <= {0, 1, 2}
+        assert each.level.dtype == torch.long and len(each.pred_boxes) == len(each)
+
+
+def test_the_one_stage_detector_returns_only_losses_in_training():
+    detections, losses = run(build(dense_detector), CROWDED, CROWDED)
+    assert detections == [] and len(losses) == 3
+
+
+def test_the_spec_chooses_the_algorithms():
+    plain = build(centernet, extra_positives=False, ignore_above=0.85).objective
+    assert plain.refine is as_assigned
+    assert plain.score_loss.keywords == {"ignore_above": 0.85}
+    assert build(centernet).objective.refine is near_center_positives
+
+
+@everything
+@pytest.mark.parametrize("layers", [1, 4])
+def test_towers_have_the_specs_number_of_layers(factory, layers):
+    convolutions = [
+        name
+        for name, m in build(factory, layers=layers).named_modules()
+        if isinstance(m, torch.nn.Conv2d)
+    ]
+    towers = 2 if factory is dense_detector else 1
+    assert len(convolutions) == towers * layers + 2
+
+
+def test_rpn_anchors_start_at_32_pixels_and_double():
+    anchors = build(rpn).anchor_generator([f for f in scene()[1].values()])
+    sides = [each.area().sqrt().mean().item() for each in anchors]
+    assert sides == pytest.approx([32, 64, 128, 256, 512], rel=1e-4)
+    assert all(each.get_centers()[0].tolist() == [0, 0] for each in anchors)  # detectron2's
+
+
+def test_a_nan_feature_stops_with_the_level():
+    images, features = scene()
+    features["p4"][0] = torch.nan
+    with pytest.raises(FloatingPointError, match="level p4, image 0"):
+        build(centernet).eval()(images, features)
+
+
+def test_a_short_training_finds_every_object():
+    stage = build(centernet)
+    optimiser = torch.optim.Adam(stage.parameters(), 0.01)
+    for _ in range(60):
+        _, losses = run(stage, CROWDED, CROWDED)
+        optimiser.zero_grad()
+        sum(losses.values()).backward()
+        optimiser.step()
+    best = run(stage.eval())[0][0]
+    overlap = pairwise_iou(CROWDED.gt_boxes.tensor, best.proposal_boxes.tensor[:5])
+    assert overlap.amax(1).min() > 0.7
