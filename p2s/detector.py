@@ -1,0 +1,107 @@
+"""Detectors on detectron2's contract: dict in, dict out.
+
+An input is {"image": (3, H, W) RGB in 0..255, "height", "width", "instances" in training}; the
+answer is a dict of losses in training, else a list of {"instances"} in the pixels of an image of
+the input's height and width.
+"""
+
+from contextlib import nullcontext
+
+from detectron2.modeling import GeneralizedRCNN, ProposalNetwork, detector_postprocess
+from detectron2.structures import Instances
+from detectron2.utils.events import EventStorage, has_event_storage
+
+# ImageNet's RGB statistics, in 0..255 (torchvision)
+PIXEL_MEAN = (0.485 * 255, 0.456 * 255, 0.406 * 255)
+PIXEL_STD = (0.229 * 255, 0.224 * 255, 0.225 * 255)
+
+
+class TwoStageDetector(GeneralizedRCNN):
+    """A first stage that infers P(O) and a second that infers P(C|O) (Eq. 1)."""
+
+    def __init__(self, backbone, first_stage, second_stage):
+        super().__init__(
+            backbone=backbone,
+            proposal_generator=first_stage,
+            roi_heads=second_stage,
+            pixel_mean=PIXEL_MEAN,
+            pixel_std=PIXEL_STD,
+            input_format="RGB",
+        )
+
+    def forward(self, batched_inputs):
+        """As detectron2's, also outside of an EventStorage, which its heads insist on."""
+        with nullcontext() if has_event_storage() else EventStorage():
+            return super().forward(batched_inputs)
+
+    def propose(self, inputs):
+        """First-stage proposals of each image, the likeliest first, as `Instances`."""
+        images, _, proposals = self._first_stage(inputs)
+        return _in_original_pixels(proposals, inputs, images.image_sizes)
+
+    def detect(self, inputs):
+        """Detections and first-stage proposals of each image, as two lists, in one pass."""
+        images, features, proposals = self._first_stage(inputs)
+        detections, _ = self.roi_heads(images, features, proposals)
+        sizes = images.image_sizes
+        return (
+            _in_original_pixels(detections, inputs, sizes),
+            _in_original_pixels(proposals, inputs, sizes),
+        )
+
+    def set_test(self, test):
+        """Test by these settings (spec.Test) from now on; no weight changes."""
+        self.proposal_generator.set_test(test)
+        self.roi_heads.set_test(test)
+
+    def _first_stage(self, inputs):
+        images = self.preprocess_image(inputs)
+        features = self.backbone(images.tensor)
+        proposals, _ = self.proposal_generator(images, features, None)
+        return images, features, proposals
+
+
+class OneStageDetector(ProposalNetwork):
+    """A first stage with classes, alone: its proposals are detections."""
+
+    def __init__(self, backbone, dense_detector):
+        super().__init__(
+            backbone=backbone,
+            proposal_generator=dense_detector,
+            pixel_mean=PIXEL_MEAN,
+            pixel_std=PIXEL_STD,
+        )
+
+    def forward(self, batched_inputs):
+        """As detectron2's, under the key that it gives to detections."""
+        outputs = super().forward(batched_inputs)
+        return outputs if self.training else [{"instances": each["proposals"]} for each in outputs]
+
+    def propose(self, inputs):
+        """The detections of each image as class-agnostic proposals, the likeliest first."""
+        return self.detect(inputs)[1]
+
+    def detect(self, inputs):
+        """Detections, and the same as class-agnostic proposals, of each image, as two lists."""
+        detections = [each["instances"] for each in self(inputs)]
+        return detections, [_as_proposals(each) for each in detections]
+
+    def set_test(self, test):
+        """Test by these settings (spec.Test) from now on; no weight changes."""
+        self.proposal_generator.set_test(test)
+
+
+def _in_original_pixels(instances, inputs, sizes):
+    return [
+        detector_postprocess(each, one.get("height", size[0]), one.get("width", size[1]))
+        for each, one, size in zip(instances, inputs, sizes, strict=True)
+    ]
+
+
+def _as_proposals(found):
+    return Instances(
+        found.image_size,
+        proposal_boxes=found.pred_boxes,
+        objectness_logits=found.p_object.logit(),
+        level=found.level,
+    )

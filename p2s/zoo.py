@@ -1,0 +1,33 @@
+"""From a Spec to a model, by constructors only."""
+
+import torch
+
+from p2s.backbones import load_imagenet, resnet_fpn
+from p2s.detector import OneStageDetector, TwoStageDetector
+from p2s.first_stage import centernet, dense_detector, rpn
+from p2s.second_stage import second_stage
+from p2s.spec import Spec, Test
+
+
+def build(spec: Spec) -> OneStageDetector | TwoStageDetector:
+    """The detector of a Spec, in training mode and channels_last.
+
+    Its weights are drawn from torch's global generator: seed that for a reproducible model.
+    """
+    backbone = resnet_fpn(spec.backbone, spec.levels)
+    if spec.backbone.weights is not None:
+        load_imagenet(backbone, spec.backbone.weights)
+    strides = {name: shape.stride for name, shape in backbone.output_shape().items()}
+    where = (spec, strides, spec.backbone.fpn_channels)
+    if spec.second == "none":
+        model = OneStageDetector(backbone, dense_detector(*where))
+    else:
+        first_stage = {"rpn": rpn, "centernet": centernet}[spec.first]
+        model = TwoStageDetector(backbone, first_stage(*where), second_stage(*where))
+    # Convolutions follow their weights' layout, so this makes every map channels_last too.
+    return model.to(memory_format=torch.channels_last).train()
+
+
+def set_test(model: OneStageDetector | TwoStageDetector, test: Test):
+    """Apply test settings (spec.Test) to a built model: one training serves many evaluations."""
+    model.set_test(test)
