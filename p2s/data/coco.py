@@ -1,0 +1,104 @@
+"""COCO: reading a data set in COCO's JSON format, from any origin.
+
+Classes are numbered 0..K-1 in the order of the file's category ids. Crowd boxes are kept apart.
+"""
+
+import hashlib
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageOps
+from pydantic_core import from_json
+
+
+@dataclass(frozen=True)
+class CocoSet:
+    """Images and boxes of one annotation file; pictures are read when asked for."""
+
+    folder: Path
+    images: list[dict]  # id, file_name, width, height
+    annotations: list[list[dict]]  # per image: the file's entries without segmentation
+    classes: tuple[str, ...]
+    category_ids: tuple[int, ...]  # class number: the file's id
+    fingerprint: str  # SHA-256 of the annotation file
+
+    def __len__(self):
+        return len(self.images)
+
+    @cached_property
+    def trainable(self):
+        """Indices of the images with at least one object that is not a crowd."""
+        return tuple(i for i in range(len(self)) if len(self.boxes(i)[0]))
+
+    @cached_property
+    def _number(self):
+        return {category: k for k, category in enumerate(self.category_ids)}
+
+    def boxes(self, index):
+        """Objects (G, 4) float32 xyxy within the image, their classes (G,), crowds (C, 4)."""
+        image, items = self.images[index], self.annotations[index]
+        crowd = np.array([item.get("iscrowd", 0) for item in items], bool)
+        boxes = np.array([item["bbox"] for item in items], np.float64).reshape(-1, 4)
+        boxes[:, 2:] += boxes[:, :2]
+        boxes = boxes.clip(0, [image["width"], image["height"]] * 2).astype(np.float32)
+        classes = np.array([self._number[item["category_id"]] for item in items], np.int64)
+        solid = (boxes[:, 2:] > boxes[:, :2]).all(1)
+        objects = solid & ~crowd
+        return boxes[objects], classes[objects], boxes[solid & crowd]
+
+    def sample(self, index):
+        """Image (H, W, 3) uint8 RGB with its boxes (G, 4), classes (G,) and crowd boxes (C, 4).
+
+        Raises ValueError if the picture's size is not that in the annotation file.
+        """
+        row = self.images[index]
+        boxes, classes, crowd = self.boxes(index)
+        return {
+            "image": self._pixels(row),
+            "boxes": boxes,
+            "classes": classes,
+            "crowd": crowd,
+            "image_id": row["id"],
+            "height": row["height"],
+            "width": row["width"],
+        }
+
+    def _pixels(self, row):
+        with Image.open(self.folder / row["file_name"]) as picture:
+            picture = ImageOps.exif_transpose(picture).convert("RGB")
+        if picture.size != (expected := (row["width"], row["height"])):
+            raise ValueError(
+                f"image {row['id']}: {row['file_name']} is {picture.size[0]} x {picture.size[1]}, "
+                f"its annotation file says {expected[0]} x {expected[1]}"
+            )
+        return np.array(picture)
+
+
+def read(annotation_file, image_dir) -> CocoSet:
+    """A data set from its annotation file and picture folder; `health.check` it first."""
+    text = Path(annotation_file).read_bytes()
+    data = from_json(text, cache_strings="keys")
+    categories = sorted(data["categories"], key=lambda row: row["id"])
+    images = [{k: row[k] for k in ("id", "file_name", "width", "height")} for row in data["images"]]
+    by_image = {row["id"]: [] for row in images}
+    for item in data["annotations"]:
+        item.pop("segmentation", None)
+        by_image[item["image_id"]].append(item)
+    return CocoSet(
+        folder=Path(image_dir),
+        images=images,
+        annotations=[by_image[row["id"]] for row in images],
+        classes=tuple(row.get("name", str(row["id"])) for row in categories),
+        category_ids=tuple(row["id"] for row in categories),
+        fingerprint=hashlib.sha256(text).hexdigest(),
+    )
+
+
+def require_same_classes(train: CocoSet, val: CocoSet):
+    """Raises ValueError, naming the first difference, unless both number the same classes alike."""
+    pairs = [list(zip(s.category_ids, s.classes, strict=True)) for s in (train, val)]
+    if pairs[0] != pairs[1]:
+        odd = sorted(set(pairs[0]) ^ set(pairs[1]))[0]
+        raise ValueError(f"categories: {odd[0]} {odd[1]!r} is not the same in train and val")

@@ -1,0 +1,91 @@
+import hashlib
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from p2s.data.coco import read, require_same_classes
+
+
+def write(folder, boxes, categories=((9, "dog"), (4, "cat")), size=(20, 10)):
+    """Two images; the second one has the boxes [(category, iscrowd, [x, y, w, h])]."""
+    images = [
+        {"id": k, "file_name": f"{k}.png", "width": size[0], "height": size[1]} for k in (7, 3)
+    ]
+    keys = ("category_id", "iscrowd", "bbox")
+    annotations = [
+        {"id": k, "image_id": 3, "segmentation": [[0]]} | dict(zip(keys, box, strict=True))
+        for k, box in enumerate(boxes, 1)
+    ]
+    names = [{"id": k, "name": name} for k, name in categories]
+    data = {"images": images, "annotations": annotations, "categories": names}
+    (folder / "a.json").write_text(json.dumps(data))
+    for k in (7, 3):
+        Image.new("RGB", size, (k, 0, 255)).save(folder / f"{k}.png")
+    return read(folder / "a.json", folder)
+
+
+def test_classes_are_numbered_in_the_order_of_category_ids(tmp_path):
+    data = write(tmp_path, [(9, 0, [1, 1, 2, 2]), (4, 0, [2, 2, 3, 3])])
+    assert data.classes == ("cat", "dog") and data.category_ids == (4, 9)
+    assert data.sample(1)["classes"].tolist() == [1, 0]
+
+
+def test_a_sample_is_rgb_with_corner_boxes(tmp_path):
+    sample = write(tmp_path, [(4, 0, [1, 2, 3, 4])]).sample(1)
+    assert sample["image"].shape == (10, 20, 3) and sample["image"].dtype == np.uint8
+    assert sample["image"][0, 0].tolist() == [3, 0, 255]
+    assert sample["boxes"].tolist() == [[1, 2, 4, 6]] and sample["boxes"].dtype == np.float32
+    assert (sample["image_id"], sample["height"], sample["width"]) == (3, 10, 20)
+
+
+def test_crowds_are_kept_apart_from_objects(tmp_path):
+    data = write(tmp_path, [(4, 1, [0, 0, 9, 9]), (4, 0, [1, 1, 2, 2])])
+    sample = data.sample(1)
+    assert sample["boxes"].tolist() == [[1, 1, 3, 3]] and sample["crowd"].tolist() == [[0, 0, 9, 9]]
+
+
+def test_boxes_are_cut_to_the_image_and_flat_ones_left_out(tmp_path):
+    data = write(tmp_path, [(4, 0, [-0.5, 0, 21, 10.5]), (4, 0, [1, 1, 5, 0])])
+    assert data.sample(1)["boxes"].tolist() == [[0, 0, 20, 10]]
+
+
+def test_only_images_with_objects_train(tmp_path):
+    assert write(tmp_path, [(4, 0, [1, 1, 2, 2])]).trainable == (1,)
+    assert write(tmp_path, [(4, 1, [1, 1, 2, 2])]).trainable == ()
+
+
+def test_an_image_without_boxes_has_empty_arrays(tmp_path):
+    sample = write(tmp_path, []).sample(0)
+    assert sample["boxes"].shape == sample["crowd"].shape == (0, 4) and sample["classes"].shape == (
+        0,
+    )
+
+
+def test_grey_and_transparent_pictures_become_rgb(tmp_path):
+    data = write(tmp_path, [])
+    for mode in ("L", "RGBA", "P"):
+        Image.new(mode, (20, 10)).save(tmp_path / "7.png")
+        assert data.sample(0)["image"].shape == (10, 20, 3)
+
+
+def test_a_picture_of_another_size_is_an_error_that_names_it(tmp_path):
+    data = write(tmp_path, [])
+    Image.new("RGB", (10, 20)).save(tmp_path / "7.png")
+    with pytest.raises(ValueError, match="image 7: 7.png is 10 x 20, its annotation file says 20"):
+        data.sample(0)
+
+
+def test_the_fingerprint_is_that_of_the_annotation_bytes(tmp_path):
+    data = write(tmp_path, [])
+    assert data.fingerprint == hashlib.sha256((tmp_path / "a.json").read_bytes()).hexdigest()
+
+
+def test_train_and_val_must_agree_on_classes(tmp_path):
+    one = write(tmp_path, [])
+    require_same_classes(one, one)
+    with pytest.raises(ValueError, match="categories: 5 'cow'"):
+        require_same_classes(
+            one, write(tmp_path, [], categories=((9, "dog"), (4, "cat"), (5, "cow")))
+        )

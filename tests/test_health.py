@@ -1,0 +1,136 @@
+import json
+import subprocess
+import sys
+import time
+
+import pytest
+
+from p2s.data.health import check
+
+
+def sound():
+    return {
+        "images": [{"id": k, "file_name": f"{k}.jpg", "width": 64, "height": 48} for k in (1, 2)],
+        "annotations": [
+            {"id": k, "image_id": k, "category_id": 5, "bbox": [0, 0, 64.5, 48], "iscrowd": k - 1}
+            for k in (1, 2)
+        ],
+        "categories": [{"id": 5, "name": "thing"}],
+    }
+
+
+@pytest.fixture
+def told(tmp_path):
+    for k in (1, 2):
+        (tmp_path / f"{k}.jpg").touch()
+
+    def told(data):
+        text = data if isinstance(data, bytes) else json.dumps(data).encode()
+        (tmp_path / "a.json").write_bytes(text)
+        return check(tmp_path / "a.json", tmp_path)
+
+    return told
+
+
+def test_a_sound_file_has_no_problems(told):
+    assert told(sound()) == []
+
+
+def test_every_broken_box_is_told_in_one_line_with_file_id_and_field(told):
+    nan, inf = float("nan"), float("inf")
+    for box in ([0, 0, 0, 5], [0, 0, -1, 5], [nan, 0, 5, 5], [0, 0, inf, 5], [1, 2, 3], None,
+                [60, 0, 9, 9], [0, -2, 5, 5], [0, 0, "4", 5], "box"):  # fmt: skip
+        data = sound()
+        data["annotations"][1]["bbox"] = box
+        [line] = told(data)
+        assert line.startswith("a.json: annotation 2: bbox: ") and "(valid: " in line
+
+
+@pytest.mark.parametrize(
+    ("table", "field", "value", "expected"),
+    [
+        ("annotations", "image_id", 7, "annotation 2: image_id: 7 (valid: an id among the images)"),
+        ("annotations", "image_id", [1], "annotation 2: image_id: [1]"),
+        ("annotations", "category_id", 6, "annotation 2: category_id: 6 (valid: 5)"),
+        ("annotations", "iscrowd", 3, "annotation 2: iscrowd: 3 (valid: 0, 1)"),
+        ("annotations", "id", 1, "annotation 1: id: used twice (valid: unique)"),
+        ("annotations", "id", None, "annotation number 1: id: None (valid: a whole number)"),
+        ("images", "width", 0, "image 2: width: 0 (valid: pixels, 1 or more)"),
+        ("images", "height", "48", "image 2: height: '48'"),
+        ("images", "file_name", "sub/3.jpg", "image 2: file_name: sub/3.jpg: no such file"),
+        ("images", "file_name", None, "image 2: file_name: None (valid: a path)"),
+        ("categories", "id", "x", "category number 0: id: 'x'"),
+    ],
+)
+def test_a_wrong_field_is_told_with_its_row(told, table, field, value, expected):
+    data = sound()
+    data[table][-1][field] = value
+    assert told(data)[0].startswith(f"a.json: {expected}")
+
+
+def test_a_missing_field_is_told_as_missing(told):
+    for table, field in (("images", "width"), ("images", "file_name"), ("annotations", "bbox"),
+                         ("annotations", "category_id"), ("annotations", "image_id"),
+                         ("annotations", "id"), ("categories", "id")):  # fmt: skip
+        data = sound()
+        del data[table][-1][field]
+        assert f"{field}: missing" in " ".join(told(data)) or field == "bbox" and told(data)
+
+
+def test_duplicate_images_and_only_crowds_are_told(told):
+    data = sound()
+    data["images"].append(data["images"][0])
+    data["annotations"][0]["iscrowd"] = 1
+    lines = told(data)
+    assert lines[0] == "a.json: image 1: id: used twice (valid: unique)"
+    assert "every one is a crowd" in lines[1] and len(lines) == 2
+
+
+def test_unreadable_files_are_told_without_an_exception(told, tmp_path):
+    whole = json.dumps(sound()).encode()
+    for text in (b"", whole[:-9], b"\xff\xfe", b"[1, 2]", b"3", b"{}", b'{"images": 3}'):
+        lines = told(text)
+        assert lines and all(line.startswith("a.json: ") for line in lines)
+    assert "No such file" in check(tmp_path / "b.json", tmp_path)[0]
+    assert len(told({**sound(), "annotations": []})) == 1
+    assert len(told({**sound(), "images": [3]})) == 1
+
+
+def test_a_missing_folder_is_told_once_per_image_and_never_raises(tmp_path):
+    (tmp_path / "a.json").write_text(json.dumps(sound()))
+    assert len(check(tmp_path / "a.json", tmp_path / "none")) == 2
+
+
+def test_many_alike_are_counted(told):
+    data = sound()
+    row = data["annotations"][0]
+    data["annotations"] += [{**row, "id": k, "bbox": [0, 0, 0, 1]} for k in range(10, 110)]
+    lines = told(data)
+    assert len(lines) == 21 and lines[-1] == "a.json: ... and 80 more like the last line"
+
+
+def test_the_two_flat_boxes_of_coco_pass_and_others_do_not(told):
+    data = sound()
+    data["images"][0]["id"] = data["annotations"][0]["image_id"] = 200365
+    data["annotations"][0] |= {"id": 918, "bbox": [1, 2, 1.03, 0.0]}
+    assert told(data) == []
+    data["annotations"][0]["id"] = 919
+    assert len(told(data)) == 1
+
+
+def test_twenty_megabytes_take_little_processor_time_and_no_torch(tmp_path):
+    data = sound()
+    row, image = data["annotations"][0] | {"segmentation": [], "area": 12.5}, data["images"][0]
+    data["images"] = [image | {"id": k, "coco_url": "x" * 90} for k in range(10_000)]
+    data["annotations"] = [row | {"id": k, "image_id": k % 10_000} for k in range(160_000)]
+    (tmp_path / "a.json").write_text(json.dumps(data))
+    (tmp_path / "1.jpg").touch()
+    code = (
+        "import sys, time; from p2s.data.health import check; assert check(*sys.argv[1:]) == [];"
+        "assert not {'torch', 'numpy'} & set(sys.modules); print(time.process_time())"
+    )
+    paths = [str(tmp_path / "a.json"), str(tmp_path)]
+    start = time.perf_counter()
+    run = subprocess.run([sys.executable, "-c", code, *paths], capture_output=True, check=True)
+    wall = time.perf_counter() - start
+    assert float(run.stdout) < 1.5, f"{wall:.2f} s on the clock"  # 0.6 s on an idle machine
