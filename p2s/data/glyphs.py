@@ -1,0 +1,154 @@
+"""Glyphs: scenes of rotated, overlapping characters, drawn from a seed without any download.
+
+Image i of (seed, split) is always the same bytes. Scenery, objects and fragments have streams of
+their own, so the labelled objects of an image are the same whatever the share of fragments.
+"""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+from filelock import FileLock
+from PIL import Image
+from tqdm import tqdm
+
+from p2s.data import ink, layout
+from p2s.spec import Coco, Glyphs, canonical_hash
+
+VERSION = 1  # raise it when the same settings draw other pixels
+SPLITS = ("train", "val")
+FEW = 400  # scenes below which a second process takes longer to start than to draw
+
+
+def fingerprint(glyphs: Glyphs) -> str:
+    """The identity of the scenes these settings draw, without drawing them."""
+    parts = [
+        glyphs.model_dump(mode="json"),
+        asdict(ink.DIFFICULTY),
+        asdict(layout.CROWDING),
+        VERSION,
+    ]
+    return canonical_hash(parts)
+
+
+def scene(glyphs: Glyphs, split: str, index: int) -> tuple[np.ndarray, list[dict]]:
+    """Image (size, size, 3) uint8 RGB and its objects {"bbox": [x, y, width, height], "label"}.
+
+    A box is tight around the object's visible ink. No object is hidden by more than half.
+    """
+    if glyphs.classes > len(ink.CHARACTERS):
+        raise ValueError(f"glyphs.classes {glyphs.classes}; valid: 1 to {len(ink.CHARACTERS)}")
+    entropy = (glyphs.seed, SPLITS.index(split), index)
+    streams = np.random.SeedSequence(entropy).spawn(3)
+    scenery, objects, scraps = map(np.random.default_rng, streams)
+    picture = ink.paper(scenery, glyphs.size)
+    brightness = float(np.asarray(picture.convert("L")).mean())
+    stamps, annotations = layout.arrange(objects, glyphs.size, glyphs.classes, brightness)
+    mean = ink.DIFFICULTY.fragments * glyphs.fragments
+    parts = layout.fragments(scraps, stamps, glyphs.classes, glyphs.size, mean, brightness)
+    for mask, corner, fill in parts + stamps:
+        ink.stamp(picture, mask, corner, fill, brightness)
+    return ink.grain(scenery, picture), annotations
+
+
+def prepare(glyphs: Glyphs, cache: Path) -> Coco:
+    """The scenes as COCO JSON and pictures under `cache`, drawn once; two callers never collide.
+
+    Pictures are BMP: to pack a noisy PNG takes as long as to draw it, and to read it ten times
+    as long. An interrupted drawing leaves only a `.part` folder, which the next call replaces.
+    """
+    folder = Path(cache, f"glyphs-{fingerprint(glyphs)}")
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(f"{folder}.lock"):
+        if not folder.exists():
+            part = folder.with_name(f"{folder.name}.part")
+            shutil.rmtree(part, ignore_errors=True)
+            _write(glyphs, part)
+            part.rename(folder)
+    return Coco(train=folder / "train.json", val=folder / "val.json", images=folder)
+
+
+def _write(glyphs, folder):
+    for split in SPLITS:
+        (folder / split).mkdir(parents=True)
+    workers = 1 if glyphs.train + glyphs.val < FEW else min(os.cpu_count() or 1, 8)
+    _draw_in_shares(glyphs, folder, workers)
+    drawn = [None] * (glyphs.train + glyphs.val)
+    for worker in range(workers):
+        share = folder / f"share-{worker}.json"
+        drawn[worker::workers] = json.loads(share.read_text())
+        share.unlink()
+    for split, found in zip(SPLITS, (drawn[: glyphs.train], drawn[glyphs.train :]), strict=True):
+        (folder / f"{split}.json").write_text(json.dumps(_coco_json(glyphs, split, found)))
+
+
+def _draw_in_shares(glyphs, folder, workers):
+    """Draws with `workers` processes, of which this is one.
+
+    Plain commands: a forked process may hang in a kernel with threads, and multiprocessing's
+    spawned ones run the caller's script once more.
+    """
+    command = [sys.executable, "-m", "p2s.data.glyphs", glyphs.model_dump_json(), str(folder)]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    helpers = [
+        subprocess.Popen([*command, str(workers), str(worker)], env=environment)
+        for worker in range(1, workers)
+    ]
+    try:
+        _draw_share(glyphs, folder, workers, 0)
+        if any(helper.wait() for helper in helpers):
+            raise RuntimeError(f"drawing into {folder} failed: see the error above")
+    finally:
+        for helper in helpers:
+            helper.kill()
+
+
+def _draw_share(glyphs, folder, workers, worker):
+    """Every scene number worker, worker + workers, ...; stops if the caller of a helper died."""
+    scenes = [(split, i) for split in SPLITS for i in range(getattr(glyphs, split))]
+    caller, drawn = os.getppid(), []
+    quiet = True if worker else None  # None: a bar in a terminal only
+    for split, index in tqdm(scenes[worker::workers], "glyphs", disable=quiet):
+        image, annotations = scene(glyphs, split, index)
+        Image.fromarray(image).save(folder / _file_name(split, index))
+        drawn.append(annotations)
+        if worker and os.getppid() != caller:
+            return
+    (folder / f"share-{worker}.json").write_text(json.dumps(drawn))
+
+
+def _file_name(split, index):
+    return f"{split}/{index:06d}.bmp"
+
+
+def _coco_json(glyphs, split, found):
+    """COCO's tables; an image's id is its index, `info` tells apart data alike but for pixels."""
+    rows = [(image, item) for image, items in enumerate(found) for item in items]
+    names = ink.CHARACTERS[: glyphs.classes]
+    return {
+        "info": {"description": "p2s glyphs", "fingerprint": fingerprint(glyphs)},
+        "images": [_image(glyphs, split, index) for index in range(len(found))],
+        "annotations": [_annotation(k, image, item) for k, (image, item) in enumerate(rows, 1)],
+        "categories": [{"id": k, "name": name} for k, name in enumerate(names, 1)],
+    }
+
+
+def _image(glyphs, split, index):
+    name = _file_name(split, index)
+    return {"id": index, "file_name": name, "width": glyphs.size, "height": glyphs.size}
+
+
+def _annotation(key, image, item):
+    _, _, width, height = item["bbox"]
+    ids = {"id": key, "image_id": image, "category_id": item["label"] + 1}
+    return {**ids, "bbox": item["bbox"], "area": width * height, "iscrowd": 0}
+
+
+if __name__ == "__main__":
+    _, settings, target, *counts = sys.argv
+    _draw_share(Glyphs.model_validate_json(settings), Path(target), *map(int, counts))

@@ -1,0 +1,198 @@
+import json
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from p2s.data import coco, glyphs, health, ink, layout
+from p2s.spec import Glyphs
+
+SMALL = Glyphs(seed=3, train=5, val=2, size=64, classes=4)
+
+
+def changed(**fields):
+    return SMALL.model_copy(update=fields)
+
+
+def test_an_image_is_always_the_same_bytes():
+    for split, index in (("train", 0), ("val", 0), ("train", 7)):
+        image, objects = glyphs.scene(SMALL, split, index)
+        again, same = glyphs.scene(SMALL, split, index)
+        assert image.tobytes() == again.tobytes() and objects == same
+        assert image.shape == (64, 64, 3) and image.dtype == np.uint8
+
+
+def test_seed_split_and_index_each_change_the_image():
+    places = [
+        (SMALL, "train", 0),
+        (SMALL, "val", 0),
+        (SMALL, "train", 1),
+        (changed(seed=4), "train", 0),
+    ]
+    assert len({glyphs.scene(*place)[0].tobytes() for place in places}) == 4
+
+
+def test_fragments_change_pixels_and_never_the_labelled_objects():
+    for index in range(4):
+        scenes = [glyphs.scene(changed(fragments=f), "train", index) for f in (0, 1, 2)]
+        assert scenes[0][1] == scenes[1][1] == scenes[2][1]
+    assert scenes[0][0].tobytes() != scenes[2][0].tobytes()
+
+
+def test_a_higher_setting_draws_the_same_fragments_and_more():
+    stamps, _ = layout.arrange(np.random.default_rng(0), 160, 10, 128)
+    few, many = (
+        layout.fragments(np.random.default_rng(1), stamps, 10, 160, m, 128) for m in (0.5, 1)
+    )
+    assert len(few) < len(many)
+    assert all(a[1:] == b[1:] and a[0].tobytes() == b[0].tobytes() for a, b in zip(few, many))  # noqa: B905
+
+
+def test_boxes_are_tight_around_visible_ink_and_half_of_it_shows():
+    for seed in range(8):
+        stamps, objects = layout.arrange(np.random.default_rng(seed), 160, 10, 128)
+        owner = np.full((160, 160), -1)
+        for k, (mask, (x, y), _) in enumerate(stamps):
+            owner[y : y + mask.height, x : x + mask.width][ink.is_ink(mask)] = k
+        for k, (stamp, item) in enumerate(zip(stamps, objects, strict=True)):
+            y, x = np.nonzero(owner == k)
+            assert item["bbox"] == [x.min(), y.min(), np.ptp(x) + 1, np.ptp(y) + 1]
+            assert len(x) >= 0.5 * ink.is_ink(stamp[0]).sum()
+
+
+def test_objects_that_find_no_fair_place_are_left_out(monkeypatch):
+    before = [len(layout.arrange(np.random.default_rng(k), 64, 4, 128)[1]) for k in range(20)]
+    monkeypatch.setattr(ink, "DIFFICULTY", ink.Difficulty(visible=1.0))
+    after = [len(layout.arrange(np.random.default_rng(k), 64, 4, 128)[1]) for k in range(20)]
+    assert sum(after) < sum(before) and min(after) >= 1
+
+
+def test_a_fragment_keeps_too_little_ink_to_be_an_object():
+    rng = np.random.default_rng(0)
+    for size in (8, 20, 100):
+        for label in range(10):
+            mask = ink.glyph(rng, label, size, 160)
+            share = ink.is_ink(ink.fragment(rng, mask)).sum() / ink.is_ink(mask).sum()
+            assert 0 < share < ink.DIFFICULTY.visible
+
+
+def test_ink_stands_out_from_paper_of_any_brightness():
+    rng = np.random.default_rng(0)
+    for paper in np.linspace(0, 255, 40):
+        assert all(0 <= part <= 255 for part in ink.colour(rng, paper))
+    far = [abs(np.mean(ink.colour(rng, 128)) - 128) for _ in range(300)]
+    assert np.quantile(far, 0.05) > 0.8 * ink.DIFFICULTY.contrast
+
+
+def test_every_character_exists_in_every_face_it_is_drawn_in():
+    assert len(set(ink.CHARACTERS)) == len(ink.CHARACTERS) >= 60
+    for face in ink.SANS + ink.SERIF:
+        missing = ink._upright("\U000f1234", face).tobytes()
+        for character in ink.CHARACTERS:
+            if face in ink.SANS or character < "\u2600":
+                assert ink._upright(character, face).tobytes() != missing, (character, face)
+
+
+def test_the_ten_default_characters_are_told_apart_when_turned_and_mirrored():
+    def shape(character, degrees):
+        mask = ink._rotated(character, "DejaVuSans", degrees).resize((24, 24))
+        return np.asarray(mask, float) / 255
+
+    def iou(a, b):
+        return np.minimum(a, b).sum() / np.maximum(a, b).sum()
+
+    turned = {c: [shape(c, d) for d in (-25, 0, 25)] for c in ink.CHARACTERS[:10]}
+    pairs = [(a, b) for a in turned for b in turned if a < b]
+    likeness = [
+        iou(x, y[:, ::m]) for a, b in pairs for x in turned[a] for y in turned[b] for m in (1, -1)
+    ]
+    assert max(likeness) < 0.75
+
+
+def test_too_many_classes_are_refused_with_the_range():
+    with pytest.raises(ValueError, match="glyphs.classes 100; valid: 1 to "):
+        glyphs.scene(changed(classes=100), "train", 0)
+
+
+def test_prepared_data_is_healthy_coco_and_equals_the_scenes(tmp_path):
+    files = glyphs.prepare(SMALL, tmp_path)
+    for split, path in (("train", files.train), ("val", files.val)):
+        assert health.check(path, files.images) == []
+        data = coco.read(path, files.images)
+        assert len(data) == getattr(SMALL, split) and data.classes == tuple("ARKE")
+        for index in range(len(data)):
+            sample, (image, objects) = data.sample(index), glyphs.scene(SMALL, split, index)
+            assert (sample["image"] == image).all() and sample["image_id"] == index
+            assert sample["classes"].tolist() == [one["label"] for one in objects]
+
+
+def test_prepared_once_and_an_interrupted_drawing_is_replaced(tmp_path, monkeypatch):
+    folder = tmp_path / f"glyphs-{glyphs.fingerprint(SMALL)}"
+    (tmp_path / f"{folder.name}.part" / "train").mkdir(parents=True)
+    files = glyphs.prepare(SMALL, tmp_path)
+    monkeypatch.setattr(glyphs, "scene", None)
+    assert glyphs.prepare(SMALL, tmp_path) == files
+    assert sorted(path.name for path in tmp_path.iterdir() if path.is_dir()) == [folder.name]
+
+
+def test_two_processes_may_ask_for_the_same_scenes_at_once(tmp_path):
+    code = (
+        "import sys; from p2s.data.glyphs import prepare; from p2s.spec import Glyphs;"
+        "print(prepare(Glyphs(train=40, val=5, size=64), sys.argv[1]).train)"
+    )
+    command = [sys.executable, "-c", code, str(tmp_path)]
+    runs = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(2)]
+    first, second = (run.communicate(timeout=60)[0].strip() for run in runs)
+    assert first == second and len(json.loads(open(first).read())["images"]) == 40
+    assert [run.returncode for run in runs] == [0, 0]
+
+
+def test_several_processes_draw_what_one_draws(tmp_path, monkeypatch):
+    one = glyphs.prepare(SMALL, tmp_path / "one")
+    monkeypatch.setattr(glyphs, "FEW", 1)
+    monkeypatch.setattr(os, "cpu_count", lambda: 3)
+    many = glyphs.prepare(SMALL, tmp_path / "many")
+    names = sorted(path.relative_to(one.images) for path in one.images.rglob("*.*"))
+    assert names == sorted(path.relative_to(many.images) for path in many.images.rglob("*.*"))
+    assert len(names) == 9
+    assert all((one.images / n).read_bytes() == (many.images / n).read_bytes() for n in names)
+
+
+def test_a_failing_process_is_an_error_and_leaves_no_data(tmp_path, monkeypatch):
+    monkeypatch.setattr(glyphs, "FEW", 1)
+    monkeypatch.setattr(os, "cpu_count", lambda: 2)
+    monkeypatch.setattr(sys, "executable", "false")
+    with pytest.raises(RuntimeError, match="failed: see the error above"):
+        glyphs.prepare(SMALL, tmp_path)
+    assert not list(tmp_path.glob("glyphs-*/train.json"))
+
+
+def test_a_script_without_a_main_guard_may_ask_for_scenes(tmp_path):
+    script = tmp_path / "script.py"
+    script.write_text(
+        "from p2s.data import glyphs; glyphs.FEW = 1\n"
+        f"print(glyphs.prepare(glyphs.Glyphs(train=4, val=2, size=32), {str(tmp_path)!r}).train)"
+    )
+    run = subprocess.run([sys.executable, script], capture_output=True, text=True, timeout=60)
+    assert run.returncode == 0 and run.stdout.strip().endswith("train.json"), run.stderr
+
+
+def test_the_fingerprint_follows_settings_difficulty_and_version(monkeypatch):
+    seen = {glyphs.fingerprint(s) for s in (SMALL, changed(seed=4), changed(fragments=0.0))}
+    monkeypatch.setattr(ink, "DIFFICULTY", ink.Difficulty(noise=3))
+    seen.add(glyphs.fingerprint(SMALL))
+    monkeypatch.setattr(glyphs, "VERSION", -1)
+    assert len(seen | {glyphs.fingerprint(SMALL)}) == 5
+
+
+def test_data_alike_but_for_fragments_have_different_annotation_files(tmp_path):
+    files = [glyphs.prepare(changed(fragments=f, train=1, val=1), tmp_path) for f in (0.0, 2.0)]
+    assert len({coco.read(f.train, f.images).fingerprint for f in files}) == 2
+
+
+def test_tiny_and_single_class_scenes_can_be_drawn():
+    for size in (16, 32):
+        image, objects = glyphs.scene(changed(size=size, classes=1), "val", 0)
+        assert image.shape == (size, size, 3) and len(objects) >= 1
