@@ -1,0 +1,79 @@
+"""Loader: model inputs as pure functions of (data, recipe, seed, iteration), so a run can resume.
+
+A model input is detectron2's: "image" uint8 (3, H, W) RGB, "height" and "width" of the picture as
+stored, "image_id", and in training "instances" with gt_boxes and gt_classes.
+"""
+
+from functools import lru_cache
+
+import numpy as np
+import torch
+from detectron2.data import transforms
+from detectron2.structures import Boxes, Instances
+
+from p2s.data.coco import CocoSet
+from p2s.spec import Recipe, Test
+
+ORDER, AUGMENTATION = 0, 1  # a seed's streams of random numbers
+
+
+def train_batch(data: CocoSet, recipe: Recipe, seed: int, iteration: int) -> list[dict]:
+    """The inputs of one iteration: a pure function of its arguments.
+
+    Every epoch shows each image with objects once. Raises ValueError if there is none.
+    """
+    rng = np.random.default_rng([seed, AUGMENTATION, iteration])
+    edges = rng.choice(recipe.short_edge, recipe.batch).tolist()
+    flips = rng.random(recipe.batch) < (0.5 if recipe.flip else 0)
+    indices = batch_indices(data, recipe.batch, seed, iteration)
+    return [
+        augment(data.sample(index), edge, recipe.long_edge, flip)
+        for index, edge, flip in zip(indices, edges, flips, strict=True)
+    ]
+
+
+def test_inputs(data: CocoSet, index: int, test: Test) -> dict:
+    """The input of one image in test: resized, never mirrored, without instances."""
+    row = augment(data.sample(index), test.short_edge, test.long_edge, flip=False)
+    del row["instances"]
+    return row
+
+
+def batch_indices(data: CocoSet, batch: int, seed: int, iteration: int) -> list[int]:
+    """The images of one iteration: its places in the chain of the epochs' permutations."""
+    if not (usable := data.trainable):
+        raise ValueError("no image has an object to train on")
+    places = range(iteration * batch, (iteration + 1) * batch)
+    epochs = [divmod(place, len(usable)) for place in places]
+    return [usable[_order(len(usable), seed, epoch)[rank]] for epoch, rank in epochs]
+
+
+def augment(sample: dict, short_edge: int, long_edge: int, flip: bool) -> dict:
+    """One model input: the sample resized as detectron2 does, then perhaps mirrored."""
+    image, boxes = sample["image"], sample["boxes"]
+    height, width = image.shape[:2]
+    shortest = transforms.ResizeShortestEdge
+    size = shortest.get_output_shape(height, width, short_edge, long_edge)
+    steps = [transforms.HFlipTransform(size[1])] if flip else []
+    if size != (height, width):
+        steps.insert(0, transforms.ResizeTransform(height, width, *size))
+    for step in steps:
+        image, boxes = step.apply_image(image), step.apply_box(boxes)
+    return {
+        "image": torch.from_numpy(image.transpose(2, 0, 1).copy()),
+        "instances": _instances(boxes, sample["classes"], size),
+        **{field: sample[field] for field in ("height", "width", "image_id")},
+    }
+
+
+def _instances(boxes, classes, size):
+    instances = Instances(size)
+    instances.gt_boxes = Boxes(torch.as_tensor(boxes, dtype=torch.float32).reshape(-1, 4))
+    instances.gt_boxes.clip(size)
+    instances.gt_classes = torch.as_tensor(classes, dtype=torch.int64)
+    return instances
+
+
+@lru_cache(maxsize=4)
+def _order(count, seed, epoch):
+    return np.random.default_rng([seed, ORDER, epoch]).permutation(count)
