@@ -2,6 +2,7 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -145,7 +146,7 @@ def test_two_processes_may_ask_for_the_same_scenes_at_once(tmp_path):
     command = [sys.executable, "-c", code, str(tmp_path)]
     runs = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(2)]
     first, second = (run.communicate(timeout=60)[0].strip() for run in runs)
-    assert first == second and len(json.loads(open(first).read())["images"]) == 40
+    assert first == second and len(json.loads(Path(first).read_text())["images"]) == 40
     assert [run.returncode for run in runs] == [0, 0]
 
 
