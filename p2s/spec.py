@@ -8,7 +8,7 @@ silent. Everything under `test` changes an evaluation, never a training.
 import hashlib
 import json
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, model_validator
 
@@ -92,6 +92,8 @@ class Recipe(Part):
 class Test(Part):
     """What an evaluation may change without a new training (Sec. 5)."""
 
+    __test__: ClassVar[bool] = False  # pytest: not a test case
+
     fusion: Literal["class", "product", "released"] = "product"  # Eq. 1
     pre_nms: PositiveInt = 1000  # C2: candidates a level
     proposals: PositiveInt = 256  # Sec. 5; RPN: 1000
@@ -117,12 +119,13 @@ class Glyphs(Part):
 
 
 class Coco(Part):
-    """A data set in COCO's JSON format; file names are relative to `images`."""
+    """A data set in COCO's JSON format; file names are relative to the folders of images."""
 
     kind: Literal["coco"] = "coco"
     train: Path
     val: Path
     images: Path
+    val_images: Path | None = None  # of validation, where it has a folder of its own
 
 
 class Spec(Part):

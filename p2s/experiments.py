@@ -1,0 +1,172 @@
+"""Experiments and scales: what the YAML files ask for, strict and typed.
+
+A cell of an experiment is a row and a variant; its Spec is the paper's detector with the changes of
+the scale, then of the row, then of the variant.
+"""
+
+import json
+import math
+from functools import lru_cache
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import ConfigDict, Field, PositiveFloat, TypeAdapter, ValidationError, model_validator
+
+from p2s import records
+from p2s.spec import Coco, Part, Spec
+
+SHARED_FIELDS = {"first_stage": ("pre_nms", "proposals"), "test": ("pre_nms", "proposals")}
+Name = Annotated[str, Field(min_length=1)]
+Seed = Annotated[int, Field(ge=0)]
+
+
+class Strict(Part):
+    """A part of a YAML file: besides unknown words, values of a wrong type are errors."""
+
+    model_config = ConfigDict(strict=True)
+
+
+class PaperRow(Strict):
+    """Where experiments/paper.yaml holds the published numbers of a row."""
+
+    table: int
+    row: Name
+
+
+class Row(Strict):
+    """A line of a table: a detector by its name in the paper, and what is changed in it."""
+
+    name: Name
+    detector: Name
+    changes: dict[str, Any] = {}
+    paper: PaperRow | None = None
+
+
+class Variant(Strict):
+    """A change that every row gets, as a second axis of the table."""
+
+    name: Name
+    changes: dict[str, Any] = {}
+    data: Literal["glyphs", "coco"] | None = (
+        None  # left out where a scale's data are of another kind
+    )
+
+
+class Experiment(Strict):
+    """One table or figure: its question, the paper's claim, and its rows."""
+
+    name: Name  # the file's name without .yaml
+    title: Name
+    question: Name
+    claim: Name
+    notebook: Name
+    rows: Annotated[tuple[Row, ...], Field(min_length=1, strict=False)]
+    variants: Annotated[tuple[Variant, ...], Field(strict=False)] = ()
+
+    @model_validator(mode="after")
+    def _names_are_unique(self):
+        for names in ([row.name for row in self.rows], [each.name for each in self.variants]):
+            if twice := sorted({name for name in names if names.count(name) > 1}):
+                raise ValueError(f"named twice: {', '.join(twice)}")
+        return self
+
+
+class Scale(Strict):
+    """A size of the whole study; its changes come before those of rows and variants."""
+
+    about: Name  # what it is, what it costs, which number to expect
+    seeds: Annotated[tuple[Seed, ...], Field(min_length=1, strict=False)]
+    proposal_share: Annotated[float, Field(gt=0, le=1)] = (
+        1.0  # of every row's candidates, proposals
+    )
+    minutes_a_training: PositiveFloat  # a guess, used until a record has measured it
+    changes: dict[str, Any] = {}
+
+
+def load_scales(project):
+    """The scales of experiments/scales.yaml by name."""
+    return _parse(project.experiments / "scales.yaml", dict[str, Scale])
+
+
+def load_experiment(project, name):
+    """The experiment of experiments/<name>.yaml."""
+    path = project.experiments / f"{name}.yaml"
+    experiment = _parse(path, Experiment)
+    if experiment.name != name:
+        raise ValueError(f"{path}: name: {experiment.name!r} is not the file's name")
+    return experiment
+
+
+def experiment_names(project):
+    """All experiments, in alphabetical order."""
+    others = ("scales", "paper")
+    return sorted(p.stem for p in project.experiments.glob("*.yaml") if p.stem not in others)
+
+
+def cells(experiment, scale):
+    """Pairs of a row and a variant (None without variants) that this scale can run."""
+    kind = scale.changes.get("data", {}).get("kind")
+    variants = [each for each in experiment.variants if each.data in (None, kind)]
+    return [(row, each) for each in variants or [None] for row in experiment.rows]
+
+
+def resolve(row, variant, scale, root):
+    """The Spec of a row (and variant, or None) at a scale; data under `root` say the classes."""
+    spec = Spec.named(row.detector)
+    for changes in (scale.changes, row.changes, variant.changes if variant else {}):
+        spec = spec.changed(changes)
+    shares = {
+        part: {
+            name: math.ceil(getattr(getattr(spec, part), name) * scale.proposal_share)
+            for name in names
+        }
+        for part, names in SHARED_FIELDS.items()
+    }
+    return spec.changed({**shares, "num_classes": _num_classes(spec, root)})
+
+
+def annotation_files(data, root):
+    """The training and validation JSON of a spec.Coco; its paths are relative to `root`."""
+    return [Path(root) / data.train, Path(root) / data.val]
+
+
+def refuse_unknown(kind, names, valid):
+    """ValueError for the first name that is not valid, with all that are."""
+    for name in names:
+        if name not in valid:
+            raise ValueError(f"unknown {kind} {name!r}; valid: {', '.join(dict.fromkeys(valid))}")
+
+
+def _num_classes(spec, root):
+    if not isinstance(spec.data, Coco):
+        return spec.data.classes
+    val = annotation_files(spec.data, root)[1]
+    return _count_classes(val, val.stat().st_mtime_ns) if val.exists() else spec.num_classes
+
+
+@lru_cache
+def _count_classes(path, _modified):
+    return len(json.loads(path.read_bytes())["categories"])
+
+
+def _parse(path, kind):
+    try:
+        content = yaml.load(path.read_text(), Loader=_NoDuplicates)
+        return TypeAdapter(kind).validate_python(content)
+    except yaml.YAMLError as error:
+        raise ValueError(f"{path}: {error}") from None
+    except ValidationError as error:
+        raise ValueError(f"{path}: {records.first_problem(error)}") from None
+
+
+class _NoDuplicates(yaml.SafeLoader):
+    """YAML in which a key given twice is an error, not a silent replacement."""
+
+    def construct_mapping(self, node, deep=False):
+        keys = [key.value for key, _ in node.value]
+        if twice := sorted({key for key in keys if keys.count(key) > 1}):
+            raise yaml.YAMLError(
+                f"line {node.start_mark.line + 1}: given twice: {', '.join(twice)}"
+            )
+        return super().construct_mapping(node, deep)

@@ -1,0 +1,130 @@
+"""Runs: every evaluation that the experiments ask for at a scale, with its identity."""
+
+import hashlib
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Literal
+
+from p2s import records
+from p2s.experiments import (
+    annotation_files,
+    cells,
+    experiment_names,
+    load_experiment,
+    load_scales,
+    refuse_unknown,
+    resolve,
+)
+from p2s.spec import Coco, Spec, canonical_hash
+
+
+@dataclass(frozen=True)
+class Run:
+    """One evaluation of one training; the first five fields are the notebook's parameters."""
+
+    experiment: str
+    row: str
+    variant: str  # "" in an experiment without variants
+    scale: str
+    seed: int
+    detector: str
+    spec: Spec
+    data_fingerprint: str
+    training_id: str
+    evaluation_id: str
+
+    @property
+    def label(self):
+        """The run in words, for people."""
+        variant = f" | {self.variant}" if self.variant else ""
+        return f"{self.experiment} | {self.row}{variant} | seed {self.seed}"
+
+
+@dataclass(frozen=True)
+class Standing:
+    """A run and how it stands; the note says why, or what to know about it."""
+
+    run: Run
+    state: Literal["done", "running", "failed", "missing"]
+    note: str = ""
+
+    def __str__(self):
+        return f"{self.state:8}{self.run.label}" + (f": {self.note}" if self.note else "")
+
+
+def asked(project, scale, only=()):
+    """A run for each cell and seed, seed by seed; equal cells share an identity."""
+    table = _table(project, scale, only)
+    seeds = load_scales(project)[scale].seeds
+    return [_run(project, names, spec, seed) for seed in seeds for names, spec in table]
+
+
+def runs(project, scale, only=()):
+    """What there is to run at a scale: `asked`, every identity once. `only` names experiments."""
+    unique = {}
+    for run in asked(project, scale, only):
+        unique.setdefault(run.evaluation_id, run)
+    return list(unique.values())
+
+
+def find(project, *, experiment, row, variant, scale, seed):
+    """One run by the values of the notebook's parameters; any seed will do."""
+    table = _table(project, scale, [experiment])
+    refuse_unknown("row", [row], [names["row"] for names, _ in table])
+    of_row = {names["variant"]: (names, spec) for names, spec in table if names["row"] == row}
+    refuse_unknown("variant", [variant], of_row)
+    return _run(project, *of_row[variant], seed)
+
+
+def fingerprint(data, root):
+    """The identity of a data set (spec.Glyphs or spec.Coco), without drawing or reading images."""
+    if isinstance(data, Coco):
+        return canonical_hash([_file_hash(path) for path in annotation_files(data, root)])
+    from p2s.data import glyphs
+
+    return glyphs.fingerprint(data)
+
+
+def _table(project, scale, only):
+    """Names and Spec of every cell of the experiments, so that a mistake in any is told first."""
+    scales, valid = load_scales(project), experiment_names(project)
+    refuse_unknown("scale", [scale], scales)
+    refuse_unknown("experiment", only, valid)
+    table = []
+    for name in [each for each in valid if not only or each in only]:
+        for row, variant in cells(load_experiment(project, name), scales[scale]):
+            names = {
+                "experiment": name,
+                "row": row.name,
+                "variant": variant.name if variant else "",
+            }
+            try:
+                spec = resolve(row, variant, scales[scale], project.root)
+            except ValueError as error:
+                problem = records.first_problem(error)
+                place = f"{project.experiments / name}.yaml at scale {scale}"
+                raise ValueError(f"{place}: {row.name} {names['variant']}: {problem}") from None
+            table.append((names | {"scale": scale, "detector": row.detector}, spec))
+    return table
+
+
+def _run(project, names, spec, seed):
+    data = fingerprint(spec.data, project.root)
+    return Run(
+        **names,
+        seed=seed,
+        spec=spec,
+        data_fingerprint=data,
+        training_id=records.training_id(spec, data, seed),
+        evaluation_id=records.evaluation_id(spec, data, seed),
+    )
+
+
+def _file_hash(path):
+    return _hash_content(path, path.stat().st_mtime_ns) if path.exists() else f"missing {path.name}"
+
+
+@lru_cache
+def _hash_content(path, _modified):
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

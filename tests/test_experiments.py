@@ -1,0 +1,143 @@
+import json
+import math
+from pathlib import Path
+
+import pytest
+import yaml
+
+from p2s import experiments, paper
+from p2s.project import Project
+from p2s.runs import asked, find, fingerprint, runs
+from p2s.spec import Coco, Glyphs, Spec
+
+ROOT = Path(__file__).parents[1]
+SCALE = {"about": "-", "seeds": [0, 1], "minutes_a_training": 1, "proposal_share": 0.3}
+SCALE["changes"] = {"recipe": {"rate": 0.5, "batch": 2}, "data": {"kind": "glyphs", "classes": 3}}
+TABLE = {"name": "t", "title": "-", "question": "-", "claim": "-", "notebook": "t.ipynb"}
+ROW = {"name": "a", "detector": "CenterNet2", "changes": {"recipe": {"rate": 0.25}}}
+
+
+@pytest.fixture
+def project(tmp_path):
+    """Writes the two files, with replacements, and returns their Project."""
+
+    def make(table=None, scale=None, text=None):
+        folder = tmp_path / "experiments"
+        folder.mkdir(exist_ok=True)
+        (folder / "scales.yaml").write_text(yaml.safe_dump({"tiny": SCALE | (scale or {})}))
+        content = yaml.safe_dump(TABLE | {"rows": [ROW]} | (table or {}))
+        (folder / "t.yaml").write_text(text or content)
+        return Project.at(tmp_path)
+
+    return make
+
+
+@pytest.mark.parametrize("scale", ["smoke", "desk", "paper"])
+def test_every_cell_of_every_experiment_resolves_at_every_scale(scale):
+    every = runs(Project.at(ROOT), scale)
+    assert {each.spec.data.kind for each in every} <= {"glyphs", "coco"}
+    assert len({each.evaluation_id for each in every}) == len(every)
+
+
+def test_table5_pairs_rows_by_training_and_names_published_rows():
+    project = Project.at(ROOT)
+    cells = len(experiments.load_experiment(project, "table5").variants) * 4
+    of_table = runs(project, "smoke", ["table5"])
+    assert len(of_table) == cells and len({each.training_id for each in of_table}) == 2 * 3
+    published = {cell.row for cell in paper.read_paper() if cell.table == 5}
+    assert {each.row for each in of_table} == published
+
+
+@pytest.mark.parametrize(
+    "table, told",
+    [
+        ({"claims": "x"}, "unknown claims; valid: claim, name, notebook"),
+        ({"rows": [ROW | {"chnages": {}}]}, r"rows\.0: unknown chnages; valid: changes"),
+        ({"rows": [ROW | {"name": 5}]}, r"rows\.0\.name: Input should be a valid string"),
+        ({"rows": []}, "rows: .* at least 1"),
+        ({"rows": [ROW, ROW]}, "named twice: a"),
+        ({"name": "u"}, "name: 'u' is not the file's name"),
+        ({"rows": [ROW | {"detector": "CenterNet3"}]}, "unknown detector .*valid: .*CenterNet2"),
+        ({"rows": [ROW | {"changes": {"tset": {}}}]}, "a : unknown tset; valid: .*test"),
+        (
+            {"rows": [ROW | {"changes": {"test": {"nsm": 0}}}]},
+            "a : test: unknown nsm; valid: .*nms",
+        ),
+        ({"rows": [ROW | {"changes": {"test": {"nms": "x"}}}]}, r"a : test\.nms: .*valid number"),
+    ],
+)
+def test_a_mistake_names_file_field_and_valid_words(project, table, told):
+    with pytest.raises(ValueError, match=f"(?s)t.yaml.*{told}"):
+        runs(project(table), "tiny")
+
+
+@pytest.mark.parametrize("change", [{"seeds": ["0"]}, {"seeds": []}, {"proposal_share": 0}])
+def test_a_scale_is_as_strict(project, change):
+    with pytest.raises(ValueError, match=rf"scales\.yaml: tiny\.{next(iter(change))}"):
+        runs(project(scale=change), "tiny")
+
+
+@pytest.mark.parametrize("text, told", [("a: 1\na: 2", "given twice: a"), ("a: [", "t.yaml: ")])
+def test_yaml_must_be_sound_and_no_key_given_twice(project, text, told):
+    with pytest.raises(ValueError, match=told):
+        runs(project(text=text), "tiny")
+
+
+def test_unknown_names_list_the_valid_ones(project):
+    with pytest.raises(ValueError, match="unknown scale 'x'; valid: tiny"):
+        runs(project(), "x")
+    with pytest.raises(ValueError, match="unknown experiment 'x'; valid: t"):
+        runs(project(), "tiny", ["x"])
+    cell = {"experiment": "t", "row": "a", "variant": "", "scale": "tiny", "seed": 0}
+    for wrong in ("row", "variant", "experiment"):
+        with pytest.raises(ValueError, match=f"unknown {wrong} 'x'; valid: "):
+            find(project(), **cell | {wrong: "x"})
+    with pytest.raises(FileNotFoundError, match=r"no experiments/scales\.yaml"):
+        Project.at("/")
+
+
+def test_changes_of_the_variant_come_last_and_of_the_scale_first(project):
+    variants = [{"name": "v", "changes": {"recipe": {"rate": 0.125}}}, {"name": "w"}]
+    with_variant, without = [run.spec for run in runs(project({"variants": variants}), "tiny")[:2]]
+    assert (with_variant.recipe.rate, without.recipe.rate) == (0.125, 0.25)
+    assert with_variant.recipe.batch == 2  # the scale's
+    assert with_variant.num_classes == 3  # the data's
+
+
+def test_the_proposal_share_is_of_every_row_alike_rounded_up(project):
+    rows = [ROW | {"changes": {"test": {"proposals": 65}}}]
+    spec, named = runs(project({"rows": rows}), "tiny")[0].spec, Spec.named("CenterNet2")
+    assert spec.test.proposals == math.ceil(65 * 0.3) == 20
+    assert spec.first_stage.proposals == math.ceil(0.3 * named.first_stage.proposals)
+    assert spec.test.pre_nms == 300 and spec.first_stage.pre_nms == 1200
+
+
+def test_equal_cells_run_once_and_seeds_come_in_turn(project):
+    made = project({"rows": [ROW, ROW | {"name": "same"}]})
+    assert [each.seed for each in runs(made, "tiny")] == [0, 1]
+    assert [each.row for each in asked(made, "tiny")] == ["a", "same"] * 2
+    first = runs(made, "tiny")[0]
+    assert find(made, experiment="t", row="a", variant="", scale="tiny", seed=0) == first
+
+
+def coco_project(project, folder, classes):
+    categories = [{"id": k, "name": str(k)} for k in range(classes)]
+    for name in ("train", "val"):
+        (folder / f"{name}.json").write_text(json.dumps({"categories": categories, "s": name}))
+    data = {"kind": "coco", "train": "train.json", "val": "val.json", "images": "."}
+    only_glyphs = {"name": "v", "data": "glyphs", "changes": {"data": {"fragments": 0}}}
+    table = {"variants": [{"name": "u"}, only_glyphs]}
+    return project(table, {"changes": {"data": data}})
+
+
+def test_with_a_coco_file_classes_and_identity_come_from_its_content(project, tmp_path):
+    few, many = (runs(coco_project(project, tmp_path, k), "tiny") for k in (2, 7))
+    assert [each.variant for each in few] == ["u", "u"]  # that for glyphs is left out
+    assert (few[0].spec.num_classes, many[0].spec.num_classes) == (2, 7)
+    assert few[0].training_id != many[0].training_id
+
+
+def test_a_fingerprint_needs_no_images_and_missing_files_have_one(tmp_path):
+    missing = Coco(train="a.json", val="b.json", images="none")
+    assert fingerprint(missing, tmp_path) == fingerprint(missing, tmp_path)
+    assert fingerprint(Glyphs(), tmp_path) != fingerprint(Glyphs(seed=1), tmp_path)
