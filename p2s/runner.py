@@ -1,0 +1,183 @@
+"""The runner: a run is one notebook executed by papermill, with a kernel process of its own.
+
+Kernels end when the process that started them does, so after kill -9 none is left; all else that
+must survive is in files: records, executed notebooks, weights, and a line for each failure.
+"""
+
+import ast
+import os
+import time
+from collections import defaultdict
+
+import psutil
+from filelock import FileLock, Timeout
+from pydantic import TypeAdapter, ValidationError
+from traitlets.config import Config
+
+from p2s import records
+from p2s.runs import Standing
+
+# The number of threads changes bits, so every kernel has one; jobs only run beside each other.
+ONE_THREAD = {f"{library}_NUM_THREADS": "1" for library in ("OMP", "MKL", "OPENBLAS")}
+PARAMETERS = ("experiment", "row", "variant", "scale", "seed")
+GRACE = 10.0  # seconds for a training to save its state when the study is interrupted
+
+
+def given(project, run):
+    """The parameters of a run's notebook."""
+    return {name: getattr(run, name) for name in PARAMETERS} | {"root": str(project.root)}
+
+
+def parameters(template, values):
+    """`values` with every value in the type of the default in the notebook's parameters cell.
+
+    The text of a command line is converted; an unknown name or a wrong type is a ValueError that
+    lists the valid ones. papermill itself would let both pass.
+    """
+    from papermill import inspect_notebook  # takes seconds to import, and status needs none of it
+
+    declared = inspect_notebook(template)
+    types = {name: type(ast.literal_eval(each["default"])) for name, each in declared.items()}
+    valid = ", ".join(f"{name} ({kind.__name__})" for name, kind in types.items())
+    if unknown := sorted(set(values) - set(types)):
+        raise ValueError(f"{template}: unknown parameter {', '.join(unknown)}; valid: {valid}")
+    try:
+        return {
+            name: TypeAdapter(types[name]).validate_python(each) for name, each in values.items()
+        }
+    except ValidationError:
+        raise ValueError(f"{template}: wrong type in {values}; valid: {valid}") from None
+
+
+def outcomes(project, waiting, template, executor):
+    """Run all of `waiting` and yield a Standing as each one ends.
+
+    `executor` has the `submit` of concurrent.futures; what that returns has `done`, `result` and
+    `cancel`. The evaluations of one training follow its first one, so that none trains it twice.
+    """
+    held = defaultdict(list)
+    for run in waiting:
+        held[run.training_id].append(run)
+    at_work = {}
+    try:
+        for training in list(held.values()):
+            count = len(training) if is_trained(project, training[0]) else 1
+            _submit(executor, at_work, project, template, [training.pop(0) for _ in range(count)])
+        while at_work:
+            for future in [each for each in at_work if each.done()]:
+                ended = _result(future, at_work.pop(future))
+                yield ended
+                siblings = held.pop(ended.run.training_id, [])
+                if ended.state == "done" or is_trained(project, ended.run):
+                    _submit(executor, at_work, project, template, siblings)
+                else:
+                    note = f"not started, for the training is {ended.state}"
+                    yield from (Standing(run, "missing", note) for run in siblings)
+            time.sleep(0.05)
+    finally:
+        _stop(project, at_work)
+
+
+def is_trained(project, run):
+    """Whether the cache holds the weights that a run evaluates."""
+    return (project.weights(run) / "model.safetensors").exists()
+
+
+def execute(project, run, template):
+    """Execute one run's notebook and return its Standing; no exception leaves this function."""
+    os.environ.update(ONE_THREAD)  # the kernel inherits it
+    project.lock(run).parent.mkdir(parents=True, exist_ok=True)
+    try:
+        # `status` holds the lock for a moment when it looks; another study holds it for long.
+        with FileLock(project.lock(run), timeout=2):
+            return _execute(project, run, template)
+    except Timeout:
+        return Standing(run, "running", "by another process")
+
+
+def _execute(project, run, template):
+    start = time.monotonic()
+    if _record(project, run)[0]:
+        return Standing(run, "done", "by another process")
+    project.failure(run).unlink(missing_ok=True)
+    error = _papermill(project, run, template)
+    record, problem = (None, error) if error else _record(project, run)
+    if problem:
+        note = f"{problem} ({project.executed(run)})"
+        project.failure(run).write_text(note)
+        return Standing(run, "failed", note)
+    ap = record.metrics.get("AP")
+    shown = "-" if ap is None else f"{ap:.1f}"
+    return Standing(run, "done", f"AP {shown}, {time.monotonic() - start:.0f} s")
+
+
+def _record(project, run):
+    """The record of a run, or None, and what is wrong with it."""
+    path = project.record(run)
+    if not path.exists():
+        return None, "the notebook ended without a record"
+    try:
+        return records.read(path), ""
+    except ValueError as problem:
+        return None, str(problem)
+
+
+def _papermill(project, run, template):
+    from papermill import PapermillExecutionError, execute_notebook
+
+    options = {
+        "kernel_name": "python3",
+        "progress_bar": False,
+        "config": Config(KernelManager={"transport_encryption": "auto"}),
+        "extra_arguments": ["--IPKernelApp.log_level=50"],  # errors are told once, by the runner
+    }
+    try:
+        execute_notebook(template, project.executed(run), given(project, run), **options)
+    except PapermillExecutionError as error:
+        return _one_line(error.ename, error.evalue)
+    except Exception as error:  # such as a kernel that died: one run's failure, not the study's
+        return _one_line(type(error).__name__, error)
+    return ""
+
+
+def _one_line(name, message):
+    return f"{name}: {' '.join(str(message).split())[:300]}"
+
+
+def _submit(executor, at_work, project, template, runs):
+    for run in runs:
+        at_work[executor.submit(execute, project, run, template)] = run
+
+
+def _result(future, run):
+    try:
+        return future.result()
+    except Exception as error:  # the executor's own, such as a cluster node that went away
+        return Standing(run, "failed", _one_line(type(error).__name__, error))
+
+
+def _stop(project, at_work):
+    """After Ctrl-C: end what is at work; it counts as never started, its training as begun."""
+    for future in at_work:
+        future.cancel()
+    deadline = time.monotonic() + GRACE
+    for kernel in _kernels() if at_work else []:
+        kernel.terminate()  # a training saves its state first
+    while not all(future.done() for future in at_work):
+        if time.monotonic() > deadline:
+            for kernel in _kernels():
+                kernel.kill()
+        time.sleep(0.05)
+    for run in at_work.values():
+        project.failure(run).unlink(missing_ok=True)
+
+
+def _kernels():
+    found = []
+    for child in psutil.Process().children():
+        try:
+            if "ipykernel_launcher" in child.cmdline():
+                found.append(child)
+        except psutil.NoSuchProcess:
+            continue
+    return found

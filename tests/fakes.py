@@ -1,0 +1,77 @@
+"""A project folder with the real experiment files and invented records, for tests of the report."""
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import yaml
+
+from p2s import records, runs
+from p2s.project import Project
+
+VARIANTS = ("published", "equalised", "double fragments")
+ROOT = Path(__file__).parents[1]
+BASE = {"CascadeRCNN-RPN (P3-P7)": 38.0, "CascadeRCNN-CenterNet": 40.0}
+GAIN = {"CascadeRCNN-RPN (P3-P7)": -0.5, "CascadeRCNN-CenterNet": 1.2}
+
+
+def project(folder):
+    """This project with fewer variants, in a folder, and without any record."""
+    for name in ("experiments", "notebooks"):
+        shutil.copytree(ROOT / name, Path(folder) / name)
+    table5 = Path(folder) / "experiments" / "table5.yaml"
+    kept = yaml.safe_load(table5.read_text())
+    kept["variants"] = [one for one in kept["variants"] if one["name"] in VARIANTS]
+    table5.write_text(yaml.safe_dump(kept, sort_keys=False))
+    return Project(Path(folder), Path(folder) / ".p2s")
+
+
+def fill(project, scale="desk", leave_out=()):
+    """Write a record for every run of a scale but those whose variant is left out."""
+    for run in runs.runs(project, scale, ["table5"]):
+        if run.variant not in leave_out:
+            records.write(record(run), project.records(scale))
+
+
+def record(run):
+    """An invented record: AP depends on detector and fusion, noise on the seed alone."""
+    rng = np.random.default_rng([run.seed, len(run.detector)])
+    product = run.spec.test.fusion == "product"
+    wobble = 0.1 * np.sin(run.seed + 3 * product) + 0.6 * rng.standard_normal()
+    hard = 3.0 * run.spec.data.fragments
+    ap = BASE[run.detector] - hard + product * GAIN[run.detector] + wobble
+    numbers = {"AP": ap, "AP50": ap + 20, "AP75": ap + 1, "APs": None, "APm": ap, "APl": ap + 5}
+    return records.Record(
+        id=run.evaluation_id,
+        training_id=run.training_id,
+        detector=run.detector,
+        scale=run.scale,
+        seed=run.seed,
+        spec=run.spec.model_dump(mode="json"),
+        data_fingerprint=run.data_fingerprint,
+        metrics=numbers | {"proposal_AR100": 60.0, "proposal_AR256": 70.0},
+        timings={"train_s": 900.0, "evaluate_s": 60.0, "data_s": 20.0},
+        curve=_curve(rng, run.spec.recipe.iterations),
+        scenes=[_scene(rng, image, run.spec.data.size) for image in range(1, 5)],
+        machine={"cpu": "a processor", "cores": 2, "threads": 1, "isa": "AVX2"},
+        versions={"torch": "2.14.1"},
+        git={"sha": "0123456789abcdef", "dirty": False},
+    )
+
+
+def _curve(rng, iterations):
+    at = np.linspace(0, iterations - 1, 40).astype(int)
+    decay = np.exp(-3 * at / iterations) + 0.1
+    losses = {
+        n: (decay + 0.05 * rng.random(40)).round(4).tolist() for n in ("loss_cls", "loss_box")
+    }
+    return {"iteration": at.tolist(), "seconds": at.tolist(), **losses}
+
+
+def _scene(rng, image, side):
+    corner = rng.uniform(0, 0.7 * side, (30, 2))
+    boxes = np.hstack([corner, corner + rng.uniform(10, 0.3 * side, (30, 2))]).round(1)
+    prob = np.sort(rng.random(30))[::-1].round(3)[:, None]
+    proposals = np.hstack([boxes, prob])
+    scores = np.hstack([boxes, prob**2, rng.integers(0, 10, (30, 1)), prob, prob])[:8]
+    return {"image_id": image, "proposals": proposals.tolist(), "detections": scores.tolist()}
