@@ -1,0 +1,169 @@
+"""RoIAlign for the CPU: equal to torchvision's, with a fast gradient.
+
+RoIAlign (He et al., 2017, Mask R-CNN, Sec. 3) averages bilinear samples of each bin of a region.
+That is linear in the map and separable: a bin of row p and column q is W_y[p] F W_x[q]^T, where
+W_y (W_x) holds what the samples weigh on each row (column) of cells. Both are 0 but for a few
+neighbouring cells, so the bin is a weighted sum of the cells in a small rectangle, and the gradient
+of a cell is a weighted sum of bins. Each sum is one embedding bag: it reads all channels of a
+channels_last cell at once, where torchvision's gradient adds to one number at a time.
+
+N images, R regions, C channels, H x W cells, P x Q bins of a region, S samples of a bin along an
+axis, T cells that a bin reads (Ty x Tx), A cells of all images, B bins of all regions.
+"""
+
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
+from torch.nn.modules.utils import _pair
+from torchvision.ops import roi_align as torchvision_roi_align
+
+MOST_CELLS = 2**26  # read by all bins at once: about 1 GB of indices and weights
+
+
+class Band(NamedTuple):
+    """The neighbouring cells that each bin of a region reads along one axis of the map."""
+
+    cell: Tensor  # (R, P, T) int; beyond the map's end the last one, with weight 0
+    weight: Tensor  # (R, P, T)
+    samples: int  # of the largest bin
+
+
+def roi_align(features, rois, output_size, spatial_scale, sampling_ratio=0, aligned=True):
+    """The regions of a map, resampled to one size: (N, C, H, W), (R, 5) -> (R, C, P, Q).
+
+    A region is (index of its image, x1, y1, x2, y2) in pixels; the map has `spatial_scale` cells a
+    pixel. A bin takes `sampling_ratio` samples a side, or ceil(its size in cells) if that is 0.
+    Only features get a gradient. Runs torchvision's function where that is the faster one.
+    """
+    rois = rois.detach().to(features.dtype)
+    if features.is_cpu and len(rois):
+        start, length = _extent(rois, spatial_scale, aligned)
+        height, width = features.shape[2:]
+        rows, columns = _pair(output_size)
+        y = _band(start[:, 1], length[:, 1], rows, height, sampling_ratio)
+        x = _band(start[:, 0], length[:, 0], columns, width, sampling_ratio)
+        if _bags_are_faster(features, y, x):
+            return by_bags(features, rois[:, 0].int(), y, x)
+    arguments = (output_size, spatial_scale, sampling_ratio, aligned)
+    return torchvision_roi_align(features, rois, *arguments)
+
+
+def by_bags(features, image, y, x):
+    """RoIAlign of regions in the images `image` (R,) int as one embedding bag over all cells."""
+    _, channels, height, width = features.shape
+    row = (image[:, None, None] * height + y.cell) * width
+    cell = row[:, :, None, :, None] + x.cell[:, None, :, None, :]  # (R, P, Q, Ty, Tx)
+    weight = y.weight[:, :, None, :, None] * x.weight[:, None, :, None, :]
+    table = features.permute(0, 2, 3, 1).reshape(-1, channels)  # (A, C), a view if channels_last
+    bins = _Bags.apply(table, cell.flatten(0, 2).flatten(1), weight.flatten(0, 2).flatten(1))
+    return bins.reshape(*cell.shape[:3], channels).permute(0, 3, 1, 2)
+
+
+class RoIAlign(nn.Module):
+    """`roi_align` with the constructor and the call of detectron2's ROIAlign."""
+
+    def __init__(self, output_size, spatial_scale, sampling_ratio, aligned=True):
+        super().__init__()
+        self.arguments = (output_size, spatial_scale, sampling_ratio, aligned)
+
+    def forward(self, features, rois):
+        return roi_align(features, rois, *self.arguments)
+
+    def extra_repr(self):
+        return "output_size={}, spatial_scale={}, sampling_ratio={}, aligned={}".format(
+            *self.arguments
+        )
+
+
+class _Bags(torch.autograd.Function):
+    """Weighted sums of rows, (A, C), (B, T), (B, T) -> (B, C), whose gradient is such a sum too.
+
+    embedding_bag has a gradient of its own; sorting int32 cells without the zeros is twice as fast.
+    """
+
+    @staticmethod
+    def forward(ctx, table, cell, weight):
+        ctx.save_for_backward(cell, weight)
+        ctx.rows = len(table)
+        return F.embedding_bag(cell, table, per_sample_weights=weight, mode="sum")
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx, gradient):
+        cell, weight = ctx.saved_tensors
+        each_bin = cell.shape[1]
+        used = weight.flatten().nonzero()[:, 0]
+        cell, weight = cell.flatten()[used], weight.flatten()[used]
+        order = cell.argsort(stable=True)  # stable: the order of the sums is always the same
+        readers = torch.bincount(cell, minlength=ctx.rows)
+        table_gradient = F.embedding_bag(
+            used[order] // each_bin,
+            gradient.contiguous(),
+            readers.cumsum(0) - readers,
+            per_sample_weights=weight[order],
+            mode="sum",
+        )
+        return table_gradient, None, None
+
+
+def _extent(rois, scale, aligned):
+    """Upper left corner and size of each region in cells, both (R, 2) as x, y."""
+    offset = 0.5 if aligned else 0.0  # a cell's value is that of its centre
+    start, end = rois[:, 1:3] * scale - offset, rois[:, 3:] * scale - offset
+    length = end - start
+    return start, length if aligned else length.clamp(min=1)
+
+
+def _band(start, length, bins, size, ratio):
+    """The cells under `bins` bins on an axis of `size` cells, for regions of (R,) starts, lengths.
+
+    A sample more than one cell outside of the map weighs nothing; one between that and the
+    outermost centres is moved there.
+    """
+    at, share = _samples(start, length, bins, ratio)  # (R, P, S), (R, 1, S)
+    share = share * ((at >= -1) & (at <= size))
+    at = at.clamp(0, size - 1)
+    below = at.floor()
+    first = below.long().amin(2, keepdim=True)
+    near = below.long() - first
+    span = int(near.max()) + 2
+    weight = at.new_zeros(*first.shape[:2], span)
+    weight.scatter_add_(2, near, share * (1 - (at - below)))
+    weight.scatter_add_(2, near + 1, share * (at - below))
+    cell = (first + torch.arange(span, device=at.device)).clamp(max=size - 1)
+    return Band(cell.int(), weight, at.shape[2])
+
+
+def _samples(start, length, bins, ratio):
+    """Positions (R, P, S) of a bin's samples, and the share (R, 1, S) of each in it.
+
+    Every step is in torchvision's order: beside the map's border, or in the number of samples, a
+    rounding error would make a whole sample appear or vanish.
+    """
+    step = length / bins  # (R,) cells a bin
+    count = torch.full_like(step, ratio) if ratio > 0 else step.ceil().clamp(min=0)
+    i = torch.arange(max(int(count.max()), 1), dtype=step.dtype, device=step.device)
+    i = torch.minimum(i, (count[:, None] - 1).clamp(min=0))  # repeats the last one, with share 0
+    p = torch.arange(bins, dtype=step.dtype, device=step.device)
+    within = (i + 0.5) * step[:, None] / count.clamp(min=1)[:, None]  # (R, S)
+    at = (start[:, None] + p * step[:, None])[:, :, None] + within[:, None]
+    is_sample = torch.arange(i.shape[1], device=step.device) < count[:, None]
+    return at, (is_sample / count.clamp(min=1)[:, None])[:, None]
+
+
+def _bags_are_faster(features, y, x):
+    """Compare nanoseconds, fitted on one AVX2 core, over maps from 3 x 3 x 64 to 100 x 136 x 256.
+
+    torchvision's time goes with the samples, and ten times that with a gradient; ours with the
+    cells read, and twice that, after a start of 2 ms.
+    """
+    channels = features.shape[1]
+    bins = len(y.cell) * y.cell.shape[1] * x.cell.shape[1]
+    cells = bins * y.cell.shape[2] * x.cell.shape[2]
+    trains = features.requires_grad and torch.is_grad_enabled()
+    torchvisions = 2.5 * channels * bins * y.samples * x.samples * (10 if trains else 1)
+    ours = (2e6 + cells * (20 + channels / 8)) * (2 if trains else 1)
+    return cells <= MOST_CELLS and ours < torchvisions
