@@ -1,0 +1,91 @@
+"""One training step as a function, and what is kept of a step whose numbers are not finite."""
+
+import io
+
+import numpy as np
+import torch
+from detectron2.structures import Boxes, Instances
+
+from p2s.records import write_atomic
+from p2s.spec import Spec
+from p2s.zoo import build
+
+
+class NonFiniteLoss(FloatingPointError):
+    """A training step gave an infinite or undefined number; the message names the replay file."""
+
+
+def gradients(model, batch, seed, iteration):
+    """Leave the gradients of one step in `model`; return its losses and what is not finite.
+
+    The losses are floats by name. What is not finite is a list of names, of losses or else of
+    parameters with such a gradient; nothing is propagated back from such a loss.
+    """
+    torch.manual_seed(int(np.random.SeedSequence((seed, iteration)).generate_state(1)[0]))
+    model.zero_grad()
+    try:
+        losses = model(batch)
+    except FloatingPointError as error:  # detectron2's heads check their own boxes and logits
+        return {}, [str(error)]
+    values = {name: loss.item() for name, loss in losses.items()}
+    broken = [name for name, value in values.items() if not np.isfinite(value)]
+    if not broken:
+        sum(losses.values()).backward()
+        grads = ((name, one.grad) for name, one in model.named_parameters())
+        broken = [f"gradient of {name}" for name, grad in grads if not _finite(grad)]
+    return values, broken
+
+
+@torch.no_grad()
+def origin(model, batch):
+    """Where numbers stop being finite: the levels of such features, else what a head says."""
+    features = model.train().backbone(model.preprocess_image(batch).tensor)
+    levels = [name for name, values in features.items() if not _finite(values)]
+    if levels:
+        return f"features of {', '.join(levels)} are not finite"
+    try:
+        model.eval().detect(batch)
+    except FloatingPointError as error:
+        return str(error)
+    return "features and predictions of all levels are finite"
+
+
+def keep_step(path, model, spec, batch, **where):
+    """Write all that one step needs to `path`; `where` holds at least its seed and iteration."""
+    images = [{key: value for key, value in one.items() if key != "instances"} for one in batch]
+    truths = [(one["instances"].gt_boxes.tensor, one["instances"].gt_classes) for one in batch]
+    buffer = io.BytesIO()
+    kept = {"spec": spec.model_dump_json(), "images": images, "truths": truths}
+    torch.save({**kept, "model": model.state_dict(), **where}, buffer)
+    write_atomic(path, buffer.getvalue())
+
+
+def replay(path):
+    """Do the step of a failure file again.
+
+    A dict: "losses" (floats by name), "broken" (names of what is not finite), "origin" (where
+    numbers stop being finite, in words), "iteration", "rate", "image_ids".
+    """
+    kept = torch.load(path, weights_only=True)
+    spec = Spec.model_validate_json(kept["spec"]).changed({"backbone": {"weights": None}})
+    model = build(spec).train()
+    model.load_state_dict(kept["model"])
+    batch = [_input(*each) for each in zip(kept["images"], kept["truths"], strict=True)]
+    losses, broken = gradients(model, batch, kept["seed"], kept["iteration"])
+    return {
+        "losses": losses,
+        "broken": broken,
+        "origin": origin(model, batch),
+        "iteration": kept["iteration"],
+        "rate": kept["rate"],
+        "image_ids": [one["image_id"] for one in batch],
+    }
+
+
+def _input(image, truth):
+    size, (boxes, classes) = tuple(image["image"].shape[-2:]), truth
+    return {**image, "instances": Instances(size, gt_boxes=Boxes(boxes), gt_classes=classes)}
+
+
+def _finite(values):
+    return values is None or bool(values.isfinite().all())

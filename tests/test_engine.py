@@ -1,0 +1,237 @@
+"""Training: the schedule, resuming bit for bit, and steps whose numbers are not finite."""
+
+import contextlib
+import json
+import os
+import signal
+import threading
+from types import SimpleNamespace
+
+import pytest
+import torch
+from detectron2.structures import Boxes, Instances
+from torch import nn
+
+from p2s import engine, replay
+from p2s.engine import NonFiniteLoss, load, rate_at, train
+from p2s.spec import Recipe, Spec
+
+DATA = SimpleNamespace(fingerprint="f" * 64, classes=["cat", "dog"])
+RECIPE = {"iterations": 12, "warmup": 3, "batch": 2, "rate": 0.1}
+SPEC = Spec(num_classes=2).changed({"recipe": RECIPE})
+
+
+class Tiny(nn.Module):
+    """All that can break a resume: batch statistics, random numbers in a step, a shared weight."""
+
+    def __init__(self):
+        super().__init__()
+        torch.manual_seed(5)
+        self.conv, self.norm, self.drop = nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.Dropout(0.3)
+        self.head = nn.Linear(4, 1)
+        self.alias = self.head
+
+    def preprocess_image(self, batch):
+        return SimpleNamespace(tensor=torch.stack([one["image"] for one in batch]))
+
+    def backbone(self, images):
+        return {"p3": self.norm(self.conv(images)), "p4": images}
+
+    def detect(self, batch):
+        if not self.head.weight.isfinite().all():
+            raise FloatingPointError("logits of p5 are not finite")
+
+    def forward(self, batch):
+        maps = self.backbone(self.preprocess_image(batch).tensor)["p3"]
+        value = self.head(self.drop(maps.mean((2, 3))))
+        return {"fit": (value - 1).square().mean(), "size": self.head.weight.square().mean()}
+
+
+def batches(data, recipe, seed, iteration):
+    draw = torch.Generator().manual_seed(1000 * seed + iteration)
+    truth = Instances((8, 8), gt_boxes=Boxes(torch.ones(1, 4)), gt_classes=torch.zeros(1).long())
+    return [
+        {"image": torch.rand(3, 8, 8, generator=draw), "image_id": 10 + i, "instances": truth}
+        for i in range(recipe.batch)
+    ]
+
+
+@pytest.fixture(autouse=True)
+def stubs(monkeypatch):
+    monkeypatch.setattr(engine, "train_batch", batches)
+    monkeypatch.setattr(engine, "build", lambda spec: Tiny())
+    monkeypatch.setattr(replay, "build", lambda spec: Tiny())
+
+
+def stop_at(monkeypatch, iteration, stop):
+    def batch(data, recipe, seed, at):
+        if at == iteration:
+            stop()
+        return batches(data, recipe, seed, at)
+
+    monkeypatch.setattr(engine, "train_batch", batch)
+
+
+def files(folder):
+    curve = json.loads((folder / "curve.json").read_text())
+    return (folder / "model.safetensors").read_bytes(), curve
+
+
+def test_the_rate_warms_up_from_a_thousandth_and_falls_to_a_tenth_at_each_drop():
+    recipe = Recipe()  # the paper's: 90k iterations, batch 16
+    assert rate_at(recipe, 0) == pytest.approx(0.02 / 1000)
+    assert rate_at(recipe, 2000) == pytest.approx(0.02 * (1 + 1 / 1000) / 2)
+    steps = {4000: 0.02, 59_999: 0.02, 60_000: 0.002, 79_999: 0.002, 80_000: 0.0002}
+    assert {i: rate_at(recipe, i) for i in steps} == pytest.approx(steps)
+
+
+def test_the_rate_is_linear_in_the_batch():
+    small = Recipe(batch=2, warmup=0)
+    assert rate_at(small, 0) == pytest.approx(0.02 / 8)
+
+
+@pytest.mark.parametrize("changes", [{"rate": 20.0}, {"warmup": 12}, {"rate": 1.1, "batch": 16}])
+def test_an_absurd_recipe_is_refused_in_words(tmp_path, changes):
+    with pytest.raises(ValueError, match="rate"):
+        train(Tiny(), SPEC.changed({"recipe": changes}), DATA, tmp_path, seed=0)
+
+
+@pytest.mark.parametrize("iteration", [1, 5, 11])
+def test_a_crash_and_a_resume_equal_an_uninterrupted_training(tmp_path, monkeypatch, iteration):
+    train(Tiny(), SPEC, DATA, tmp_path / "whole", seed=3)
+
+    def crash():
+        raise RuntimeError("power cut")
+
+    stop_at(monkeypatch, iteration, crash)
+    with pytest.raises(RuntimeError, match="power cut"):
+        train(Tiny(), SPEC, DATA, tmp_path / "cut", seed=3, save_every=0)
+    monkeypatch.setattr(engine, "train_batch", batches)
+    train(Tiny(), SPEC, DATA, tmp_path / "cut", seed=3)
+    assert files(tmp_path / "cut") == files(tmp_path / "whole")
+    assert not (tmp_path / "cut" / "state.pt").exists()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_stop_signal_ends_after_the_step_saved_and_resumes_to_the_same(
+    tmp_path, monkeypatch, number
+):
+    train(Tiny(), SPEC, DATA, tmp_path / "whole", seed=3)
+    handlers = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
+    stop_at(monkeypatch, 4, lambda: os.kill(os.getpid(), number))
+    with pytest.raises(KeyboardInterrupt):
+        train(Tiny(), SPEC, DATA, tmp_path / "cut", seed=3)
+    state = torch.load(tmp_path / "cut" / "state.pt", weights_only=True)
+    assert state["iteration"] == 5
+    assert handlers == (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM))
+    train(Tiny(), SPEC, DATA, tmp_path / "cut", seed=3)
+    assert files(tmp_path / "cut") == files(tmp_path / "whole")
+
+
+def test_a_second_stop_signal_stops_at_once(tmp_path, monkeypatch):
+    stop_at(monkeypatch, 4, lambda: [os.kill(os.getpid(), signal.SIGINT) for _ in range(2)])
+    with pytest.raises(KeyboardInterrupt):
+        train(Tiny(), SPEC, DATA, tmp_path, seed=3)
+    assert not (tmp_path / "state.pt").exists()
+
+
+def test_a_training_in_a_thread_leaves_signals_alone(tmp_path):
+    thread = threading.Thread(target=train, args=(Tiny(), SPEC, DATA, tmp_path), kwargs={"seed": 3})
+    thread.start()
+    thread.join()
+    assert engine.finished(tmp_path, engine.training_id(SPEC, DATA.fingerprint, 3))
+
+
+def test_equal_seeds_give_equal_files_and_other_seeds_do_not(tmp_path):
+    for name, seed in {"a": 3, "b": 3, "c": 4}.items():
+        train(Tiny(), SPEC, DATA, tmp_path / name, seed=seed)
+    assert files(tmp_path / "a") == files(tmp_path / "b")
+    assert files(tmp_path / "a")[0] != files(tmp_path / "c")[0]
+
+
+def test_a_finished_training_is_loaded_and_not_repeated(tmp_path, monkeypatch):
+    trained = train(Tiny(), SPEC, DATA, tmp_path, seed=3)
+    monkeypatch.setattr(engine, "train_batch", None)
+    again = train(Tiny(), SPEC, DATA, tmp_path, seed=3).state_dict()
+    loaded, spec, classes = load(tmp_path)
+    assert (spec, classes, loaded.training) == (SPEC, ["cat", "dog"], False)
+    for name, value in trained.state_dict().items():
+        assert torch.equal(value, again[name]) and torch.equal(value, loaded.state_dict()[name])
+
+
+@pytest.mark.parametrize("name", ["state.pt", "model.safetensors"])
+def test_a_folder_of_another_training_is_refused_and_kept(tmp_path, monkeypatch, name):
+    stop_at(
+        monkeypatch, 6 if name == "state.pt" else 99, lambda: os.kill(os.getpid(), signal.SIGINT)
+    )
+    with contextlib.suppress(KeyboardInterrupt):
+        train(Tiny(), SPEC, DATA, tmp_path, seed=3)
+    before = (tmp_path / name).read_bytes()
+    with pytest.raises(ValueError, match="another training .* nothing there was changed"):
+        train(Tiny(), SPEC, DATA, tmp_path, seed=4)
+    assert (tmp_path / name).read_bytes() == before
+
+
+def test_a_change_of_test_settings_is_the_same_training(tmp_path, monkeypatch):
+    train(Tiny(), SPEC, DATA, tmp_path, seed=3)
+    monkeypatch.setattr(engine, "train_batch", None)
+    train(Tiny(), SPEC.changed({"test": {"fusion": "class"}}), DATA, tmp_path, seed=3)
+
+
+def test_a_folder_without_a_model_is_told(tmp_path):
+    with pytest.raises(ValueError, match="holds no trained model"):
+        load(tmp_path)
+
+
+def spoil(batch, value):
+    for one in batch:
+        one["image"][0, 4, 4] = value
+    return batch
+
+
+def test_a_loss_that_is_not_finite_tells_all_keeps_the_state_and_replays(tmp_path, monkeypatch):
+    def batch(data, recipe, seed, at):
+        return spoil(batches(data, recipe, seed, at), torch.inf if at == 7 else 0)
+
+    monkeypatch.setattr(engine, "train_batch", batch)
+    with pytest.raises(NonFiniteLoss) as told:
+        train(Tiny(), SPEC, DATA, tmp_path, seed=3, save_every=0)
+    for words in ("iteration 7", "fit", "p3, p4", "images 10, 11", "rate 0.0125", "p2s replay"):
+        assert words in str(told.value)
+    assert torch.load(tmp_path / "state.pt", weights_only=True)["iteration"] == 7
+    again = replay.replay(tmp_path / "nonfinite-7.pt")
+    assert again["broken"] == ["fit"] and "p3, p4" in again["origin"]
+    assert (again["iteration"], again["image_ids"]) == (7, [10, 11])
+
+
+def test_a_gradient_that_is_not_finite_never_reaches_the_weights(tmp_path):
+    model = Tiny()
+    model.head.weight.register_hook(lambda grad: grad * torch.nan)
+    before = model.conv.weight.clone()
+    with pytest.raises(NonFiniteLoss, match="gradient of head.weight.*all levels are finite"):
+        train(model, SPEC, DATA, tmp_path, seed=3)
+    assert torch.equal(model.conv.weight, before)
+
+
+def test_the_origin_is_a_head_when_all_features_are_finite():
+    model, batch = Tiny(), batches(DATA, SPEC.recipe, 3, 2)
+    model.head.weight.data[0, 0] = torch.inf
+    assert replay.gradients(model, batch, 3, 2)[1] == ["fit", "size"]
+    assert replay.origin(model, batch) == "logits of p5 are not finite"
+
+
+def test_a_head_that_refuses_its_own_numbers_is_told_the_same_way(tmp_path, monkeypatch):
+    def refuse(self, batch):
+        raise FloatingPointError("predicted boxes contain Inf/NaN")
+
+    monkeypatch.setattr(Tiny, "forward", refuse)
+    with pytest.raises(NonFiniteLoss, match="iteration 0: .*boxes contain Inf"):
+        train(Tiny(), SPEC, DATA, tmp_path, seed=3)
+
+
+def test_a_replay_gives_the_losses_of_the_step(tmp_path):
+    model, batch = Tiny(), batches(DATA, SPEC.recipe, 3, 2)
+    path = tmp_path / "step.pt"
+    replay.keep_step(path, model, SPEC, batch, seed=3, iteration=2, rate=0.1)
+    losses, broken = replay.gradients(model, batch, 3, 2)
+    assert replay.replay(path)["losses"] == losses and broken == []
