@@ -1,0 +1,257 @@
+"""Figures: pictures of tables and records, the same bytes whenever they are drawn.
+
+Each function returns a Picture of its own, without pyplot and its global state.
+"""
+
+import base64
+import io
+
+import matplotlib
+import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Rectangle
+from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
+
+from p2s import tables
+from p2s.data import glyphs, ink
+from p2s.spec import Glyphs
+from p2s.statistics import DASH, Estimate, estimate
+
+INK, FAINT, PALE = "#24292f", "#6e7781", "#f6f8fa"
+COLOURS = ("#3a6ea5", "#d1622b", "#3f8f5f", "#8a5aa8")  # one a detector, in order of appearance
+STYLE = {
+    "svg.hashsalt": "p2s",
+    "font.size": 9.5,
+    "text.color": INK,
+    "axes.edgecolor": "#d0d7de",
+    "axes.labelcolor": INK,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.titlesize": 10,
+    "axes.axisbelow": True,
+    "xtick.color": INK,
+    "ytick.color": INK,
+    "grid.color": "#e4e8ec",
+}
+FRAGMENTS = {0.0: "no fragments", 1.0: "fragments as fixed", 2.0: "twice the fragments"}
+SHOWN_ABOVE = 0.3  # Fig. 3 of the paper shows proposals above this score
+
+
+class Picture(Figure):
+    """A Figure that notebooks show as it is saved: SVG, or PNG where it is made of photographs."""
+
+    kind = "svg"
+
+    def content(self):
+        """The file's bytes, without date or version inside: equal whenever it is drawn."""
+        metadata = {"svg": {"Date": None, "Creator": None}, "png": {"Software": None}}
+        buffer = io.BytesIO()
+        with matplotlib.rc_context(STYLE):
+            options = {"format": self.kind, "metadata": metadata[self.kind]}
+            self.savefig(buffer, dpi=100, facecolor="white", **options)
+        return buffer.getvalue()
+
+    def _repr_mimebundle_(self, **_):
+        if self.kind == "svg":
+            return {"image/svg+xml": self.content().decode()}
+        return {"image/png": base64.b64encode(self.content()).decode()}
+
+
+class Photographs(Picture):
+    """A Picture saved as PNG."""
+
+    kind = "png"
+
+
+def ablation(lines):
+    """AP of each row of `tables.measured`, a panel a threshold (down) and share of fragments.
+
+    Means, 95 % intervals and seeds; the paper's values stand apart, on an axis of their own.
+    """
+    thresholds = sorted(lines["threshold"].unique(), reverse=True)
+    fragments = sorted(lines["fragments"].unique())
+    size = 4.4 + 2.3 * len(fragments), 0.9 + 2.35 * len(thresholds)
+    with matplotlib.rc_context(STYLE):
+        figure = Picture(figsize=size, layout="constrained")
+        shape = len(thresholds), len(fragments) + 1
+        axes = figure.subplots(*shape, squeeze=False, sharey=True)
+        for panels, threshold in zip(axes, thresholds, strict=True):
+            panels[0].set_ylabel(f"scores above {threshold:g}" if threshold else "all scores")
+            for panel, share in zip(panels, fragments, strict=False):
+                _dots(panel, lines[(lines["threshold"] == threshold) & _is(lines, share)])
+        for panel, share in zip(axes[0], fragments, strict=False):
+            panel.set_title(FRAGMENTS.get(share, ""))
+        _share_range(axes[:, :-1].ravel())
+        _published(axes[0, -1], lines)
+        _legend(axes[1:, -1], figure, lines)
+        _name_rows(axes, lines)
+    return figure
+
+
+def curves(records):
+    """Training losses, a panel a loss: each seed faint, the mean over seeds of each detector."""
+    trainings = {one.training_id: one for one in records if one.curve}.values()
+    detectors = dict.fromkeys(one.detector for one in trainings)
+    both = list(zip(detectors, COLOURS, strict=False))
+    losses = sorted({name for one in trainings for name in one.curve} - {"iteration", "seconds"})
+    columns = min(4, max(1, len(losses)))
+    rows = -(-max(1, len(losses)) // columns)
+    with matplotlib.rc_context(STYLE):
+        figure = Picture(figsize=(2.9 * columns, 0.5 + 2.1 * rows), layout="constrained")
+        panels = figure.subplots(rows, columns, squeeze=False, sharex=True).ravel()
+        for panel, loss in zip(panels, losses, strict=False):
+            for detector, colour in both:
+                same = [one.curve for one in trainings if one.detector == detector]
+                _curve(panel, [curve for curve in same if loss in curve], loss, colour)
+            panel.set(title=loss, xlabel="iteration", yscale="log")
+            _plain_decades(panel)
+        for panel in panels[len(losses) :]:
+            panel.axis("off")
+        handles = [Line2D([], [], color=c, label=d) for d, c in both]
+        figure.legend(handles=handles, loc="outside upper left", ncols=2, frameon=False)
+    return figure
+
+
+def scenes(records):
+    """Proposals above .3 and detections of each record's fixed scenes, side by side.
+
+    A scene is drawn again from its seed. Proposals are the fainter the less P(O); detections carry
+    the glyph they were taken for.
+    """
+    count = max((len(one.scenes) for one in records), default=0)
+    with matplotlib.rc_context(STYLE):
+        shape = max(count, 1), 2 * max(len(records), 1)
+        figure = Photographs(figsize=(2.4 * shape[1], 2.45 * shape[0] + 0.3), layout="constrained")
+        axes = figure.subplots(*shape, squeeze=False)
+        for panel in axes.ravel():
+            panel.axis("off")
+        for k, (one, colour) in enumerate(zip(records, COLOURS, strict=False)):
+            axes[0, 2 * k].set_title(f"{one.detector}: proposals", color=colour, size=8.5)
+            axes[0, 2 * k + 1].set_title("its detections", color=colour, size=8.5)
+            for pair, shown in zip(axes[:, 2 * k : 2 * k + 2], one.scenes, strict=False):
+                _scene(pair, Glyphs(**one.spec["data"]), shown, colour)
+    return figure
+
+
+def _is(lines, share):
+    return lines["fragments"].isin([share])  # equal, or both NaN
+
+
+def _places(lines):
+    """Height and colour of each row, from the top, with a gap between detectors."""
+    order = [*lines["detector"].unique()]
+    rows = lines.drop_duplicates("row")[["row", "detector"]].itertuples(index=False)
+    return {
+        row: (-k - 0.9 * order.index(detector), COLOURS[order.index(detector) % len(COLOURS)])
+        for k, (row, detector) in enumerate(rows)
+    }
+
+
+def _dots(panel, lines):
+    """Mean, interval and seeds of each row; under a pair of rows its paired difference."""
+    for row, (height, colour) in _places(lines).items():
+        of_row = lines[lines["row"] == row]
+        mean, low, high, seeds = estimate(of_row["AP"])
+        fill = "white" if of_row["fusion"].iloc[0] == "class" else colour
+        panel.plot([low, high], [height] * 2, color=colour, lw=5, alpha=0.22, solid_capstyle="butt")
+        panel.plot(of_row["AP"], [height] * len(of_row), "|", color=colour, ms=9, mew=1)
+        panel.plot(mean, height, "o", color=colour, mfc=fill, mew=1.6, ms=7)
+        if not seeds:
+            place = panel.get_yaxis_transform()
+            panel.text(0.5, height - 0.15, DASH, transform=place, color=colour, size=13)
+    found = tables.effects(lines).set_index("contrast")
+    for detector, rows in lines.groupby("detector"):
+        if f"{detector}: {tables.GAIN}" in found.index:
+            effect = found.loc[f"{detector}: {tables.GAIN}"]
+            height = min(_places(lines)[row][0] for row in rows["row"])
+            gain = Estimate(*effect[[*Estimate._fields]])
+            style = {"size": 8.5, "color": _places(lines)[rows["row"].iloc[0]][1], "ha": "right"}
+            place = panel.get_yaxis_transform()
+            panel.text(0.98, height - 0.85, f"gain {gain.text('+')}", transform=place, **style)
+
+
+def _share_range(panels):
+    """One AP axis for all panels that are measured."""
+    seen = np.array([panel.dataLim.intervalx for panel in panels])
+    seen = seen[np.isfinite(seen).all(1)]
+    low, high = (seen.min(), seen.max()) if len(seen) else (0, 100)
+    room = 0.06 * (high - low) + 0.1
+    for panel in panels:
+        panel.set_xlim(low - room, high + room)
+        panel.xaxis.set_major_locator(MaxNLocator(4, steps=[1, 2, 5, 10]))
+
+
+def _published(panel, lines):
+    """The paper's values as hollow diamonds, each with its number."""
+    for row, value in lines.drop_duplicates("row").set_index("row")["paper"].items():
+        height, colour = _places(lines)[row]
+        panel.plot(value, height, "D", color=colour, mfc="none", mew=1.4, ms=6.5)
+        panel.annotate(f"{value:.1f}", (value, height), (9, -3), textcoords="offset points", size=8)
+    panel.margins(x=0.6)
+    panel.set(title="the paper, COCO val", facecolor=PALE)
+    panel.set_xlabel("its own axis: other data, other scale;\ncompare signs, not values", size=8)
+
+
+def _legend(panels, figure, lines):
+    """What the marks mean, in the free cell below the paper's panel, else under the figure."""
+    scale, grey = lines["scale"].iloc[0], {"color": FAINT, "ls": ""}
+    handles = [
+        Line2D([], [], marker="o", mfc="white", ms=7, mew=1.6, label="score P(C|O)", **grey),
+        Line2D([], [], marker="o", ms=7, label="score P(C|O) P(O)", **grey),
+        Line2D([], [], color=FAINT, lw=5, alpha=0.3, label="95 % interval of the mean"),
+        Line2D([], [], marker="|", ms=9, label="one seed", **grey),
+        Line2D([], [], marker="D", mfc="none", ms=6.5, label="published", **grey),
+    ]
+    where = panels[0] if len(panels) else figure
+    place = "center" if len(panels) else "outside lower center"
+    title = f"AP at scale {scale};\ngain: paired mean ± interval (seeds)"
+    where.legend(handles=handles, loc=place, frameon=False, title=title, title_fontsize=9)
+    for panel in panels:
+        panel.axis("off")
+
+
+def _name_rows(axes, lines):
+    places = _places(lines)
+    heights = [height for height, _ in places.values()]
+    for panel in axes.ravel():
+        panel.grid(axis="x")
+        panel.tick_params(length=0)
+        panel.set_yticks(heights, list(places))
+        panel.set_ylim(min(heights) - 1.15, 0.6)
+        panel.spines["left"].set_visible(False)
+
+
+def _plain_decades(panel):
+    panel.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    panel.yaxis.set_major_formatter("{x:g}")
+    panel.yaxis.set_minor_locator(NullLocator())
+    panel.grid(axis="y")
+
+
+def _curve(panel, seeds, loss, colour):
+    for curve in seeds:
+        panel.plot(curve["iteration"], curve[loss], color=colour, lw=0.7, alpha=0.3)
+    if seeds and all(curve["iteration"] == seeds[0]["iteration"] for curve in seeds):
+        mean = np.array([curve[loss] for curve in seeds], float).mean(0)
+        panel.plot(seeds[0]["iteration"], mean, color=colour, lw=1.5)
+
+
+def _scene(pair, data, shown, colour):
+    image, _ = glyphs.scene(data, "val", shown["image_id"] - 1)
+    for panel in pair:
+        panel.imshow(image, interpolation="nearest")
+    for *box, p_object in shown["proposals"]:
+        if p_object > SHOWN_ABOVE:
+            _box(pair[0], box, colour, p_object)
+    for *box, score, label, _, _ in shown["detections"]:
+        if score > SHOWN_ABOVE:
+            _box(pair[1], box, colour, 1)
+            style = {"color": "white", "size": 7, "va": "bottom"}
+            style["bbox"] = {"facecolor": colour, "edgecolor": "none", "pad": 0.8}
+            pair[1].text(*box[:2], f"{ink.CHARACTERS[int(label)]} {score:.2f}", **style)
+
+
+def _box(panel, box, colour, alpha):
+    corner, size = box[:2], (box[2] - box[0], box[3] - box[1])
+    panel.add_patch(Rectangle(corner, *size, fill=False, edgecolor=colour, alpha=alpha, lw=1.4))

@@ -1,0 +1,83 @@
+import fakes
+import numpy as np
+import pytest
+
+from p2s import figures, runs, tables
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory):
+    project = fakes.project(tmp_path_factory.mktemp("project"))
+    fakes.fill(project, leave_out=("double fragments",))
+    return project
+
+
+@pytest.fixture(scope="module")
+def lines(project):
+    return tables.measured(project, "table5", "desk")
+
+
+def first_records(project, count):
+    return [fakes.record(run) for run in runs.runs(project, "desk", ["table5"])[:count]]
+
+
+def words(figure):
+    return " ".join(text.get_text() for axes in figure.axes for text in axes.texts)
+
+
+def test_a_figure_has_the_same_bytes_whenever_it_is_drawn(lines):
+    main = tables.main_variant(lines)
+    first, second = (figures.ablation(main).content() for _ in range(2))
+    assert first == second and b"<dc:date>" not in first
+
+
+def test_every_measured_mean_is_a_point_of_its_panel(lines):
+    figure = figures.ablation(lines)
+    drawn = {
+        x for axes in figure.axes for line in axes.lines for x in np.atleast_1d(line.get_xdata())
+    }
+    assert set(tables.table(lines)["mean"].dropna()) <= drawn
+    assert "gain" in words(figure)
+
+
+def test_without_records_a_figure_shows_dashes_and_the_paper(project):
+    figure = figures.ablation(tables.measured(project, "table5", "smoke"))
+    assert words(figure).count("–") == 4 * 3 + 2 * 3 and "42.9" in words(figure)
+    assert figure.content().startswith(b"<?xml")
+
+
+def test_one_threshold_on_data_without_fragments_has_one_panel(lines):
+    photographs = tables.main_variant(lines).assign(fragments=np.nan)
+    figure = figures.ablation(photographs)
+    assert len(figure.axes) == 2 and figure.content()
+
+
+def test_curves_have_a_panel_for_each_loss_and_no_clock(project):
+    titles = [axes.get_title() for axes in figures.curves(first_records(project, 8)).axes]
+    assert titles == ["loss_box", "loss_cls"]
+
+
+def test_a_training_is_drawn_once_whatever_its_evaluations(project):
+    one, other = first_records(project, 2)
+    assert one.training_id == other.training_id
+    counts = [len(figures.curves(some).axes[0].lines) for some in ([one], [one, other])]
+    assert counts == [2, 2]  # the seed and the mean
+
+
+def test_curves_and_scenes_of_no_record_are_empty_pictures():
+    assert figures.curves([]).content().startswith(b"<?xml")
+    assert figures.scenes([]).content().startswith(b"\x89PNG")
+
+
+def test_scenes_show_what_is_likely_and_only_that(project):
+    record = first_records(project, 1)[0]
+    proposals, detections = figures.scenes([record]).axes[:2]
+    shown = record.scenes[0]
+    above = [row for row in shown["proposals"] if row[4] > figures.SHOWN_ABOVE]
+    assert len(proposals.patches) == len(above)
+    assert len(detections.texts) == sum(row[4] > figures.SHOWN_ABOVE for row in shown["detections"])
+
+
+def test_notebooks_show_a_picture_as_it_is_saved(project):
+    assert "<svg" in figures.curves([])._repr_mimebundle_()["image/svg+xml"]
+    assert set(figures.scenes([])._repr_mimebundle_()) == {"image/png"}
