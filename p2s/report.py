@@ -1,0 +1,136 @@
+"""The report: tables and figures from records, and HTML pages that need no network.
+
+Nothing in it is typed by hand. What git keeps of it, results/tables and results/figures, is made
+again and compared by `drift`; the pages are the executed notebooks.
+"""
+
+import os
+import tempfile
+from pathlib import Path
+from unittest import mock
+
+import nbformat
+import pandas as pd
+from papermill import PapermillExecutionError, execute_notebook
+from tqdm import tqdm
+from traitlets.config import Config
+
+from p2s import experiments, figures, pages, tables
+from p2s.project import TRAIN_EVAL
+
+INLINE = {  # figures of pyplot, which `make` turns off
+    "MPLBACKEND": "module://matplotlib_inline.backend_inline"
+}
+NOTE = """\
+Mean ± half of the 95 % Student interval over seeds (number of seeds); a dash where no record is.
+Made from results/runs/{scale} by `p2s study report`; do not edit.
+"""
+
+
+def regenerate(project, output=None):
+    """Write tables/ and figures/ of every experiment with records into `output`; returns paths.
+
+    `output` is results/ of the project unless given.
+    """
+    output = Path(output or project.root / "results")
+    written = []
+    for name in experiments.experiment_names(project):
+        lines = tables.measured(project, name, tables.COMMITTED)
+        if lines["AP"].notna().any():
+            for place, content in _products(project, name, lines).items():
+                path = output / place
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_bytes(content)
+                written.append(path)
+    return written
+
+
+def drift(project):
+    """Files in results/tables and results/figures that differ from what the records make."""
+    with tempfile.TemporaryDirectory() as folder:
+        made = {str(path.relative_to(folder)): path for path in regenerate(project, folder)}
+        kept = {}
+        for part in ("tables", "figures"):
+            here = (project.root / "results").glob(f"{part}/*")
+            kept |= {f"{part}/{path.name}": path for path in here}
+        both = sorted(made.keys() | kept.keys())
+        return [name for name in both if _content(made.get(name)) != _content(kept.get(name))]
+
+
+def render(project, output=None):
+    """Make tables and figures, run all notebooks, write them as pages; returns index.html's path.
+
+    A notebook that fails still becomes a page, which shows where; after all pages follows a
+    ValueError that names it.
+    """
+    output = Path(output or project.root / "results" / "report")
+    output.mkdir(parents=True, exist_ok=True)
+    regenerate(project)
+    notebooks = _notebooks(project)
+    bar = [(pages.address(path), pages.title(path)) for path in notebooks]
+    problems = []
+    for path in tqdm(notebooks, "report", unit="page", disable=None):
+        executed = project.cache / "report" / path.name
+        problem = _execute(path, executed, project.root)
+        problems += [f"{path.name}: {problem}"] if problem else []
+        page = pages.html(nbformat.read(executed, as_version=4), pages.address(path), bar)
+        (output / pages.address(path)).write_text(page, encoding="utf-8")
+    if problems:
+        raise ValueError("; ".join(problems))
+    return output / "index.html"
+
+
+def _products(project, name, lines):
+    """Bytes of an experiment's tables and figures by place."""
+    effects = tables.effects(lines)
+    every = [tables.table(lines, metric).assign(metric=metric) for metric in tables.METRICS]
+    texts = {
+        f"tables/{name}.csv": tables.csv(pd.concat(every)),
+        f"tables/{name}_effects.csv": tables.csv(effects),
+        f"tables/{name}.md": _markdown(project, name, [tables.table(lines), effects]),
+    }
+    main, found = tables.main_variant(lines), tables.load(project, tables.COMMITTED)
+    examples = main[(main["fusion"] == "product") & (main["seed"] == main["seed"].min())]
+    drawn = {
+        name: figures.ablation(lines),
+        f"{name}_curves": figures.curves(tables.chosen(found, main)),
+        f"{name}_scenes": figures.scenes(tables.chosen(found, examples)),
+    }
+    pictures = {f"figures/{key}.{one.kind}": one.content() for key, one in drawn.items()}
+    return {place: text.encode() for place, text in texts.items()} | pictures
+
+
+def _markdown(project, name, frames):
+    experiment = experiments.load_experiment(project, name)
+    grids = [tables.readable(frame).to_markdown(disable_numparse=True) for frame in frames]
+    heading = [f"# {experiment.title}", f"The paper: {experiment.claim}"]
+    return "\n\n".join([*heading, *grids, NOTE.format(scale=tables.COMMITTED)])
+
+
+def _content(path):
+    return path.read_bytes() if path else None
+
+
+def _notebooks(project):
+    """The report's notebooks, its front page first."""
+    every = sorted((project.root / "notebooks").glob("*.ipynb"))
+    every = [path for path in every if path.name != TRAIN_EVAL.name]
+    return sorted(every, key=lambda path: path.stem != pages.INDEX)
+
+
+def _execute(path, executed, root):
+    """Run a notebook into its executed copy; what went wrong in one line, or None."""
+    executed.parent.mkdir(parents=True, exist_ok=True)
+    options = {
+        "kernel_name": "python3",
+        "progress_bar": False,
+        "cwd": root,
+        "config": Config(KernelManager={"transport_encryption": "auto"}),
+        "extra_arguments": ["--IPKernelApp.log_level=50"],  # errors stand in the page
+    }
+    try:
+        with mock.patch.dict(os.environ, INLINE):
+            execute_notebook(path, executed, **options)
+    except PapermillExecutionError as error:
+        return f"cell {error.exec_count}: {error.ename}: {error.evalue}"
+    return None

@@ -1,0 +1,85 @@
+import re
+import shutil
+
+import fakes
+import nbformat
+import pytest
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
+
+from p2s import report
+
+OWN = ["report", "table5"]
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory):
+    project = fakes.project(tmp_path_factory.mktemp("project"))
+    fakes.fill(project, leave_out=("equalised", "double fragments"))
+    report.regenerate(project)
+    return project
+
+
+def test_tables_and_figures_are_written_for_every_experiment_with_records(project):
+    names = {path.name for path in (project.root / "results").glob("[tf]*/*")}
+    tables = {"table5.csv", "table5_effects.csv", "table5.md"}
+    assert names == tables | {"table5.svg", "table5_curves.svg", "table5_scenes.png"}
+
+
+def test_the_markdown_table_says_scale_seeds_interval_and_the_papers_value(project):
+    text = (project.root / "results" / "tables" / "table5.md").read_text()
+    assert re.search(r"desk, published +\| \d+\.\d ± \d+\.\d \(3\)", text)
+    assert re.search(r"the paper, COCO val +\| 42\.1 ", text)
+
+
+def test_nothing_drifts_but_what_is_edited_or_left_over(project):
+    table = project.root / "results" / "tables" / "table5.csv"
+    table.write_text(table.read_text().replace("42.90", "43.90"))
+    shutil.copy(table, table.with_name("old.csv"))
+    assert report.drift(project) == ["tables/old.csv", "tables/table5.csv"]
+
+
+def test_no_record_makes_no_table(tmp_path):
+    assert report.regenerate(fakes.project(tmp_path)) == []
+
+
+def test_a_failing_notebook_is_named_and_all_pages_are_written(tmp_path):
+    project = fakes.project(tmp_path)
+    shutil.rmtree(tmp_path / "notebooks")
+    (tmp_path / "notebooks").mkdir()
+    for name, code in {"report": "print(6 * 7)", "broken": "1 / 0", "train_eval": "never"}.items():
+        cells = [new_markdown_cell(f"# The {name}"), new_code_cell(code)]
+        nbformat.write(new_notebook(cells=cells), tmp_path / "notebooks" / f"{name}.ipynb")
+    with pytest.raises(ValueError, match="broken.ipynb: cell 1: ZeroDivisionError"):
+        report.render(project)
+    pages = {path.name: path.read_text() for path in (tmp_path / "results/report").iterdir()}
+    assert pages.keys() == {"index.html", "broken.html"}
+    assert "42" in pages["index.html"] and "ZeroDivisionError" in pages["broken.html"]
+    assert pages["index.html"].index("The report") < pages["index.html"].index("The broken")
+
+
+@pytest.mark.parametrize("name", OWN)
+def test_a_notebook_runs_on_records_and_without_any(project, name, tmp_path):
+    path = fakes.ROOT / "notebooks" / f"{name}.ipynb"
+    code = [cell.source for cell in _cells(path) if cell.cell_type == "code"]
+    for root in (project.root, fakes.project(tmp_path).root):
+        names = {"__name__": "notebook"}
+        for source in code:
+            exec(source, names)
+            names |= {"root": str(root), "described": 5}
+
+
+@pytest.mark.parametrize("name", OWN)
+def test_a_notebook_is_short_cells_under_prose_without_outputs(name):
+    cells = _cells(fakes.ROOT / "notebooks" / f"{name}.ipynb")
+    code = [cell for cell in cells if cell.cell_type == "code"]
+    assert len(code) <= 15 and all(len(cell.source.splitlines()) <= 10 for cell in code)
+    assert not any(re.search(r"^\s*(def|class) ", cell.source, re.MULTILINE) for cell in code)
+    assert not any(cell.outputs or cell.execution_count for cell in code)
+    before = {
+        cell.cell_type for cell, after in zip(cells, cells[1:], strict=False) if after in code
+    }
+    assert before == {"markdown"}
+
+
+def _cells(path):
+    return nbformat.read(path, as_version=4).cells
