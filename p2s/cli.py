@@ -1,0 +1,215 @@
+"""The `p2s` command. Whatever takes long to import is imported by the command that needs it."""
+
+import json
+import sys
+from pathlib import Path
+
+import click
+
+FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
+NEW_FOLDER = click.Path(file_okay=False, path_type=Path)
+SETTINGS = click.option(
+    "--set", "settings", multiple=True, metavar="FIELD=VALUE", help="Any field of the Spec."
+)
+MODEL = click.option("--model", type=FOLDER, required=True, help="A folder of `p2s train`.")
+
+
+class Commands(click.Group):
+    """A group whose expected errors are one line and exit code 2, and Ctrl-C is 130."""
+
+    def invoke(self, context):
+        """Run a command; what is not an error of the input keeps its traceback."""
+        try:
+            return super().invoke(context)
+        except KeyboardInterrupt:
+            click.echo("stopped; the same command goes on from here", err=True)
+            context.exit(130)
+        except (ValueError, OSError, FloatingPointError, ImportError) as error:
+            if context.params["traceback"]:
+                raise
+            click.echo(f"p2s: {_in_a_line(error)}", err=True)
+            context.exit(2)
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.option("--traceback", is_flag=True, help="Show where in the code an error was raised.")
+def main(traceback):
+    """Probabilistic two-stage detection: train, evaluate, predict, and run the study."""
+
+
+@main.command()
+@click.option("--detector", default="CenterNet2", show_default=True, help="As in the paper.")
+@click.option("--train", type=FILE, required=True, help="COCO JSON to train on.")
+@click.option("--val", type=FILE, required=True, help="COCO JSON to evaluate on.")
+@click.option("--images", type=FOLDER, required=True, help="What file names are relative to.")
+@click.option("--output", type=NEW_FOLDER, required=True, help="Where to, and to go on from.")
+@click.option("--size", default=320, show_default=True, help="Short edge of an image, in pixels.")
+@click.option("--iterations", default=2000, show_default=True, help="Steps of 8 images.")
+@click.option("--weights", type=FILE, help="ResNet on ImageNet; without it, from scratch.")
+@click.option("--seed", default=0, show_default=True)
+@SETTINGS
+def train(**options):
+    """Train a detector on your own images and evaluate it.
+
+    A small network (ResNet-18 of half the width, batch of 8) that a laptop can train. --set
+    changes any field: `--set backbone.depth=50 --set recipe.rate=0.02`. The learning rate is for
+    a batch of 16 and scaled to yours. Interrupted, the same command goes on and ends with the
+    same result.
+    """
+    _refuse_unhealthy([options["train"], options["val"]], options["images"])
+    from p2s import own_data
+
+    own_data.run(own_data.Job(**options))
+
+
+@main.command()
+@MODEL
+@click.option("--annotations", type=FILE, required=True, help="COCO JSON to evaluate on.")
+@click.option("--images", type=FOLDER, required=True, help="What file names are relative to.")
+@click.option("--output", type=click.Path(path_type=Path), help="A JSON file for the numbers.")
+@SETTINGS
+def evaluate(model, annotations, images, output, settings):
+    """COCO's 12 numbers, AP of each class and recall of proposals of a trained model."""
+    _refuse_unhealthy([annotations], images)
+    from p2s import own_data
+
+    metrics = own_data.evaluate_folder(model, annotations, images, settings)
+    click.echo(own_data.table(metrics))
+    if output:
+        own_data.write_metrics(output, metrics)
+
+
+@main.command()
+@MODEL
+@click.argument("images", type=FILE, nargs=-1, required=True)
+@click.option("--output", type=NEW_FOLDER, required=True, help="For pictures, detections.json.")
+@click.option("--draw-above", default=0.3, show_default=True, help="Lowest score that is drawn.")
+def predict(model, images, output, draw_above):
+    """Detect in images: boxes drawn, and a JSON with scores, P(O) and P(C|O)."""
+    from p2s import engine
+    from p2s import predict as prediction
+
+    network, spec, classes = engine.load(model)
+    options = {"draw_above": draw_above}
+    answers = prediction.predict(network, spec.test, classes, images, output, **options)
+    for each in answers:
+        click.echo(f"{each['file']}: {len(each['detections'])} detections, {each['picture']}")
+
+
+@main.command()
+@click.argument("file", type=FILE)
+def replay(file):
+    """Do the training step again that a failure file holds, and print its losses."""
+    from p2s import replay as steps
+
+    for name, value in steps.replay(file).items():
+        click.echo(f"{name}: {json.dumps(value)}")
+
+
+@main.command()
+@click.option("--output", type=NEW_FOLDER, required=True)
+@SETTINGS
+def glyphs(output, settings):
+    """Draw the synthetic data set: COCO JSON and images, for `p2s train`."""
+    from p2s.data.glyphs import prepare
+    from p2s.spec import Glyphs
+
+    files = prepare(Glyphs(**dict(each.split("=", 1) for each in settings)), output)
+    click.echo(f"--train {files.train} --val {files.val} --images {files.images}")
+
+
+@main.group()
+def bench():
+    """Measure speed on this machine."""
+
+
+@bench.command("train")
+@click.option("--detector", default="CenterNet2", show_default=True, help="As in the paper.")
+@click.option("--scale", default="desk", show_default=True, help="As in scales.yaml.")
+@click.option("--steps", default=5, show_default=True, type=click.IntRange(min=1))
+@click.option("--threads", default=1, show_default=True, type=click.IntRange(min=1))
+def bench_train(detector, scale, steps, threads):
+    """Training steps a second, ours and the stock way, and their ratio."""
+    from p2s import bench as benchmark
+    from p2s import experiments
+    from p2s.project import Project
+
+    project = Project.at()
+    scales = experiments.load_scales(project)
+    experiments.refuse_unknown("scale", [scale], scales)
+    row = experiments.Row(name=detector, detector=detector)
+    spec = experiments.resolve(row, None, scales[scale], project.root)
+    click.echo(json.dumps(benchmark.train(spec, steps=steps, threads=threads), indent=1))
+
+
+@main.group()
+def study():
+    """The paper's tables and figures, from experiments to report."""
+
+
+ONLY = click.option("--only", multiple=True, metavar="NAME", help="An experiment; may be repeated.")
+SCALE = click.option("--scale", default="smoke", show_default=True, help="As in scales.yaml.")
+JOBS = click.option(
+    "--jobs", default=1, show_default=True, type=click.IntRange(min=1), help="Runs at once."
+)
+
+
+@study.command("run")
+@SCALE
+@ONLY
+@JOBS
+@click.option("--plan", is_flag=True, help="Only tell what there is to run and how long it takes.")
+def study_run(scale, only, jobs, plan):
+    """Run what is missing or changed; every run leaves a record."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    from p2s import study as runner
+    from p2s.project import Project
+
+    project = Project.at()
+    runner.plan(project, scale, only=only, jobs=jobs)
+    if not plan:
+        with ThreadPoolExecutor(jobs) as executor:
+            failed = runner.run(project, scale, executor, only=only)
+        sys.exit(1 if failed else 0)
+
+
+@study.command("status")
+@SCALE
+@ONLY
+@JOBS
+def study_status(scale, only, jobs):
+    """What is done, running, failed or missing, and the time left."""
+    from p2s import study as runner
+    from p2s.project import Project
+
+    runner.status(Project.at(), scale, only=only, jobs=jobs)
+
+
+@study.command("report")
+def study_report():
+    """Render all records as results/report/index.html."""
+    from p2s import report
+    from p2s.project import Project
+
+    click.echo(report.render(Project.at()))
+
+
+def _refuse_unhealthy(files, images):
+    """Exit with 2 after a line for every problem; a second for 10,000 images, without torch."""
+    from p2s.data.health import check
+
+    problems = [line for file in files for line in check(file, images)]
+    if problems:
+        click.echo("\n".join(problems), err=True)
+        sys.exit(2)
+
+
+def _in_a_line(error):
+    errors = getattr(error, "errors", None)  # pydantic's, whose own text is many lines
+    if not callable(errors):
+        return " ".join(str(error).split())
+    from p2s.records import first_problem
+
+    return first_problem(error)

@@ -1,0 +1,169 @@
+"""Training on one's own images: what `p2s train` and `p2s evaluate` do after the health check."""
+
+import json
+import math
+from pathlib import Path
+from typing import Annotated
+
+import click
+import numpy as np
+import torch
+import yaml
+from pydantic import Field, PositiveInt
+
+from p2s.data import coco
+from p2s.engine import load, train
+from p2s.evaluate import detect, evaluate, score
+from p2s.predict import sample_sheet
+from p2s.records import training_id, write_atomic
+from p2s.spec import Coco, Part, Spec, canonical_hash
+from p2s.zoo import build
+
+# A detector that trains from scratch on a laptop; --set changes anything in it.
+SMALL = {
+    "backbone": {"depth": 18, "width": 32, "norm": "BN", "frozen_stages": 0, "fpn_channels": 64},
+    "first_stage": {"pre_nms": 500, "proposals": 256},
+    "second_stage": {"regions": 64, "channels": 256},
+    "recipe": {"batch": 8, "rate": 0.04},
+}
+PRETRAINED = {"width": 64, "norm": "FrozenBN", "frozen_stages": 2}  # d2
+EDGES = (0.8, 0.84, 0.88, 0.92, 0.96, 1.0)  # Sec. 5: 640, 672 ... of 800 pixels
+LONG = 1333 / 800  # Sec. 5: the long edge at most, in short edges
+WARMUP = 0.1  # of the iterations
+
+
+class Job(Part):
+    """What is to be trained on which files; the fields are the options of `p2s train`."""
+
+    detector: str
+    train: Path
+    val: Path
+    images: Path
+    output: Path
+    seed: Annotated[int, Field(ge=0)]
+    size: PositiveInt  # pixels of the short edge
+    iterations: PositiveInt
+    weights: Path | None  # of the ResNet, trained on ImageNet
+    settings: tuple[str, ...]  # field=value
+
+    def spec(self, classes):
+        """The Spec to train: the named detector, made small, then the options, then --set."""
+        sides = {"long_edge": round(LONG * self.size)}
+        recipe = {"iterations": self.iterations, "warmup": round(WARMUP * self.iterations)}
+        edges = [round(share * self.size) for share in EDGES]
+        pretrained = {**PRETRAINED, "weights": self.weights} if self.weights else {}
+        options = {
+            "num_classes": len(classes),
+            "backbone": pretrained,
+            "recipe": {**recipe, **sides, "short_edge": edges},
+            "test": {**sides, "short_edge": self.size},
+            "data": Coco(train=self.train, val=self.val, images=self.images).model_dump(),
+        }
+        return with_settings(
+            Spec.named(self.detector).changed(SMALL).changed(options), self.settings
+        )
+
+
+def run(job):
+    """Train, or go on with it, then evaluate; `job.output` holds the model, numbers, pictures."""
+    data, val = (coco.read(each, job.images) for each in (job.train, job.val))
+    coco.require_same_classes(data, val)
+    spec = job.spec(data.classes)
+    trained = training_id(spec, data.fingerprint, job.seed)
+    identity = canonical_hash([trained, spec.evaluation_fields()["test"], val.fingerprint])
+    metrics = job.output / "metrics.json"
+    if metrics.exists() and json.loads(metrics.read_text())["id"] == identity:
+        click.echo(f"{job.output}: trained and evaluated before")
+    else:
+        click.echo(_summary(job, spec, data))
+        torch.manual_seed(job.seed)
+        model = train(build(spec), spec, data, job.output, seed=job.seed)
+        write_atomic(job.output / "spec.json", spec.model_dump_json(indent=2).encode())
+        click.echo(f"evaluating on {len(val.images)} images")
+        detections, proposals = detect(model, val, spec.test)
+        sample_sheet(val, detections).save(job.output / "samples.png")
+        draw_curve(job.output)
+        write_metrics(metrics, {"id": identity, **score(val, detections, proposals)})
+    click.echo(table(json.loads(metrics.read_text())))
+
+
+def evaluate_folder(folder, annotations, images, settings):
+    """Metrics, as a dict, of the model in a folder on annotated images; settings are of test."""
+    model, spec, classes = load(folder)
+    if foreign := [each for each in settings if not each.startswith("test.")]:
+        raise ValueError(f"{foreign[0]}: an evaluation can set only fields of test")
+    data = coco.read(annotations, images)
+    _refuse_other_classes(classes, data.classes)
+    return evaluate(model, data, with_settings(spec, settings).test)
+
+
+def with_settings(spec, settings):
+    """A Spec with every `part.field=value` applied; values are written as in YAML."""
+    for setting in settings:
+        name, equals, value = setting.partition("=")
+        part, dot, key = name.partition(".")
+        if not (equals and part and bool(dot) == bool(key)):
+            raise ValueError(f"--set {setting}: write part.field=value, such as recipe.rate=0.02")
+        value = yaml.safe_load(value)
+        spec = spec.changed({part: {key: value} if dot else value})
+    return spec
+
+
+def write_metrics(path, metrics):
+    """Write metrics as JSON, null where a number is undefined."""
+    classes = {name: _defined(value) for name, value in metrics["per_class"].items()}
+    numbers = {name: _defined(value) for name, value in metrics.items() if name != "per_class"}
+    text = json.dumps({**numbers, "per_class": classes}, indent=1, allow_nan=False)
+    write_atomic(Path(path), text.encode())
+
+
+def table(metrics):
+    """Metrics as lines of text, a dash where a number is undefined."""
+    flat = {name: value for name, value in metrics.items() if name not in ("id", "per_class")}
+    flat |= {f"AP of {name}": value for name, value in metrics["per_class"].items()}
+    width = max(map(len, flat))
+    return "\n".join(
+        f"{name:{width}}  {'-' if _defined(value) is None else format(value, '.1f')}"
+        for name, value in flat.items()
+    )
+
+
+def draw_curve(folder):
+    """Draw `curve.json` of a folder as `curve.png`: every loss by iteration, averaged a little."""
+    from matplotlib.figure import Figure
+
+    curve = json.loads((Path(folder) / "curve.json").read_text())
+    iterations = curve.pop("iteration")
+    window = max(1, len(iterations) // 100)
+    figure = Figure(figsize=(8, 5), layout="constrained")
+    axes = figure.subplots()
+    for name, values in curve.items():
+        smooth = np.convolve(values, np.ones(window) / window, "valid")
+        axes.plot(iterations[window - 1 :], smooth, label=name, linewidth=1)
+    axes.set(xlabel="iteration", ylabel=f"loss, mean of {window}", yscale="log")
+    axes.legend(fontsize=8)
+    figure.savefig(Path(folder) / "curve.png", dpi=120)
+
+
+def _summary(job, spec, data):
+    parts = spec.model_dump(mode="json", exclude={"data"})
+    lines = [
+        f"  {name}: " + ", ".join(f"{key} {value}" for key, value in fields.items())
+        if isinstance(fields, dict)
+        else f"  {name}: {fields}"
+        for name, fields in parts.items()
+    ]
+    count = f"{len(data.images)} images, {len(data.classes)} classes"
+    return "\n".join([f"{job.detector} on {count}, seed {job.seed}, to {job.output}", *lines])
+
+
+def _refuse_other_classes(trained, given):
+    if list(trained) != list(given):
+        raise ValueError(
+            f"the model was trained on the classes {', '.join(trained)}; "
+            f"the annotations have {', '.join(given)}"
+        )
+
+
+def _defined(value):
+    return None if isinstance(value, float) and not math.isfinite(value) else value

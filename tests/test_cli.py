@@ -1,0 +1,233 @@
+"""The command: from annotation files to pictures, errors in one line, nothing lost when stopped."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+from click.testing import CliRunner
+
+from p2s import bench, cli, engine, replay, report, study
+from p2s.data import glyphs
+from p2s.engine import load
+from p2s.project import Project
+from p2s.spec import Glyphs
+
+TINY = (
+    "backbone.width=8",
+    "backbone.fpn_channels=16",
+    "recipe.batch=2",
+    "second_stage.channels=16",
+)
+
+
+def p2s(*words):
+    return CliRunner().invoke(cli.main, [str(word) for word in words])
+
+
+def words_of_train(files, output, *more):
+    data = ("--train", files.train, "--val", files.val, "--images", files.images)
+    settings = [word for each in TINY for word in ("--set", each)]
+    small = ("--size", 64, "--iterations", 4, *settings)
+    return ("train", *data, "--output", output, *small, *more)
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory):
+    scenes = Glyphs(train=6, val=3, size=64, classes=2)
+    return glyphs.prepare(scenes, tmp_path_factory.mktemp("glyphs"))
+
+
+@pytest.fixture(scope="module")
+def trained(files, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("trained")
+    return folder, p2s(*words_of_train(files, folder))
+
+
+def in_a_process(*words):
+    code = (
+        "import sys; from p2s.cli import main\ntry: main()\nfinally: print('torch' in sys.modules)"
+    )
+    command = [sys.executable, "-c", code, *map(str, words)]
+    return subprocess.run(command, capture_output=True, text=True)
+
+
+def test_help_needs_no_torch():
+    done = in_a_process("--help")
+    assert done.returncode == 0 and "predict" in done.stdout and done.stdout.endswith("False\n")
+    assert done.stderr == ""
+
+
+def test_a_sick_data_set_is_told_line_by_line_before_any_work(files, tmp_path):
+    sick = json.loads(files.train.read_text())
+    sick["annotations"][0]["bbox"][2] = 0
+    sick["annotations"][1]["category_id"] = 77
+    (tmp_path / "sick.json").write_text(json.dumps(sick))
+    changed = files.model_copy(update={"train": tmp_path / "sick.json"})
+    done = in_a_process(*words_of_train(changed, tmp_path / "out"))
+    assert done.returncode == 2 and done.stdout == "False\n"
+    assert len(done.stderr.splitlines()) == 2 and done.stderr.count("sick.json") == 2
+    assert not (tmp_path / "out").exists()
+
+
+def test_train_leaves_everything_a_run_is_asked_for(trained):
+    folder, done = trained
+    assert done.exit_code == 0, done.output
+    names = "model.safetensors spec.json metrics.json curve.json curve.png samples.png classes.json"
+    assert set(names.split()) <= set(os.listdir(folder))
+    assert "batch 2" in done.output and "proposal_AR100" in done.output
+
+
+def test_a_trained_folder_is_not_trained_again(files, trained, monkeypatch):
+    monkeypatch.setattr(engine, "train_batch", None)
+    done = p2s(*words_of_train(files, trained[0]))
+    assert done.exit_code == 0 and "trained and evaluated before" in done.output
+
+
+def test_missing_metrics_are_made_again_without_training(files, trained, monkeypatch):
+    monkeypatch.setattr(engine, "train_batch", None)
+    before = (trained[0] / "metrics.json").read_text()
+    (trained[0] / "metrics.json").unlink()
+    assert p2s(*words_of_train(files, trained[0])).exit_code == 0
+    assert (trained[0] / "metrics.json").read_text() == before
+
+
+def test_an_interrupted_training_ends_the_same_when_started_again(
+    files, trained, tmp_path, monkeypatch
+):
+    batch = engine.train_batch
+
+    def stopping(data, recipe, seed, iteration):
+        if iteration == 2:
+            os.kill(os.getpid(), signal.SIGINT)
+        return batch(data, recipe, seed, iteration)
+
+    monkeypatch.setattr(engine, "train_batch", stopping)
+    stopped = p2s(*words_of_train(files, tmp_path / "cut"))
+    assert stopped.exit_code == 130 and "the same command goes on" in stopped.output
+    monkeypatch.setattr(engine, "train_batch", batch)
+    assert p2s(*words_of_train(files, tmp_path / "cut")).exit_code == 0
+    for name in ("model.safetensors", "metrics.json", "curve.json"):
+        assert (tmp_path / "cut" / name).read_bytes() == (trained[0] / name).read_bytes(), name
+
+
+def test_evaluate_gives_the_metrics_of_train(files, trained, tmp_path):
+    data = ("--annotations", files.val, "--images", files.images)
+    done = p2s("evaluate", "--model", trained[0], *data, "--output", tmp_path / "again.json")
+    assert done.exit_code == 0, done.output
+    metrics = json.loads((trained[0] / "metrics.json").read_text())
+    metrics.pop("id")
+    assert json.loads((tmp_path / "again.json").read_text()) == metrics
+
+
+def test_evaluate_sets_test_fields_only(files, trained):
+    data = ("--annotations", files.val, "--images", files.images)
+    done = p2s("evaluate", "--model", trained[0], *data, "--set", "recipe.rate=1")
+    assert done.exit_code == 2 and "only fields of test" in done.output
+
+
+def test_predict_writes_pictures_and_json(files, trained, tmp_path):
+    pictures = sorted((files.images / "val").iterdir())[:2]
+    done = p2s("predict", "--model", trained[0], *pictures, "--output", tmp_path)
+    assert done.exit_code == 0 and len(done.output.splitlines()) == 2
+    assert len(json.loads((tmp_path / "detections.json").read_text())) == 2
+    assert len(list(tmp_path.glob("*.png"))) == 2
+
+
+@pytest.mark.parametrize(
+    "words, told",
+    [
+        (("--detector", "CenterNet3"), "unknown detector 'CenterNet3'; valid: FasterRCNN-RPN"),
+        (("--set", "recipe.speed=3"), "unknown speed; valid: batch, clip"),
+        (("--set", "recipe.batch=0"), "recipe.batch: Input should be greater than 0"),
+        (("--set", "recipe.rate"), "write part.field=value"),
+        (("--set", "recipe.rate=30"), "more than 1 cannot train"),
+        (("--seed", "1"), "another training"),
+        (("--size", "0"), "size: Input should be greater than 0"),
+    ],
+)
+def test_a_mistake_is_told_in_one_line(files, trained, words, told):
+    done = p2s(*words_of_train(files, trained[0], *words))
+    lines = [line for line in done.output.splitlines() if line.startswith("p2s: ")]
+    assert done.exit_code == 2 and len(lines) == 1 and told in lines[0], done.output
+
+
+def test_traceback_shows_where_an_error_came_from(files, trained):
+    done = p2s("--traceback", *words_of_train(files, trained[0], "--seed", 1))
+    assert isinstance(done.exception, ValueError)
+
+
+def test_annotations_with_other_classes_than_the_model_are_refused(files, trained, tmp_path):
+    other = json.loads(files.val.read_text())
+    other["categories"][0]["name"] = "zebra"
+    (tmp_path / "other.json").write_text(json.dumps(other))
+    data = ("--annotations", tmp_path / "other.json", "--images", files.images)
+    done = p2s("evaluate", "--model", trained[0], *data)
+    assert done.exit_code == 2 and "zebra" in done.output
+
+
+def test_replay_prints_the_losses_of_the_step(files, trained, tmp_path):
+    from p2s.data import coco
+    from p2s.data.loader import train_batch
+
+    model, spec, _ = load(trained[0])
+    batch = train_batch(coco.read(files.train, files.images), spec.recipe, 0, 3)
+    where = {"seed": 0, "iteration": 3, "rate": 0.1}
+    replay.keep_step(tmp_path / "step.pt", model.train(), spec, batch, **where)
+    losses, broken = replay.gradients(model, batch, 0, 3)
+    done = p2s("replay", tmp_path / "step.pt")
+    assert f"losses: {json.dumps(losses)}" in done.output and "iteration: 3" in done.output
+    assert "broken: []" in done.output and "all levels are finite" in done.output
+
+
+def test_glyphs_prints_what_train_needs(tmp_path):
+    small = ("--set", "train=2", "--set", "val=1", "--set", "size=48")
+    done = p2s("glyphs", "--output", tmp_path, *small)
+    assert done.exit_code == 0 and done.output.startswith("--train ")
+    assert p2s("glyphs", "--output", tmp_path, "--set", "trian=2").exit_code == 2
+
+
+@pytest.fixture
+def asked(monkeypatch):
+    """What the study was asked for, instead of a study; the value of "failed" is its outcome."""
+    calls = {"failed": 0}
+
+    def note(name):
+        def noted(project, scale, *rest, **options):
+            calls[name] = (scale, *options.items())
+            return calls["failed"]
+
+        return noted
+
+    for name in ("plan", "run", "status"):
+        monkeypatch.setattr(study, name, note(name))
+    monkeypatch.setattr(report, "render", lambda project: project.root / "results/index.html")
+    return calls
+
+
+def test_a_plan_runs_nothing(asked):
+    done = p2s("study", "run", "--plan", "--scale", "desk", "--only", "table5", "--jobs", 2)
+    assert done.exit_code == 0
+    assert asked == {"failed": 0, "plan": ("desk", ("only", ("table5",)), ("jobs", 2))}
+
+
+@pytest.mark.parametrize("failed, code", [(0, 0), (2, 1)])
+def test_a_study_with_a_failed_run_exits_with_1(asked, failed, code):
+    asked["failed"] = failed
+    assert p2s("study", "run").exit_code == code
+    assert asked["run"] == ("smoke", ("only", ()))
+
+
+def test_status_and_report_are_those_of_this_project(asked):
+    assert p2s("study", "status", "--only", "table5").exit_code == 0
+    assert asked["status"] == ("smoke", ("only", ("table5",)), ("jobs", 1))
+    assert p2s("study", "report").output == f"{Project.at().root / 'results/index.html'}\n"
+
+
+def test_bench_train_gives_both_speeds_and_their_ratio(monkeypatch):
+    monkeypatch.setattr(bench, "train", lambda spec, **options: {"ratio": 2.5, **options})
+    done = p2s("bench", "train", "--scale", "smoke", "--steps", 3)
+    assert json.loads(done.output) == {"ratio": 2.5, "steps": 3, "threads": 1}
+    assert p2s("bench", "train", "--scale", "dask").exit_code == 2
