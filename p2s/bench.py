@@ -1,7 +1,7 @@
 """Steps a second of a training: our way against the stock way, in the same run.
 
 Ours is channels_last with the CPU-fast RoIAlign; the stock way is detectron2's as it comes: NCHW
-with torchvision's RoIAlign. Both have the same weights, images and random numbers, and take turns.
+with torchvision's RoIAlign, a map at a time. Both have the same weights, images and random numbers, and take turns.
 """
 
 import copy
@@ -10,7 +10,7 @@ import time
 from contextlib import contextmanager
 
 import torch
-from detectron2.layers import ROIAlign
+from detectron2.modeling.poolers import ROIPooler
 from detectron2.structures import Boxes, Instances
 from torch import nn
 
@@ -44,13 +44,18 @@ def train(spec, *, steps=5, threads=1, seed=0):
 
 
 def stock(model):
-    """The same model the stock way, changed in place: NCHW and detectron2's own RoIAlign."""
-    for module in model.modules():
-        if isinstance(module, FastROIPooler):
-            module.level_poolers = nn.ModuleList(
-                ROIAlign(*pooler.arguments) for pooler in module.level_poolers
-            )
+    """The same model the stock way, changed in place: NCHW and detectron2's own pooler."""
+    for module in list(model.modules()):
+        for name, child in module.named_children():
+            if isinstance(child, FastROIPooler):
+                setattr(module, name, _stock_pooler(child))
     return model.to(memory_format=torch.contiguous_format)
+
+
+def _stock_pooler(ours):
+    canonical = (ours.canonical_box_size, ours.canonical_level)
+    arguments = (ours.output_size, ours.scales, ours.sampling_ratio, "ROIAlignV2")
+    return ROIPooler(*arguments, *canonical)
 
 
 def noise_batch(spec, seed, objects=7):

@@ -43,6 +43,7 @@ def main(traceback):
 @click.option("--train", type=FILE, required=True, help="COCO JSON to train on.")
 @click.option("--val", type=FILE, required=True, help="COCO JSON to evaluate on.")
 @click.option("--images", type=FOLDER, required=True, help="What file names are relative to.")
+@click.option("--val-images", type=FOLDER, help="The same for --val, if it is another folder.")
 @click.option("--output", type=NEW_FOLDER, required=True, help="Where to, and to go on from.")
 @click.option("--size", default=320, show_default=True, help="Short edge of an image, in pixels.")
 @click.option("--iterations", default=2000, show_default=True, help="Steps of 8 images.")
@@ -57,7 +58,9 @@ def train(**options):
     a batch of 16 and scaled to yours. Interrupted, the same command goes on and ends with the
     same result.
     """
-    _refuse_unhealthy([options["train"], options["val"]], options["images"])
+    folder = options["images"]
+    of_val = options["val_images"] or folder
+    _refuse_unhealthy((options["train"], folder), (options["val"], of_val))
     from p2s import own_data
 
     own_data.run(own_data.Job(**options))
@@ -71,7 +74,7 @@ def train(**options):
 @SETTINGS
 def evaluate(model, annotations, images, output, settings):
     """COCO's 12 numbers, AP of each class and recall of proposals of a trained model."""
-    _refuse_unhealthy([annotations], images)
+    _refuse_unhealthy((annotations, images))
     from p2s import own_data
 
     metrics = own_data.evaluate_folder(model, annotations, images, settings)
@@ -196,11 +199,22 @@ def study_report():
     click.echo(report.render(Project.at()))
 
 
-def _refuse_unhealthy(files, images):
+@study.command("drift")
+def study_drift():
+    """Whether tables and figures are those of the records; exit 1, naming the changed, if not."""
+    from p2s import report
+    from p2s.project import Project
+
+    changed = report.drift(Project.at())
+    click.echo("\n".join(changed) or "tables and figures are those of the records")
+    sys.exit(1 if changed else 0)
+
+
+def _refuse_unhealthy(*pairs):
     """Exit with 2 after a line for every problem; a second for 10,000 images, without torch."""
     from p2s.data.health import check
 
-    problems = [line for file in files for line in check(file, images)]
+    problems = [line for annotations, images in pairs for line in check(annotations, images)]
     if problems:
         click.echo("\n".join(problems), err=True)
         sys.exit(2)

@@ -39,6 +39,7 @@ class Job(Part):
     train: Path
     val: Path
     images: Path
+    val_images: Path | None = None
     output: Path
     seed: Annotated[int, Field(ge=0)]
     size: PositiveInt  # pixels of the short edge
@@ -57,7 +58,7 @@ class Job(Part):
             "backbone": pretrained,
             "recipe": {**recipe, **sides, "short_edge": edges},
             "test": {**sides, "short_edge": self.size},
-            "data": Coco(train=self.train, val=self.val, images=self.images).model_dump(),
+            "data": self.model_dump(include=set(Coco.model_fields)) | {"kind": "coco"},
         }
         return with_settings(
             Spec.named(self.detector).changed(SMALL).changed(options), self.settings
@@ -66,7 +67,7 @@ class Job(Part):
 
 def run(job):
     """Train, or go on with it, then evaluate; `job.output` holds the model, numbers, pictures."""
-    data, val = (coco.read(each, job.images) for each in (job.train, job.val))
+    data, val = coco.read(job.train, job.images), coco.read(job.val, job.val_images or job.images)
     coco.require_same_classes(data, val)
     spec = job.spec(data.classes)
     trained = training_id(spec, data.fingerprint, job.seed)

@@ -7,8 +7,8 @@ neighbouring cells, so the bin is a weighted sum of the cells in a small rectang
 of a cell is a weighted sum of bins. Each sum is one embedding bag: it reads all channels of a
 channels_last cell at once, where torchvision's gradient adds to one number at a time.
 
-N images, R regions, C channels, H x W cells, P x Q bins of a region, S samples of a bin along an
-axis, T cells that a bin reads (Ty x Tx), A cells of all images, B bins of all regions.
+N images, L maps, R regions, C channels, H x W cells, P x Q bins of a region, S samples of a bin along an
+axis, T cells that a bin reads (Ty x Tx), A cells of all maps, B bins of all regions.
 """
 
 from typing import NamedTuple
@@ -23,12 +23,30 @@ from torchvision.ops import roi_align as torchvision_roi_align
 MOST_CELLS = 2**26  # read by all bins at once: about 1 GB of indices and weights
 
 
-class Band(NamedTuple):
-    """The neighbouring cells that each bin of a region reads along one axis of the map."""
+class Regions(NamedTuple):
+    """Where each region lies: an image, a map of the pyramid, a box in cells of that map."""
 
-    cell: Tensor  # (R, P, T) int; beyond the map's end the last one, with weight 0
+    image: Tensor  # (R,) long
+    level: Tensor  # (R,) long, index of a map
+    start: Tensor  # (R, 2) x, y of the upper left corner
+    length: Tensor  # (R, 2)
+
+
+class Band(NamedTuple):
+    """The neighbouring cells that each bin of a region reads along one axis of its map."""
+
+    cell: Tensor  # (R, P, T) long; beyond the map's end the last one, with weight 0
     weight: Tensor  # (R, P, T)
     samples: int  # of the largest bin
+
+
+class Bins(NamedTuple):
+    """What all bins read, where the cells of all maps stand in one list, image by image."""
+
+    first: Tensor  # (R,) long, the first cell of a region's map in its image
+    width: Tensor  # (R,) long, cells in a row of that map
+    y: Band
+    x: Band
 
 
 def roi_align(features, rois, output_size, spatial_scale, sampling_ratio=0, aligned=True):
@@ -40,26 +58,65 @@ def roi_align(features, rois, output_size, spatial_scale, sampling_ratio=0, alig
     """
     rois = rois.detach().to(features.dtype)
     if features.is_cpu and len(rois):
-        start, length = _extent(rois, spatial_scale, aligned)
-        height, width = features.shape[2:]
-        rows, columns = _pair(output_size)
-        y = _band(start[:, 1], length[:, 1], rows, height, sampling_ratio)
-        x = _band(start[:, 0], length[:, 0], columns, width, sampling_ratio)
-        if _bags_are_faster(features, y, x):
-            return by_bags(features, rois[:, 0].int(), y, x)
+        level = rois.new_zeros(len(rois), dtype=torch.long)
+        regions = to_regions(rois, level, spatial_scale, aligned)
+        bins = lay_bins([features], regions, output_size, sampling_ratio)
+        if bags_are_faster([features], bins):
+            return by_bags([features], bins)
     arguments = (output_size, spatial_scale, sampling_ratio, aligned)
     return torchvision_roi_align(features, rois, *arguments)
 
 
-def by_bags(features, image, y, x):
-    """RoIAlign of regions in the images `image` (R,) int as one embedding bag over all cells."""
-    _, channels, height, width = features.shape
-    row = (image[:, None, None] * height + y.cell) * width
-    cell = row[:, :, None, :, None] + x.cell[:, None, :, None, :]  # (R, P, Q, Ty, Tx)
-    weight = y.weight[:, :, None, :, None] * x.weight[:, None, :, None, :]
-    table = features.permute(0, 2, 3, 1).reshape(-1, channels)  # (A, C), a view if channels_last
-    bins = _Bags.apply(table, cell.flatten(0, 2).flatten(1), weight.flatten(0, 2).flatten(1))
-    return bins.reshape(*cell.shape[:3], channels).permute(0, 3, 1, 2)
+def to_regions(rois, level, scale, aligned=True):
+    """Regions of rois (R, 5) on maps `level` (R,) that have `scale`, one or (R, 1), cells a pixel."""
+    offset = 0.5 if aligned else 0.0  # a cell's value is that of its centre
+    start, end = rois[:, 1:3] * scale - offset, rois[:, 3:] * scale - offset
+    length = end - start
+    return Regions(rois[:, 0].long(), level, start, length if aligned else length.clamp(min=1))
+
+
+def lay_bins(maps, regions, output_size, sampling_ratio):
+    """The bins of all regions on a list of maps (N, C, H, W) that differ in H and W only."""
+    rows, columns = _pair(output_size)
+    images, level = len(maps[0]), regions.level
+    height, width = torch.tensor([each.shape[2:] for each in maps]).T  # (L,), (L,)
+    area = height * width
+    first = (images * area).cumsum(0) - images * area  # (L,)
+    return Bins(
+        first[level] + regions.image * area[level],
+        width[level],
+        _band(regions.start[:, 1], regions.length[:, 1], rows, height[level], sampling_ratio),
+        _band(regions.start[:, 0], regions.length[:, 0], columns, width[level], sampling_ratio),
+    )
+
+
+def by_bags(maps, bins):
+    """RoIAlign of all bins as one embedding bag over the cells of all maps, -> (R, C, P, Q)."""
+    channels = maps[0].shape[1]
+    row = (bins.first[:, None, None] + bins.y.cell * bins.width[:, None, None]).int()
+    column = bins.x.cell.int()
+    cell = row[:, :, None, :, None] + column[:, None, :, None, :]  # (R, P, Q, Ty, Tx)
+    weight = bins.y.weight[:, :, None, :, None] * bins.x.weight[:, None, :, None, :]
+    # (A, C): one map that is channels_last is only viewed
+    tables = [each.permute(0, 2, 3, 1).reshape(-1, channels) for each in maps]
+    table = torch.cat(tables) if len(tables) > 1 else tables[0]
+    pooled = _Bags.apply(table, cell.flatten(0, 2).flatten(1), weight.flatten(0, 2).flatten(1))
+    return pooled.reshape(*cell.shape[:3], channels).permute(0, 3, 1, 2)
+
+
+def bags_are_faster(maps, bins):
+    """Compare nanoseconds, fitted on one AVX2 core, over maps from 3 x 3 x 64 to 100 x 136 x 256.
+
+    torchvision's time goes with the samples, and ten times that with a gradient; ours with the
+    cells read, and twice that, after a start of 2 ms.
+    """
+    channels, y, x = maps[0].shape[1], bins.y, bins.x
+    count = len(y.cell) * y.cell.shape[1] * x.cell.shape[1]
+    cells = count * y.cell.shape[2] * x.cell.shape[2]
+    trains = torch.is_grad_enabled() and any(each.requires_grad for each in maps)
+    torchvisions = 2.5 * channels * count * y.samples * x.samples * (10 if trains else 1)
+    ours = (2e6 + cells * (20 + channels / 8)) * (2 if trains else 1)
+    return cells <= MOST_CELLS and ours < torchvisions
 
 
 class RoIAlign(nn.Module):
@@ -109,23 +166,16 @@ class _Bags(torch.autograd.Function):
         return table_gradient, None, None
 
 
-def _extent(rois, scale, aligned):
-    """Upper left corner and size of each region in cells, both (R, 2) as x, y."""
-    offset = 0.5 if aligned else 0.0  # a cell's value is that of its centre
-    start, end = rois[:, 1:3] * scale - offset, rois[:, 3:] * scale - offset
-    length = end - start
-    return start, length if aligned else length.clamp(min=1)
-
-
 def _band(start, length, bins, size, ratio):
-    """The cells under `bins` bins on an axis of `size` cells, for regions of (R,) starts, lengths.
+    """The cells under `bins` bins along an axis; the regions have starts, lengths, sizes of maps (R,).
 
     A sample more than one cell outside of the map weighs nothing; one between that and the
     outermost centres is moved there.
     """
     at, share = _samples(start, length, bins, ratio)  # (R, P, S), (R, 1, S)
+    size = size[:, None, None]
     share = share * ((at >= -1) & (at <= size))
-    at = at.clamp(0, size - 1)
+    at = torch.minimum(at.clamp(min=0), (size - 1).to(at))
     below = at.floor()
     first = below.long().amin(2, keepdim=True)
     near = below.long() - first
@@ -133,8 +183,8 @@ def _band(start, length, bins, size, ratio):
     weight = at.new_zeros(*first.shape[:2], span)
     weight.scatter_add_(2, near, share * (1 - (at - below)))
     weight.scatter_add_(2, near + 1, share * (at - below))
-    cell = (first + torch.arange(span, device=at.device)).clamp(max=size - 1)
-    return Band(cell.int(), weight, at.shape[2])
+    cell = torch.minimum(first + torch.arange(span), size - 1)
+    return Band(cell, weight, at.shape[2])
 
 
 def _samples(start, length, bins, ratio):
@@ -145,25 +195,10 @@ def _samples(start, length, bins, ratio):
     """
     step = length / bins  # (R,) cells a bin
     count = torch.full_like(step, ratio) if ratio > 0 else step.ceil().clamp(min=0)
-    i = torch.arange(max(int(count.max()), 1), dtype=step.dtype, device=step.device)
+    i = torch.arange(max(int(count.max()), 1), dtype=step.dtype)
     i = torch.minimum(i, (count[:, None] - 1).clamp(min=0))  # repeats the last one, with share 0
-    p = torch.arange(bins, dtype=step.dtype, device=step.device)
+    p = torch.arange(bins, dtype=step.dtype)
     within = (i + 0.5) * step[:, None] / count.clamp(min=1)[:, None]  # (R, S)
     at = (start[:, None] + p * step[:, None])[:, :, None] + within[:, None]
-    is_sample = torch.arange(i.shape[1], device=step.device) < count[:, None]
+    is_sample = torch.arange(i.shape[1]) < count[:, None]
     return at, (is_sample / count.clamp(min=1)[:, None])[:, None]
-
-
-def _bags_are_faster(features, y, x):
-    """Compare nanoseconds, fitted on one AVX2 core, over maps from 3 x 3 x 64 to 100 x 136 x 256.
-
-    torchvision's time goes with the samples, and ten times that with a gradient; ours with the
-    cells read, and twice that, after a start of 2 ms.
-    """
-    channels = features.shape[1]
-    bins = len(y.cell) * y.cell.shape[1] * x.cell.shape[1]
-    cells = bins * y.cell.shape[2] * x.cell.shape[2]
-    trains = features.requires_grad and torch.is_grad_enabled()
-    torchvisions = 2.5 * channels * bins * y.samples * x.samples * (10 if trains else 1)
-    ours = (2e6 + cells * (20 + channels / 8)) * (2 if trains else 1)
-    return cells <= MOST_CELLS and ours < torchvisions

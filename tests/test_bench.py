@@ -4,10 +4,10 @@ import copy
 
 import pytest
 import torch
-from detectron2.layers import ROIAlign
+from detectron2.modeling.poolers import ROIPooler
 
 from p2s.bench import noise_batch, stock, train
-from p2s.roi_align import RoIAlign
+from p2s.pooler import FastROIPooler
 from p2s.spec import Spec
 from p2s.zoo import build
 
@@ -35,9 +35,10 @@ def test_the_stock_way_is_nchw_with_torchvisions_roi_align(spec):
     ours = build(spec)
     theirs = stock(copy.deepcopy(ours))
     assert layouts(ours) == {True} and layouts(theirs) == {False}
-    for model, kind, other in ((ours, RoIAlign, ROIAlign), (theirs, ROIAlign, RoIAlign)):
-        assert any(isinstance(module, kind) for module in model.modules())
-        assert not any(isinstance(module, other) for module in model.modules())
+    poolers = [model.roi_heads.box_pooler for model in (ours, theirs)]
+    assert [type(each) for each in poolers] == [FastROIPooler, ROIPooler]
+    assert [len(each.level_poolers) for each in poolers] == [len(poolers[0].scales)] * 2
+    assert all(a is not b for a, b in zip(ours.parameters(), theirs.parameters(), strict=True))
 
 
 def test_both_ways_train_to_the_same_loss(spec):

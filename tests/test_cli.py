@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -224,6 +225,23 @@ def test_status_and_report_are_those_of_this_project(asked):
     assert p2s("study", "status", "--only", "table5").exit_code == 0
     assert asked["status"] == ("smoke", ("only", ("table5",)), ("jobs", 1))
     assert p2s("study", "report").output == f"{Project.at().root / 'results/index.html'}\n"
+
+
+@pytest.mark.parametrize("changed, code", [([], 0), (["tables/table5.csv"], 1)])
+def test_drift_names_what_no_longer_follows_from_the_records(monkeypatch, changed, code):
+    monkeypatch.setattr(report, "drift", lambda project: changed)
+    done = p2s("study", "drift")
+    assert done.exit_code == code and all(name in done.output for name in changed)
+
+
+def test_validation_images_may_have_a_folder_of_their_own(files, trained, tmp_path):
+    (tmp_path / "apart" / "val").parent.mkdir()
+    shutil.copytree(files.images / "val", tmp_path / "apart" / "val")
+    apart = words_of_train(files, tmp_path / "out", "--val-images", tmp_path / "apart")
+    done = p2s(*apart, "--set", "recipe.iterations=1")
+    assert done.exit_code == 0, done.output
+    done = p2s(*words_of_train(files, tmp_path / "out", "--val-images", files.images / "train"))
+    assert done.exit_code == 2 and "val/" in done.output
 
 
 def test_bench_train_gives_both_speeds_and_their_ratio(monkeypatch):

@@ -7,6 +7,7 @@ from detectron2.modeling.poolers import ROIPooler
 from detectron2.structures import Boxes
 from torchvision.ops import roi_align as torchvision_roi_align
 
+from p2s import pooler
 from p2s import roi_align as module
 from p2s.pooler import FastROIPooler
 from p2s.roi_align import RoIAlign, roi_align
@@ -61,7 +62,8 @@ def features(generator):
 @pytest.fixture
 def bags(monkeypatch):
     """Our own algorithm, however small the task."""
-    monkeypatch.setattr(module, "_bags_are_faster", lambda *_: True)
+    monkeypatch.setattr(module, "bags_are_faster", lambda *_: True)
+    monkeypatch.setattr(pooler, "bags_are_faster", lambda *_: True)
 
 
 @pytest.mark.parametrize("aligned", [True, False])
@@ -134,9 +136,10 @@ def test_an_image_without_regions_gets_a_zero_gradient(bags, features, generator
 
 
 def ours_is_chosen(shape, count, trains=True, cells=8.0):
-    start, length = torch.zeros(count), torch.full((count,), cells)
-    y, x = (module._band(start, length, 7, size, 0) for size in shape[2:])
-    return module._bags_are_faster(torch.zeros(shape, requires_grad=trains), y, x)
+    features = torch.zeros(shape, requires_grad=trains)
+    rois = torch.tensor([[0, 0.5, 0.5, 0.5 + cells, 0.5 + cells]]).repeat(count, 1)
+    regions = module.to_regions(rois, torch.zeros(count, dtype=torch.long), 1)
+    return module.bags_are_faster([features], module.lay_bins([features], regions, 7, 0))
 
 
 def test_size_and_gradient_choose_the_algorithm():
@@ -175,11 +178,23 @@ def test_the_module_is_a_drop_in_for_detectron2s(bags, features, generator):
     assert repr(ours).lower() == repr(peer).lower()
 
 
-def test_the_pooler_equals_detectron2s(bags, generator):
-    maps = [torch.randn(2, 4, 64 // 2**i, 64 // 2**i, generator=generator) for i in range(3)]
-    boxes = [Boxes(512 * torch.rand(n, 4, generator=generator).sort(1).values) for n in (50, 0)]
-    scales = [1 / 8, 1 / 16, 1 / 32]
-    peer = ROIPooler(7, scales, 0, "ROIAlignV2")
-    torch.testing.assert_close(
-        FastROIPooler(7, scales)(maps, boxes), peer(maps, boxes), atol=1e-5, rtol=1e-5
-    )
+@pytest.mark.parametrize("counts", [(50, 30), (40, 0), (0, 0), (1, 0)])
+@pytest.mark.parametrize("ratio", [0, 2])
+def test_the_pooler_equals_detectron2s(bags, generator, counts, ratio):
+    maps = [torch.randn(2, 4, 64 // 2**i, 80 // 2**i, generator=generator) for i in range(3)]
+    boxes = [Boxes(512 * torch.rand(n, 4, generator=generator).sort(1).values) for n in counts]
+    scales, found = [1 / 8, 1 / 16, 1 / 32], []
+    for each in (FastROIPooler(7, scales, ratio), ROIPooler(7, scales, ratio, "ROIAlignV2")):
+        leaves = [m.clone().requires_grad_() for m in maps]
+        pooled = each(leaves, boxes)
+        (pooled * torch.linspace(-1, 1, pooled.numel()).reshape(pooled.shape)).sum().backward()
+        found.append([pooled.detach(), *(leaf.grad for leaf in leaves)])
+    for ours, peer in zip(*found, strict=True):
+        torch.testing.assert_close(ours, peer, atol=1e-4, rtol=1e-4)
+
+
+def test_the_pooler_goes_map_by_map_where_that_is_faster(monkeypatch, generator):
+    monkeypatch.setattr(pooler, "bags_are_faster", lambda *_: False)
+    maps, boxes = [torch.randn(1, 4, 8, 8, generator=generator)], [Boxes([[3, 5, 40, 50.0]])]
+    peer = ROIPooler(7, [1 / 8], 0, "ROIAlignV2")
+    assert torch.equal(FastROIPooler(7, [1 / 8])(maps, boxes), peer(maps, boxes))
