@@ -1,7 +1,8 @@
 """Steps a second of a training: our way against the stock way, in the same run.
 
 Ours is channels_last with the CPU-fast RoIAlign; the stock way is detectron2's as it comes: NCHW
-with torchvision's RoIAlign, a map at a time. Both have the same weights, images and random numbers, and take turns.
+with torchvision's RoIAlign, a map at a time. Both have the same weights, images and random
+numbers, and take turns.
 """
 
 import copy

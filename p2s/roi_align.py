@@ -7,8 +7,8 @@ neighbouring cells, so the bin is a weighted sum of the cells in a small rectang
 of a cell is a weighted sum of bins. Each sum is one embedding bag: it reads all channels of a
 channels_last cell at once, where torchvision's gradient adds to one number at a time.
 
-N images, L maps, R regions, C channels, H x W cells, P x Q bins of a region, S samples of a bin along an
-axis, T cells that a bin reads (Ty x Tx), A cells of all maps, B bins of all regions.
+N images, L maps, R regions, C channels, H x W cells, P x Q bins of a region, S samples of a bin
+along an axis, T cells that a bin reads (Ty x Tx), A cells of all maps, B bins of all regions.
 """
 
 from typing import NamedTuple
@@ -68,7 +68,7 @@ def roi_align(features, rois, output_size, spatial_scale, sampling_ratio=0, alig
 
 
 def to_regions(rois, level, scale, aligned=True):
-    """Regions of rois (R, 5) on maps `level` (R,) that have `scale`, one or (R, 1), cells a pixel."""
+    """Rois (R, 5) on maps `level` (R,) that have `scale` cells a pixel, one number or (R, 1)."""
     offset = 0.5 if aligned else 0.0  # a cell's value is that of its centre
     start, end = rois[:, 1:3] * scale - offset, rois[:, 3:] * scale - offset
     length = end - start
@@ -167,7 +167,7 @@ class _Bags(torch.autograd.Function):
 
 
 def _band(start, length, bins, size, ratio):
-    """The cells under `bins` bins along an axis; the regions have starts, lengths, sizes of maps (R,).
+    """The cells under `bins` bins along one axis, for (R,) starts, lengths and sizes of the map.
 
     A sample more than one cell outside of the map weighs nothing; one between that and the
     outermost centres is moved there.
@@ -177,7 +177,8 @@ def _band(start, length, bins, size, ratio):
     share = share * ((at >= -1) & (at <= size))
     at = torch.minimum(at.clamp(min=0), (size - 1).to(at))
     below = at.floor()
-    first = below.long().amin(2, keepdim=True)
+    # Samples ascend, or descend in an inverted region: the lowest is at one of the ends.
+    first = torch.minimum(below[:, :, :1], below[:, :, -1:]).long()
     near = below.long() - first
     span = int(near.max()) + 2
     weight = at.new_zeros(*first.shape[:2], span)
