@@ -238,7 +238,7 @@ def _curve(panel, seeds, loss, colour):
 
 
 def _scene(pair, data, shown, colour):
-    image, _ = glyphs.scene(data, "val", shown["image_id"] - 1)
+    image, _ = glyphs.scene(data, "val", shown["image_id"])
     for panel in pair:
         panel.imshow(image, interpolation="nearest")
     for *box, p_object in shown["proposals"]:
