@@ -12,7 +12,6 @@ from p2s.evaluate import detect
 from p2s.records import write_atomic
 
 GAP = 8  # pixels between the pictures of a sheet
-LEGIBLE = 480  # pixels of a side that labels need; smaller pictures are enlarged to draw on
 
 
 @dataclass(frozen=True)
@@ -82,19 +81,14 @@ def truth_rows(sample, classes):
 
 
 def drawn(image, boxes):
-    """A picture of an image (H, W, 3) with labelled boxes, the first of them on top.
-
-    A small image is enlarged by a whole number.
-    """
+    """A picture of an image (H, W, 3) with labelled boxes, the first of them on top."""
     picture = Image.fromarray(image)
-    zoom = max(1, LEGIBLE // max(picture.size))
-    picture = picture.resize([zoom * side for side in picture.size])
     pen = ImageDraw.Draw(picture)
     font = ImageFont.load_default(max(10, picture.width // 50))
     for row in reversed(boxes):
         color, label = _color(row["class"]), row["class"]
         label += f" {row['score']:.2f}" if "score" in row else ""
-        left, top, right, bottom = (zoom * side for side in row["box"])
+        left, top, right, bottom = row["box"]
         pen.rectangle((left, top, max(left, right), max(top, bottom)), outline=color, width=2)
         corner = (left + 2, max(0, top - font.size - 3))
         pen.rectangle(pen.textbbox(corner, label, font=font), fill=color)
