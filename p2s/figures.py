@@ -94,7 +94,7 @@ def curves(records):
     trainings = {one.training_id: one for one in records if one.curve}.values()
     detectors = dict.fromkeys(one.detector for one in trainings)
     both = list(zip(detectors, COLOURS, strict=False))
-    losses = sorted({name for one in trainings for name in one.curve} - {"iteration", "seconds"})
+    losses = sorted({name for one in trainings for name in one.curve} - {"iteration"})
     columns = min(4, max(1, len(losses)))
     rows = -(-max(1, len(losses)) // columns)
     with matplotlib.rc_context(STYLE):

@@ -1,7 +1,6 @@
 """Training on one's own images: what `p2s train` and `p2s evaluate` do after the health check."""
 
 import json
-import math
 from pathlib import Path
 from typing import Annotated
 
@@ -15,7 +14,7 @@ from p2s.data import coco
 from p2s.engine import load, train
 from p2s.evaluate import detect, evaluate, score
 from p2s.predict import sample_sheet
-from p2s.records import training_id, write_atomic
+from p2s.records import finite_or_none, training_id, write_atomic
 from p2s.spec import Coco, Part, Spec, canonical_hash
 from p2s.zoo import build
 
@@ -112,8 +111,10 @@ def with_settings(spec, settings):
 
 def write_metrics(path, metrics):
     """Write metrics as JSON, null where a number is undefined."""
-    classes = {name: _defined(value) for name, value in metrics["per_class"].items()}
-    numbers = {name: _defined(value) for name, value in metrics.items() if name != "per_class"}
+    classes = {name: finite_or_none(value) for name, value in metrics["per_class"].items()}
+    numbers = {
+        name: finite_or_none(value) for name, value in metrics.items() if name != "per_class"
+    }
     text = json.dumps({**numbers, "per_class": classes}, indent=1, allow_nan=False)
     write_atomic(Path(path), text.encode())
 
@@ -124,7 +125,7 @@ def table(metrics):
     flat |= {f"AP of {name}": value for name, value in metrics["per_class"].items()}
     width = max(map(len, flat))
     return "\n".join(
-        f"{name:{width}}  {'-' if _defined(value) is None else format(value, '.1f')}"
+        f"{name:{width}}  {'-' if finite_or_none(value) is None else format(value, '.1f')}"
         for name, value in flat.items()
     )
 
@@ -164,7 +165,3 @@ def _refuse_other_classes(trained, given):
             f"the model was trained on the classes {', '.join(trained)}; "
             f"the annotations have {', '.join(given)}"
         )
-
-
-def _defined(value):
-    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -22,11 +22,12 @@ NUMERICS_VERSION = (
 MAX_BYTES = 200_000  # records live in git
 
 
-def _finite_or_none(value):
+def finite_or_none(value):
+    """The value, or None for NaN and infinity, which JSON has no word for."""
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-Number = Annotated[float | None, BeforeValidator(_finite_or_none)]
+Number = Annotated[float | None, BeforeValidator(finite_or_none)]
 
 
 class Record(Part):
@@ -44,7 +45,7 @@ class Record(Part):
     numerics_version: int = NUMERICS_VERSION
     metrics: dict[str, Number]  # percent; None where undefined, such as APs without small objects
     per_class: dict[str, Number] = {}  # AP by class name, percent
-    timings: dict[str, Number] = {}  # train_s, evaluate_s, data_s
+    timings: dict[str, Number] = {}  # train_s, evaluate_s
     curve: dict[str, list[Number]] = {}  # "iteration" and one list a loss, at most 200 points
     scenes: list[
         dict[str, Any]
@@ -95,6 +96,12 @@ def write_atomic(path, content):
     partial = path.with_name(f".{path.name}.{os.getpid()}")
     partial.write_bytes(content)
     partial.replace(path)
+
+
+def file_sha256(path):
+    """The SHA-256 of a file's bytes in hex."""
+    with Path(path).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def read(path):

@@ -13,10 +13,10 @@ import nbformat
 import pandas as pd
 from papermill import PapermillExecutionError, execute_notebook
 from tqdm import tqdm
-from traitlets.config import Config
 
 from p2s import experiments, figures, pages, tables
 from p2s.project import TRAIN_EVAL
+from p2s.runner import KERNEL
 
 INLINE = {  # figures of pyplot, which `make` turns off
     "MPLBACKEND": "module://matplotlib_inline.backend_inline"
@@ -121,16 +121,9 @@ def _notebooks(project):
 def _execute(path, executed, root):
     """Run a notebook into its executed copy; what went wrong in one line, or None."""
     executed.parent.mkdir(parents=True, exist_ok=True)
-    options = {
-        "kernel_name": "python3",
-        "progress_bar": False,
-        "cwd": root,
-        "config": Config(KernelManager={"transport_encryption": "auto"}),
-        "extra_arguments": ["--IPKernelApp.log_level=50"],  # errors stand in the page
-    }
     try:
         with mock.patch.dict(os.environ, INLINE):
-            execute_notebook(path, executed, **options)
+            execute_notebook(path, executed, cwd=root, **KERNEL)
     except PapermillExecutionError as error:
         return f"cell {error.exec_count}: {error.ename}: {error.evalue}"
     return None

@@ -20,6 +20,12 @@ from p2s.runs import Standing
 # The number of threads changes bits, so every kernel has one; jobs only run beside each other.
 ONE_THREAD = {f"{library}_NUM_THREADS": "1" for library in ("OMP", "MKL", "OPENBLAS")}
 PARAMETERS = ("experiment", "row", "variant", "scale", "seed")
+KERNEL = {  # how papermill starts a kernel, here and in the report
+    "kernel_name": "python3",
+    "progress_bar": False,
+    "config": Config(KernelManager={"transport_encryption": "auto"}),
+    "extra_arguments": ["--IPKernelApp.log_level=50"],  # errors are told once, by the caller
+}
 GRACE = 10.0  # seconds for a training to save its state when the study is interrupted
 
 
@@ -125,14 +131,8 @@ def _record(project, run):
 def _papermill(project, run, template):
     from papermill import PapermillExecutionError, execute_notebook
 
-    options = {
-        "kernel_name": "python3",
-        "progress_bar": False,
-        "config": Config(KernelManager={"transport_encryption": "auto"}),
-        "extra_arguments": ["--IPKernelApp.log_level=50"],  # errors are told once, by the runner
-    }
     try:
-        execute_notebook(template, project.executed(run), given(project, run), **options)
+        execute_notebook(template, project.executed(run), given(project, run), **KERNEL)
     except PapermillExecutionError as error:
         return _one_line(error.ename, error.evalue)
     except Exception as error:  # such as a kernel that died: one run's failure, not the study's

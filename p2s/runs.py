@@ -1,6 +1,5 @@
 """Runs: every evaluation that the experiments ask for at a scale, with its identity."""
 
-import hashlib
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Literal
@@ -38,6 +37,19 @@ class Run:
         """The run in words, for people."""
         variant = f" | {self.variant}" if self.variant else ""
         return f"{self.experiment} | {self.row}{variant} | seed {self.seed}"
+
+    def record(self, **fields):
+        """The Record of this run, of what it was asked and the fields that it measured."""
+        return records.Record(
+            id=self.evaluation_id,
+            training_id=self.training_id,
+            detector=self.detector,
+            scale=self.scale,
+            seed=self.seed,
+            spec=self.spec.model_dump(mode="json"),
+            data_fingerprint=self.data_fingerprint,
+            **fields,
+        )
 
 
 @dataclass(frozen=True)
@@ -126,5 +138,4 @@ def _file_hash(path):
 
 @lru_cache
 def _hash_content(path, _modified):
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    return records.file_sha256(path)

@@ -1,10 +1,8 @@
 """What notebooks/train_eval.ipynb calls: data, a trained model, its numbers, the record."""
 
-import hashlib
 import json
 import time
 from contextlib import chdir
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -97,23 +95,13 @@ def measured(run, project, model, data):
         "per_class": per_class,
         "timings": {"evaluate_s": round(seconds, 2)},
         "scenes": [scene(model, data, index, run.spec.test) for index in indices],
-        "weights": _sha256(project.weights(run) / "model.safetensors"),
+        "weights": records.file_sha256(project.weights(run) / "model.safetensors"),
     }
 
 
 def write_record(run, project, fields):
     """Write the record of a run from the fields that the steps above gave; returns its path."""
-    record = records.Record(
-        id=run.evaluation_id,
-        training_id=run.training_id,
-        detector=run.detector,
-        scale=run.scale,
-        seed=run.seed,
-        spec=run.spec.model_dump(mode="json"),
-        data_fingerprint=run.data_fingerprint,
-        **fields,
-    )
-    return records.write(record, project.records(run.scale))
+    return records.write(run.record(**fields), project.records(run.scale))
 
 
 def _rows(boxes, numbers):
@@ -128,8 +116,3 @@ def _rows(boxes, numbers):
 
 def _parts(values, stretch):
     return [values[start : start + stretch] for start in range(0, len(values), stretch)]
-
-
-def _sha256(path):
-    with Path(path).open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -6,7 +6,7 @@ from p2s.backbones import load_imagenet, resnet_fpn
 from p2s.detector import OneStageDetector, TwoStageDetector
 from p2s.first_stage import centernet, dense_detector, rpn
 from p2s.second_stage import second_stage
-from p2s.spec import Spec, Test
+from p2s.spec import Spec
 
 
 def build(spec: Spec) -> OneStageDetector | TwoStageDetector:
@@ -26,8 +26,3 @@ def build(spec: Spec) -> OneStageDetector | TwoStageDetector:
         model = TwoStageDetector(backbone, first_stage(*where), second_stage(*where))
     # Convolutions follow their weights' layout, so this makes every map channels_last too.
     return model.to(memory_format=torch.channels_last).train()
-
-
-def set_test(model: OneStageDetector | TwoStageDetector, test: Test):
-    """Apply test settings (spec.Test) to a built model: one training serves many evaluations."""
-    model.set_test(test)

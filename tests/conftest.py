@@ -4,6 +4,24 @@ import os
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+import fakes  # noqa: E402
+import pytest  # noqa: E402
 import torch  # noqa: E402
 
+from p2s import tables  # noqa: E402
+
 torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory):
+    """A project with invented records for every variant of Table 5 but one."""
+    project = fakes.project(tmp_path_factory.mktemp("project"))
+    fakes.fill(project, leave_out=("double fragments",))
+    return project
+
+
+@pytest.fixture(scope="module")
+def lines(project):
+    """Table 5 of that project, a line a row, variant and seed."""
+    return tables.measured(project, "table5", "desk")

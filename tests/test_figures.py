@@ -1,20 +1,7 @@
 import fakes
 import numpy as np
-import pytest
 
 from p2s import figures, runs, tables
-
-
-@pytest.fixture(scope="module")
-def project(tmp_path_factory):
-    project = fakes.project(tmp_path_factory.mktemp("project"))
-    fakes.fill(project, leave_out=("double fragments",))
-    return project
-
-
-@pytest.fixture(scope="module")
-def lines(project):
-    return tables.measured(project, "table5", "desk")
 
 
 def first_records(project, count):

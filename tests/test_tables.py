@@ -6,18 +6,6 @@ from p2s import paper, provenance, records, runs, tables
 from p2s.statistics import DASH, estimate
 
 
-@pytest.fixture(scope="module")
-def project(tmp_path_factory):
-    project = fakes.project(tmp_path_factory.mktemp("project"))
-    fakes.fill(project, leave_out=("double fragments",))
-    return project
-
-
-@pytest.fixture(scope="module")
-def lines(project):
-    return tables.measured(project, "table5", "desk")
-
-
 def test_every_row_variant_and_seed_has_a_line(project, lines):
     assert len(lines) == len(runs.runs(project, "desk", ["table5"]))
     assert lines["AP"].isna().equals(lines["variant"] == "double fragments")

@@ -5,7 +5,7 @@ import torch
 from detectron2.structures import Boxes, Instances
 
 from p2s.spec import NAMED, Spec
-from p2s.zoo import build, set_test
+from p2s.zoo import build
 
 TINY = {
     "num_classes": 3,
@@ -102,8 +102,8 @@ def test_new_test_settings_change_detections_and_no_weight(name):
     model = tiny(name).eval()
     before = {key: value.clone() for key, value in model.state_dict().items()}
     old = Spec.named(name).changed(TINY).test
-    set_test(model, old.model_copy(update={"detections": 3}))
+    model.set_test(old.model_copy(update={"detections": 3}))
     assert len(model([scene(0)])[0]["instances"]) == 3
-    set_test(model, old)
+    model.set_test(old)
     assert len(model([scene(0)])[0]["instances"]) > 3
     assert all(torch.equal(before[key], value) for key, value in model.state_dict().items())
