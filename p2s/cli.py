@@ -6,6 +6,8 @@ from pathlib import Path
 
 import click
 
+from p2s import NO_DETECTRON2
+
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 NEW_FOLDER = click.Path(file_okay=False, path_type=Path)
@@ -221,6 +223,8 @@ def _refuse_unhealthy(*pairs):
 
 
 def _in_a_line(error):
+    if isinstance(error, ModuleNotFoundError) and (error.name or "").startswith("detectron2"):
+        return NO_DETECTRON2
     errors = getattr(error, "errors", None)  # pydantic's, whose own text is many lines
     if not callable(errors):
         return " ".join(str(error).split())

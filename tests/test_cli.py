@@ -10,7 +10,7 @@ import sys
 import pytest
 from click.testing import CliRunner
 
-from p2s import bench, cli, engine, replay, report, study
+from p2s import NO_DETECTRON2, bench, cli, engine, replay, report, study
 from p2s.data import glyphs
 from p2s.engine import load
 from p2s.project import Project
@@ -242,6 +242,30 @@ def test_validation_images_may_have_a_folder_of_their_own(files, trained, tmp_pa
     assert done.exit_code == 0, done.output
     done = p2s(*words_of_train(files, tmp_path / "out", "--val-images", files.images / "train"))
     assert done.exit_code == 2 and "val/" in done.output
+
+
+def without_detectron2(commands):
+    code = (
+        "import json, sys; sys.modules['detectron2'] = None\n"
+        "from click.testing import CliRunner; from p2s import cli\n"
+        "done = [CliRunner().invoke(cli.main, words) for words in json.load(sys.stdin)]\n"
+        "print(json.dumps([(each.exit_code, each.output) for each in done]))"
+    )
+    words = json.dumps(commands, default=str)
+    return subprocess.run([sys.executable, "-c", code], input=words, capture_output=True, text=True)
+
+
+def test_a_missing_detectron2_is_told_in_one_line_by_every_command_that_needs_it(files, tmp_path):
+    data = ("--annotations", files.val, "--images", files.images)
+    commands = [
+        words_of_train(files, tmp_path / "out"),
+        ("evaluate", "--model", tmp_path, *data),
+        ("predict", "--model", tmp_path, files.val, "--output", tmp_path),
+        ("replay", files.val),
+        ("bench", "train"),
+    ]
+    done = without_detectron2(commands)
+    assert json.loads(done.stdout) == [[2, f"p2s: {NO_DETECTRON2}\n"]] * 5, done.stderr
 
 
 def test_bench_train_gives_both_speeds_and_their_ratio(monkeypatch):
