@@ -25,9 +25,11 @@ $(READY): pyproject.toml requirements.lock detectron2.txt
 	$(BIN)/python -m ipykernel install --sys-prefix --name python3 --display-name p2s > /dev/null
 	touch $@
 
+# Failed runs (1) leave a report of the others; a mistake (2) and Ctrl-C (130) end at once.
 study: $(READY) ## run the study and render its report: SCALE=smoke|desk|paper ONLY=table5 JOBS=2
-	$(BIN)/p2s study run --scale $(SCALE) --jobs $(JOBS) $(if $(ONLY),--only $(ONLY))
-	$(BIN)/p2s study report
+	$(BIN)/p2s study run --scale $(SCALE) --jobs $(JOBS) $(if $(ONLY),--only $(ONLY)); ran=$$?; \
+	  [ $$ran -gt 1 ] || $(BIN)/p2s study report || exit; \
+	  exit $$ran
 
 report: $(READY) ## render results/report/index.html from the records
 	$(BIN)/p2s study report
