@@ -2,6 +2,7 @@
 
 import importlib
 import importlib.util
+import logging
 import warnings
 
 __version__ = "0.1.0"
@@ -11,6 +12,12 @@ NO_DETECTRON2 = "detectron2 is missing: run `make setup` (installs detectron2.tx
 # detectron2 scripts a few functions when it is imported; torch 2.14 warns about each.
 warnings.filterwarnings("ignore", message=".*torch.jit", category=FutureWarning)
 warnings.filterwarnings("ignore", message=".*torch.jit", category=DeprecationWarning)
+# Its anchors call torch.meshgrid in the old way, and its pooler asks torch whether it is traced:
+# both are right as they are, and not ours to change.
+warnings.filterwarnings("ignore", message="torch.meshgrid: in an upcoming", category=UserWarning)
+logging.getLogger("torch.fx._symbolic_trace").addFilter(
+    lambda record: not record.getMessage().startswith("is_fx_tracing will return true")
+)
 
 
 def __getattr__(name):

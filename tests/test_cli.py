@@ -273,3 +273,9 @@ def test_bench_train_gives_both_speeds_and_their_ratio(monkeypatch):
     done = p2s("bench", "train", "--scale", "smoke", "--steps", 3)
     assert json.loads(done.output) == {"ratio": 2.5, "steps": 3, "threads": 1}
     assert p2s("bench", "train", "--scale", "dask").exit_code == 2
+
+
+def test_a_training_prints_no_warnings_of_the_libraries():
+    small = ("--scale", "smoke", "--steps", 1)
+    done = in_a_process("bench", "train", "--detector", "FasterRCNN-RPN", *small)
+    assert done.returncode == 0 and '"ratio"' in done.stdout and done.stderr == ""
