@@ -73,8 +73,11 @@ def test_glyph_scenes_keep_cocos_coverage_small_objects_and_overlap():
     assert 4.5 < here["size_median_cells"] < 6 and 6.4 < here["objects_per_image"] < 7.6
 
 
-def test_every_quantity_stands_beside_cocos_with_a_source():
+def test_every_quantity_stands_beside_cocos_number_with_its_source_and_every_bias_is_told():
     here = scale.statistics([[[0, 0, 40, 40]]], [(160, 160)])
-    rows = scale.beside_coco(here)
-    assert {row["quantity"] for row in rows} == set(here) and all(row["source"] for row in rows)
-    assert all(row["bias"] for row in scale.differences())
+    rows = {row["quantity"]: row for row in scale.beside_coco(here)}
+    numbers = [row for row in rows.values() if row["here"] is not None]
+    assert {row["quantity"] for row in numbers} == set(here)
+    assert all(row["source"] for row in numbers)
+    for quantity in rows.keys() - set(here):
+        assert rows[quantity]["coco"] is None and rows[quantity]["bias"]

@@ -27,20 +27,18 @@ COCO = {  # quantity: (value, source)
     "cells_per_image": (13_600.0, _DESIGN),
     "proposals_per_object": (256 / 7, "256 proposals (Sec. 5) for 7 objects"),
 }
-
-
-# What still differs at 160 px, and which way it may bend a claim that the study makes.
-DIFFERENCES = {
-    "size_median_cells": "Objects span half as many cells, P6 and P7 hold almost none: the use of "
-    "many levels and of size ranges is understated, and so is AP at high IoU for all detectors.",
+# What still differs in synthetic scenes, and which way it may bend a claim that the study makes.
+BIASES = {
+    "size_median_cells": "Objects span fewer cells, P6 and P7 hold almost none: the use of many "
+    "levels and of size ranges is understated, and so is AP at high IoU for all detectors.",
     "small_share": "32 and 96 px are 4 and 12 cells here, 6.7 and 20 at COCO's 800 px: AP_S, AP_M "
     "and AP_L are not COCO's, and mask area puts more of COCO's objects among the small.",
     "large_share": "Few objects are above 96 px: AP_L rests on few and its interval is wide.",
-    "cells_per_image": "34 times fewer locations: the same number of proposals covers far more of "
+    "cells_per_image": "Far fewer locations: the same number of proposals covers far more of "
     "them, recall saturates, and a better first stage gains less than on COCO.",
     "proposals_per_object": "Equal only for 256 proposals; a scale that cuts them cuts every "
     "detector's alike. The more are left, the less the first stage's ranking matters.",
-    "classes": "10 classes, equally frequent, against 80 with a long tail: classification is "
+    "classes": "Fewer than COCO's 80, equally frequent, without a long tail: classification is "
     "easier, which understates the second stage.",
     "boxes": "Exact and never cut by the border, no crowds: strict IoU is easier to reach, which "
     "may favour the cascade.",
@@ -82,22 +80,13 @@ def statistics(boxes, sizes, proposals=256, short_edge=None):
 
 
 def beside_coco(measured):
-    """Rows {quantity, here, coco, source, bias}, one for each quantity: a table to print."""
-    return [
-        {
-            "quantity": quantity,
-            "here": float(measured[quantity]),
-            "coco": value,
-            "source": source,
-            "bias": DIFFERENCES.get(quantity, ""),
-        }
-        for quantity, (value, source) in COCO.items()
-    ]
-
-
-def differences():
-    """Rows {quantity, bias}: what still differs from COCO and which way it may bend a claim."""
-    return [{"quantity": quantity, "bias": bias} for quantity, bias in DIFFERENCES.items()]
+    """Rows {quantity, here, coco, source, bias}: a table to print; None where no number is."""
+    rows = []
+    for quantity in COCO | BIASES:
+        value, source = COCO.get(quantity, (None, ""))
+        numbers = {"here": measured.get(quantity), "coco": value, "source": source}
+        rows.append({"quantity": quantity} | numbers | {"bias": BIASES.get(quantity, "")})
+    return rows
 
 
 def covered(boxes, size):
