@@ -53,6 +53,12 @@ def test_every_broken_box_is_told_in_one_line_with_file_id_and_field(told):
         ("annotations", "image_id", [1], "annotation 2: image_id: [1]"),
         ("annotations", "category_id", 6, "annotation 2: category_id: 6 (valid: 5)"),
         ("annotations", "iscrowd", 3, "annotation 2: iscrowd: 3 (valid: 0, 1)"),
+        ("annotations", "iscrowd", None, "annotation 2: iscrowd: None (valid: 0, 1)"),
+        ("annotations", "area", -1, "annotation 2: area: -1 (valid: square pixels, 0 or more)"),
+        ("annotations", "area", float("nan"), "annotation 2: area: nan"),
+        ("annotations", "area", float("inf"), "annotation 2: area: inf"),
+        ("annotations", "area", "9", "annotation 2: area: '9'"),
+        ("annotations", "area", None, "annotation 2: area: None"),
         ("annotations", "id", 1, "annotation 1: id: used twice (valid: unique)"),
         ("annotations", "id", None, "annotation number 1: id: None (valid: a whole number)"),
         ("images", "width", 0, "image 2: width: 0 (valid: pixels, 1 or more)"),
@@ -60,6 +66,8 @@ def test_every_broken_box_is_told_in_one_line_with_file_id_and_field(told):
         ("images", "file_name", "sub/3.jpg", "image 2: file_name: sub/3.jpg: no such file"),
         ("images", "file_name", None, "image 2: file_name: None (valid: a path)"),
         ("categories", "id", "x", "category number 0: id: 'x'"),
+        ("categories", "name", 5, "category 5: name: 5 (valid: a text)"),
+        ("categories", "name", None, "category 5: name: None"),
     ],
 )
 def test_a_wrong_field_is_told_with_its_row(told, table, field, value, expected):
@@ -75,6 +83,14 @@ def test_a_missing_field_is_told_as_missing(told):
         data = sound()
         del data[table][-1][field]
         assert f"{field}: missing" in " ".join(told(data)) or field == "bbox" and told(data)
+
+
+def test_fields_that_may_be_left_out_and_names_used_twice_pass(told):
+    data = sound()
+    del data["annotations"][0]["iscrowd"], data["categories"][0]["name"]
+    data["annotations"][0]["area"], data["annotations"][1]["area"] = 0, 7.5
+    data["categories"] += [{"id": k, "name": "thing"} for k in (6, 7)]
+    assert told(data) == []
 
 
 def test_duplicate_images_and_only_crowds_are_told(told):

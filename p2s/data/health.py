@@ -6,6 +6,7 @@ Fast and light on purpose: no numpy, no torch, one pass over the tables.
 import gc
 import os
 from collections import defaultdict
+from math import inf
 from pathlib import Path
 
 from pydantic_core import from_json
@@ -48,6 +49,7 @@ def _check(file, folder):
     sizes = _images(data["images"], found)
     _pictures(data["images"], folder, found)
     categories = _ids(data["categories"], "category", found)
+    _names(data["categories"], found)
     _annotations(data["annotations"], sizes, categories, found)
     return found
 
@@ -80,6 +82,14 @@ def _ids(rows, kind, found):
             found[f"{kind} twice"].append(f"{kind} {key}: id: used twice (valid: unique)")
         seen.add(key if type(key) is int else None)
     return seen - {None}
+
+
+def _names(rows, found):
+    """A class may lack a name, and COCO allows two of the same name."""
+    for row in rows:
+        if not isinstance(row.get("name", ""), str):
+            line = f"category {row.get('id')}: name: {_shown(row, 'name')} (valid: a text)"
+            found["name"].append(line)
 
 
 def _images(rows, found):
@@ -123,7 +133,6 @@ def _listing(folder):
 
 
 def _annotations(rows, sizes, categories, found):
-    ids = set()
     for row in rows:
         try:  # the quick way for a sound row; whatever is odd is told by _problems
             x, y, width, height = row["bbox"]
@@ -137,6 +146,7 @@ def _annotations(rows, sizes, categories, found):
                 and y + height <= bottom + BORDER
                 and row["category_id"] in categories
                 and row.get("iscrowd", 0) in (0, 1)
+                and 0 <= row.get("area", 0) < inf
             )
         except (KeyError, TypeError, ValueError):
             sound = False
@@ -144,7 +154,7 @@ def _annotations(rows, sizes, categories, found):
             for kind, line in _problems(row, sizes, categories):
                 found[kind].append(f"annotation {row.get('id')}: {line}")
     ids = [row.get("id") for row in rows]
-    if not all(type(key) is int for key in ids) or len(set(ids)) < len(ids):
+    if set(map(type, ids)) != {int} or len(set(ids)) < len(ids):
         _ids(rows, "annotation", found)
     if all(row.get("iscrowd", 0) == 1 for row in rows):
         found["crowd"].append("annotations: every one is a crowd (valid: one or more objects)")
@@ -160,6 +170,9 @@ def _problems(row, sizes, categories):
         yield "category", f"category_id: {_shown(row, 'category_id')} (valid: {valid})"
     if row.get("iscrowd", 0) not in (0, 1):
         yield "iscrowd", f"iscrowd: {_shown(row, 'iscrowd')} (valid: 0, 1)"
+    area = row.get("area", 0)
+    if type(area) not in (int, float) or not 0 <= area < inf:
+        yield "area", f"area: {_shown(row, 'area')} (valid: square pixels, 0 or more)"
     size = sizes.get(image) if type(image) is int else None
     if (problem := _box_problem(row.get("bbox"), size)) is None:
         return
@@ -171,7 +184,7 @@ def _box_problem(box, size):
     """What is wrong with a box, given its image's (width, height) if known; None if nothing."""
     if not isinstance(box, list) or len(box) != 4 or {type(v) for v in box} - {int, float}:
         return "not four numbers (valid: [x, y, width, height])"
-    if any(v != v or abs(v) == float("inf") for v in box):
+    if any(v != v or abs(v) == inf for v in box):
         return "not finite (valid: finite numbers)"
     if min(box[2:]) <= 0:
         kind = "zero" if min(box[2:]) == 0 else "negative"
