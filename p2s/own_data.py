@@ -1,21 +1,21 @@
 """Training on one's own images: what `p2s train` and `p2s evaluate` do after the health check."""
 
 import json
+from functools import reduce
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import click
 import numpy as np
 import torch
-import yaml
 from pydantic import Field, PositiveInt
 
 from p2s.data import coco
 from p2s.engine import load, train
 from p2s.evaluate import detect, evaluate, score
 from p2s.predict import sample_sheet
-from p2s.records import finite_or_none, training_id, write_atomic
-from p2s.spec import Coco, Part, Spec, canonical_hash
+from p2s.records import evaluation_id, finite_or_none, training_id, write_atomic
+from p2s.spec import Coco, Part, Spec
 from p2s.zoo import build
 
 # A detector that trains from scratch on a laptop; --set changes anything in it.
@@ -44,7 +44,7 @@ class Job(Part):
     size: PositiveInt  # pixels of the short edge
     iterations: PositiveInt
     weights: Path | None  # of the ResNet, trained on ImageNet
-    settings: tuple[str, ...]  # field=value
+    settings: tuple[dict[str, Any], ...]  # of --set, as Spec.changed takes them
 
     def spec(self, classes):
         """The Spec to train: the named detector, made small, then the options, then --set."""
@@ -59,9 +59,7 @@ class Job(Part):
             "test": {**sides, "short_edge": self.size},
             "data": self.model_dump(include=set(Coco.model_fields)) | {"kind": "coco"},
         }
-        return with_settings(
-            Spec.named(self.detector).changed(SMALL).changed(options), self.settings
-        )
+        return reduce(Spec.changed, (SMALL, options, *self.settings), Spec.named(self.detector))
 
 
 def run(job):
@@ -70,7 +68,7 @@ def run(job):
     coco.require_same_classes(data, val)
     spec = job.spec(data.classes)
     trained = training_id(spec, data.fingerprint, job.seed)
-    identity = canonical_hash([trained, spec.evaluation_fields()["test"], val.fingerprint])
+    identity = evaluation_id(trained, spec, val.fingerprint)
     metrics = job.output / "metrics.json"
     if metrics.exists() and json.loads(metrics.read_text())["id"] == identity:
         click.echo(f"{job.output}: trained and evaluated before")
@@ -90,23 +88,11 @@ def run(job):
 def evaluate_folder(folder, annotations, images, settings):
     """Metrics, as a dict, of the model in a folder on annotated images; settings are of test."""
     model, spec, classes = load(folder)
-    if foreign := [each for each in settings if not each.startswith("test.")]:
-        raise ValueError(f"{foreign[0]}: an evaluation can set only fields of test")
+    if foreign := set().union(*settings) - {"test"}:
+        raise ValueError(f"{', '.join(foreign)}: an evaluation can set only fields of test")
     data = coco.read(annotations, images)
     _refuse_other_classes(classes, data.classes)
-    return evaluate(model, data, with_settings(spec, settings).test)
-
-
-def with_settings(spec, settings):
-    """A Spec with every `part.field=value` applied; values are written as in YAML."""
-    for setting in settings:
-        name, equals, value = setting.partition("=")
-        part, dot, key = name.partition(".")
-        if not (equals and part and bool(dot) == bool(key)):
-            raise ValueError(f"--set {setting}: write part.field=value, such as recipe.rate=0.02")
-        value = yaml.safe_load(value)
-        spec = spec.changed({part: {key: value} if dot else value})
-    return spec
+    return evaluate(model, data, reduce(Spec.changed, settings, spec).test)
 
 
 def write_metrics(path, metrics):

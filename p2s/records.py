@@ -41,7 +41,8 @@ class Record(Part):
     scale: str
     seed: int
     spec: dict[str, Any]  # the whole Spec as JSON
-    data_fingerprint: str
+    train_fingerprint: str  # of the images and boxes trained on
+    val_fingerprint: str  # of those evaluated on
     numerics_version: int = NUMERICS_VERSION
     metrics: dict[str, Number]  # percent; None where undefined, such as APs without small objects
     per_class: dict[str, Number] = {}  # AP by class name, percent
@@ -58,21 +59,22 @@ class Record(Part):
     created: str = Field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
 
 
-def training_id(spec, data_fingerprint, seed):
+def training_id(spec, train_fingerprint, seed):
     """The identity of a training: every setting, the data and the seed that can move a weight."""
     fields = {
         "spec": spec.training_fields(),
-        "data": data_fingerprint,
+        "data": train_fingerprint,
         "seed": seed,
         "numerics": NUMERICS_VERSION,
     }
     return canonical_hash(fields)
 
 
-def evaluation_id(spec, data_fingerprint, seed):
-    """The identity of an evaluation: its training, and what is changed only at test."""
-    test = spec.evaluation_fields()["test"]
-    return canonical_hash({"training": training_id(spec, data_fingerprint, seed), "test": test})
+def evaluation_id(training, spec, val_fingerprint):
+    """The identity of an evaluation: its training's, the settings and the data of the test."""
+    return canonical_hash(
+        {"training": training, "test": spec.test_fields(), "data": val_fingerprint}
+    )
 
 
 def write(record, folder):

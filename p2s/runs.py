@@ -14,7 +14,7 @@ from p2s.experiments import (
     refuse_unknown,
     resolve,
 )
-from p2s.spec import Coco, Spec, canonical_hash
+from p2s.spec import Coco, Spec
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,8 @@ class Run:
     seed: int
     detector: str
     spec: Spec
-    data_fingerprint: str
+    train_fingerprint: str
+    val_fingerprint: str
     training_id: str
     evaluation_id: str
 
@@ -47,7 +48,8 @@ class Run:
             scale=self.scale,
             seed=self.seed,
             spec=self.spec.model_dump(mode="json"),
-            data_fingerprint=self.data_fingerprint,
+            train_fingerprint=self.train_fingerprint,
+            val_fingerprint=self.val_fingerprint,
             **fields,
         )
 
@@ -88,13 +90,16 @@ def find(project, *, experiment, row, variant, scale, seed):
     return _run(project, *of_row[variant], seed)
 
 
-def fingerprint(data, root):
-    """The identity of a data set (spec.Glyphs or spec.Coco), without drawing or reading images."""
+def fingerprints(data, root):
+    """The identities of the training and validation data (spec.Glyphs or spec.Coco).
+
+    They are those of the `CocoSet`s that a run loads, had without drawing or reading an image.
+    """
     if isinstance(data, Coco):
-        return canonical_hash([_file_hash(path) for path in annotation_files(data, root)])
+        return [_file_hash(path) for path in annotation_files(data, root)]
     from p2s.data import glyphs
 
-    return glyphs.fingerprint(data)
+    return [glyphs.fingerprint(data, split) for split in glyphs.SPLITS]
 
 
 def _table(project, scale, only):
@@ -121,14 +126,16 @@ def _table(project, scale, only):
 
 
 def _run(project, names, spec, seed):
-    data = fingerprint(spec.data, project.root)
+    train, val = fingerprints(spec.data, project.root)
+    training = records.training_id(spec, train, seed)
     return Run(
         **names,
         seed=seed,
         spec=spec,
-        data_fingerprint=data,
-        training_id=records.training_id(spec, data, seed),
-        evaluation_id=records.evaluation_id(spec, data, seed),
+        train_fingerprint=train,
+        val_fingerprint=val,
+        training_id=training,
+        evaluation_id=records.evaluation_id(training, spec, val),
     )
 
 

@@ -171,9 +171,9 @@ class Spec(Part):
         """All that a training depends on, except its data, as JSON values."""
         return self.model_dump(mode="json", exclude={"test", "data"})
 
-    def evaluation_fields(self):
-        """All that an evaluation depends on, except its data, as JSON values."""
-        return self.model_dump(mode="json", exclude={"data"})
+    def test_fields(self):
+        """All that an evaluation depends on besides its training and data, as JSON values."""
+        return self.test.model_dump(mode="json")
 
 
 def canonical_hash(value):

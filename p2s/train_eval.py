@@ -35,7 +35,7 @@ def load_data(run, project):
     """Training and validation CocoSet of a run; glyph scenes are drawn into the cache if needed."""
     data = run.spec.data
     if not isinstance(data, Coco):
-        data = glyphs.prepare(data, project.cache / "data")
+        return glyphs.load(data, project.cache / "data")
     with chdir(project.root):  # a data set's paths are relative to the project
         val_images = data.val_images or data.images
         return (

@@ -130,8 +130,8 @@ def test_prepared_data_is_healthy_coco_and_equals_the_scenes(tmp_path):
 
 
 def test_prepared_once_and_an_interrupted_drawing_is_replaced(tmp_path, monkeypatch):
-    folder = tmp_path / f"glyphs-{glyphs.fingerprint(SMALL)}"
-    (tmp_path / f"{folder.name}.part" / "train").mkdir(parents=True)
+    folder = glyphs.prepare(SMALL, tmp_path).images
+    folder.rename(tmp_path / f"{folder.name}.part")
     files = glyphs.prepare(SMALL, tmp_path)
     monkeypatch.setattr(glyphs, "scene", None)
     assert glyphs.prepare(SMALL, tmp_path) == files
@@ -181,11 +181,18 @@ def test_a_script_without_a_main_guard_may_ask_for_scenes(tmp_path):
 
 
 def test_the_fingerprint_follows_settings_difficulty_and_version(monkeypatch):
-    seen = {glyphs.fingerprint(s) for s in (SMALL, changed(seed=4), changed(fragments=0.0))}
+    settings = (SMALL, changed(seed=4), changed(fragments=0.0))
+    seen = {glyphs.fingerprint(each, split) for each in settings for split in glyphs.SPLITS}
     monkeypatch.setattr(ink, "DIFFICULTY", ink.Difficulty(noise=3))
-    seen.add(glyphs.fingerprint(SMALL))
+    seen.add(glyphs.fingerprint(SMALL, "train"))
     monkeypatch.setattr(glyphs, "VERSION", -1)
-    assert len(seen | {glyphs.fingerprint(SMALL)}) == 5
+    assert len(seen | {glyphs.fingerprint(SMALL, "train")}) == 8
+
+
+def test_a_split_keeps_its_fingerprint_whatever_the_size_of_the_other():
+    more = changed(val=SMALL.val + 1)
+    assert glyphs.fingerprint(more, "train") == glyphs.fingerprint(SMALL, "train")
+    assert glyphs.fingerprint(more, "val") != glyphs.fingerprint(SMALL, "val")
 
 
 def test_data_alike_but_for_fragments_have_different_annotation_files(tmp_path):

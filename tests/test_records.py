@@ -10,7 +10,7 @@ SPEC = Spec.named("CenterNet2")
 
 def example(**fields):
     given = {"id": "a1", "training_id": "t1", "detector": "CenterNet2", "scale": "smoke", "seed": 0}
-    data = {"spec": {}, "data_fingerprint": "d", "metrics": {"AP": 40.25}}
+    data = {"spec": {}, "train_fingerprint": "d", "val_fingerprint": "e", "metrics": {"AP": 40.25}}
     return records.Record(**given | data | fields)
 
 
@@ -86,13 +86,14 @@ def test_survey_parts_good_from_bad_and_load_refuses_bad(tmp_path):
 def test_what_changes_only_at_test_shares_a_training():
     other = SPEC.changed({"test": {"fusion": "class", "score_threshold": 0.0}})
     assert records.training_id(SPEC, "d", 0) == records.training_id(other, "d", 0)
-    assert records.evaluation_id(SPEC, "d", 0) != records.evaluation_id(other, "d", 0)
+    assert records.evaluation_id("t", SPEC, "e") != records.evaluation_id("t", other, "e")
 
 
 def test_settings_data_seed_and_numerics_make_another_training(monkeypatch):
     other = SPEC.changed({"recipe": {"rate": 0.03}})
     asked = [(SPEC, "d", 0), (other, "d", 0), (SPEC, "e", 0), (SPEC, "d", 1)]
-    identities = {f(*each) for each in asked for f in (records.training_id, records.evaluation_id)}
+    trainings = {records.training_id(*each) for each in asked}
     monkeypatch.setattr(records, "NUMERICS_VERSION", records.NUMERICS_VERSION + 1)
-    identities |= {records.training_id(SPEC, "d", 0), records.evaluation_id(SPEC, "d", 0)}
-    assert len(identities) == 10
+    trainings.add(records.training_id(SPEC, "d", 0))
+    evaluations = {records.evaluation_id(t, SPEC, val) for t in trainings for val in "de"}
+    assert (len(trainings), len(evaluations)) == (5, 10)

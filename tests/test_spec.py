@@ -75,7 +75,7 @@ def test_test_fields_leave_the_training_alone():
     spec = Spec.named("CenterNet2")
     changed = spec.changed({"test": {"fusion": "class"}})
     assert changed.training_fields() == spec.training_fields()
-    assert changed.evaluation_fields() != spec.evaluation_fields()
+    assert changed.test_fields() != spec.test_fields()
 
 
 def test_data_folders_are_no_part_of_an_identity():

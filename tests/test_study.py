@@ -39,7 +39,8 @@ run = runs.find(project, **where)
 (project.root / f"begun {row}").touch()
 while (project.root / "hold").exists(): time.sleep(0.05)
 if (project.root / f"break {row}").exists(): raise RuntimeError("no\\nluck")
-ids = {"id": run.evaluation_id, "training_id": run.training_id, "data_fingerprint": "d"}
+ids = {"id": run.evaluation_id, "training_id": run.training_id}
+ids |= {"train_fingerprint": "d", "val_fingerprint": "e"}
 names = {"detector": run.detector, "scale": scale, "seed": seed, "spec": {}}
 made = {"metrics": {"AP": 50.0}, "machine": {"threads": int(os.environ["OMP_NUM_THREADS"])}}
 records.write(records.Record(**ids, **names, **made), project.records(scale))
@@ -82,7 +83,12 @@ def cell(project, row):
 
 def record_of(project, row, **fields):
     run = cell(project, row)
-    ids = {"id": run.evaluation_id, "training_id": run.training_id, "data_fingerprint": "d"}
+    ids = {
+        "id": run.evaluation_id,
+        "training_id": run.training_id,
+        "train_fingerprint": "d",
+        "val_fingerprint": "e",
+    }
     names = {"detector": run.detector, "scale": "tiny", "seed": 0, "spec": {}, "metrics": {}}
     return records.write(records.Record(**ids, **names, **fields), project.records("tiny"))
 

@@ -1,3 +1,4 @@
+import json
 from ast import literal_eval
 from pathlib import Path
 from types import SimpleNamespace
@@ -35,6 +36,7 @@ def measured(project, run):
     """The record of a run, made as the notebook makes it."""
     made = train_eval.made_by(project)
     train, val = train_eval.load_data(run, project)
+    assert [train.fingerprint, val.fingerprint] == [run.train_fingerprint, run.val_fingerprint]
     model, curve, train_s = train_eval.trained(run, project, train)
     result = train_eval.measured(run, project, model, val)
     result["timings"] |= {"train_s": train_s}
@@ -48,6 +50,8 @@ def test_rows_that_differ_at_test_share_weights_and_each_leaves_a_record(project
     records_ = [measured(project, run) for run in (first, second)]
     assert len({each.id for each in records_}) == 2
     assert len({each.weights for each in records_}) == len({e.training_id for e in records_}) == 1
+    kept = json.loads((project.weights(first) / "training.json").read_text())
+    assert kept["training_id"] == first.training_id == records_[0].training_id
     assert records_[0].curve == records_[1].curve
     assert records_[0].machine["threads"] == 1 and records_[0].timings["train_s"] > 0
 

@@ -9,7 +9,7 @@ import os
 import shutil
 import subprocess
 import sys
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +17,7 @@ from filelock import FileLock
 from PIL import Image
 from tqdm import tqdm
 
-from p2s.data import ink, layout
+from p2s.data import coco, ink, layout
 from p2s.spec import Coco, Glyphs, canonical_hash
 
 VERSION = 1  # raise it when the same settings draw other pixels
@@ -25,15 +25,20 @@ SPLITS = ("train", "val")
 FEW = 400  # scenes below which a second process takes longer to start than to draw
 
 
-def fingerprint(glyphs: Glyphs) -> str:
-    """The identity of the scenes these settings draw, without drawing them."""
-    parts = [
-        glyphs.model_dump(mode="json"),
-        asdict(ink.DIFFICULTY),
-        asdict(layout.CROWDING),
-        VERSION,
-    ]
+def fingerprint(glyphs: Glyphs, split: str) -> str:
+    """The identity of the scenes of a split, without drawing them; the other split has no part."""
+    settings = glyphs.model_dump(mode="json", exclude=set(SPLITS) - {split})
+    parts = [settings, split, asdict(ink.DIFFICULTY), asdict(layout.CROWDING), VERSION]
     return canonical_hash(parts)
+
+
+def load(glyphs: Glyphs, cache: Path) -> list[coco.CocoSet]:
+    """Training and validation scenes, drawn if the cache lacks them; see `fingerprint`."""
+    files = prepare(glyphs, cache)
+    return [
+        replace(coco.read(file, files.images), fingerprint=fingerprint(glyphs, split))
+        for split, file in zip(SPLITS, (files.train, files.val), strict=True)
+    ]
 
 
 def scene(glyphs: Glyphs, split: str, index: int) -> tuple[np.ndarray, list[dict]]:
@@ -62,7 +67,8 @@ def prepare(glyphs: Glyphs, cache: Path) -> Coco:
     Pictures are BMP: to pack a noisy PNG takes as long as to draw it, and to read it ten times
     as long. An interrupted drawing leaves only a `.part` folder, which the next call replaces.
     """
-    folder = Path(cache, f"glyphs-{fingerprint(glyphs)}")
+    name = canonical_hash([fingerprint(glyphs, split) for split in SPLITS])
+    folder = Path(cache, f"glyphs-{name}")
     folder.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(f"{folder}.lock"):
         if not folder.exists():
@@ -131,7 +137,7 @@ def _coco_json(glyphs, split, found):
     rows = [(image, item) for image, items in enumerate(found) for item in items]
     names = ink.CHARACTERS[: glyphs.classes]
     return {
-        "info": {"description": "p2s glyphs", "fingerprint": fingerprint(glyphs)},
+        "info": {"description": "p2s glyphs", "fingerprint": fingerprint(glyphs, split)},
         "images": [_image(glyphs, split, index) for index in range(len(found))],
         "annotations": [_annotation(k, image, item) for k, (image, item) in enumerate(rows, 1)],
         "categories": [{"id": k, "name": name} for k, name in enumerate(names, 1)],
