@@ -28,10 +28,11 @@ class Strict(Part):
 
 
 class PaperRow(Strict):
-    """Where experiments/paper.yaml holds the published numbers of a row."""
+    """Where experiments/paper.yaml holds the published AP of a row."""
 
     table: int
     row: Name
+    column: Name = "mAP"  # "AP" in Table 3
 
 
 class Row(Strict):
@@ -108,7 +109,8 @@ def cells(experiment, scale):
     """Pairs of a row and a variant (None without variants) that this scale can run."""
     kind = scale.changes.get("data", {}).get("kind")
     variants = [each for each in experiment.variants if each.data in (None, kind)]
-    return [(row, each) for each in variants or [None] for row in experiment.rows]
+    variants = variants if experiment.variants else [None]
+    return [(row, each) for each in variants for row in experiment.rows]
 
 
 def resolve(row, variant, scale, root):

@@ -5,6 +5,8 @@ Each function returns a Picture of its own, without pyplot and its global state.
 
 import base64
 import io
+import itertools
+import textwrap
 
 import matplotlib
 import numpy as np
@@ -34,7 +36,10 @@ STYLE = {
     "ytick.color": INK,
     "grid.color": "#e4e8ec",
 }
-FRAGMENTS = {0.0: "no fragments", 1.0: "fragments as fixed", 2.0: "twice the fragments"}
+COLUMNS = 3  # measured panels side by side
+FILLED = {"class": "none", "product": "full", "released": "left"}  # the mark of each fusion
+NAMED = {"class": "P(C|O)", "product": "P(C|O) P(O)", "released": "P(C|O)^.5 P(O)^.25, released"}
+LINE = 0.72  # height of a gain in words, in rows
 SHOWN_ABOVE = 0.3  # Fig. 3 of the paper shows proposals above this score
 
 
@@ -65,27 +70,29 @@ class Photographs(Picture):
 
 
 def ablation(lines):
-    """AP of each row of `tables.measured`, a panel a threshold (down) and share of fragments.
+    """AP of each row of `tables.measured`, a panel a variant: means, 95 % intervals and seeds.
 
-    Means, 95 % intervals and seeds; the paper's values stand apart, on an axis of their own.
+    The paper's values stand apart, on an axis of their own.
     """
-    thresholds = sorted(lines["threshold"].unique(), reverse=True)
-    fragments = sorted(lines["fragments"].unique())
-    size = 4.4 + 2.3 * len(fragments), 0.9 + 2.35 * len(thresholds)
+    variants = list(lines["variant"].unique())
+    columns = min(COLUMNS, len(variants))
+    shape = -(-len(variants) // columns), columns + 1
+    places = _places(lines)
+    bottom = _bottom(lines, places)
     with matplotlib.rc_context(STYLE):
+        size = 4.6 + 2.5 * columns, 0.4 + (0.85 - 0.21 * bottom) * shape[0]
         figure = Picture(figsize=size, layout="constrained")
-        shape = len(thresholds), len(fragments) + 1
         axes = figure.subplots(*shape, squeeze=False, sharey=True)
-        for panels, threshold in zip(axes, thresholds, strict=True):
-            panels[0].set_ylabel(f"scores above {threshold:g}" if threshold else "all scores")
-            for panel, share in zip(panels, fragments, strict=False):
-                _dots(panel, lines[(lines["threshold"] == threshold) & _is(lines, share)])
-        for panel, share in zip(axes[0], fragments, strict=False):
-            panel.set_title(FRAGMENTS.get(share, ""))
-        _share_range(axes[:, :-1].ravel())
-        _published(axes[0, -1], lines)
+        panels = axes[:, :-1].ravel()
+        for panel, variant in zip(panels, variants, strict=False):
+            _dots(panel, lines[lines["variant"] == variant], places)
+            panel.set_title(textwrap.fill(variant, 24))
+        for panel in panels[len(variants) :]:
+            panel.axis("off")
+        _share_range(panels[: len(variants)])
+        _published(axes[0, -1], lines, places)
         _legend(axes[1:, -1], figure, lines)
-        _name_rows(axes, lines)
+        _name_rows(axes, places, bottom)
     return figure
 
 
@@ -116,9 +123,10 @@ def curves(records):
 def scenes(records):
     """Proposals above .3 and detections of each record's fixed scenes, side by side.
 
-    A scene is drawn again from its seed. Proposals are the fainter the less P(O); detections carry
-    the glyph they were taken for.
+    A scene is drawn again from its seed, so photographs are left out. Proposals are the fainter
+    the less P(O); detections carry the glyph they were taken for.
     """
+    records = [one for one in records if one.spec["data"]["kind"] == "glyphs"]
     count = max((len(one.scenes) for one in records), default=0)
     with matplotlib.rc_context(STYLE):
         shape = max(count, 1), 2 * max(len(records), 1)
@@ -134,41 +142,55 @@ def scenes(records):
     return figure
 
 
-def _is(lines, share):
-    return lines["fragments"].isin([share])  # equal, or both NaN
-
-
 def _places(lines):
-    """Height and colour of each row, from the top, with a gap between detectors."""
-    order = [*lines["detector"].unique()]
-    rows = lines.drop_duplicates("row")[["row", "detector"]].itertuples(index=False)
-    return {
-        row: (-k - 0.9 * order.index(detector), COLOURS[order.index(detector) % len(COLOURS)])
-        for k, (row, detector) in enumerate(rows)
-    }
+    """Height and colour of each row, from the top, with room for gains below a detector's rows."""
+    places, height = {}, 0.0
+    of_detectors = (group for _, group in lines.groupby("detector", sort=False))
+    for group, colour in zip(of_detectors, itertools.cycle(COLOURS)):  # noqa: B905
+        rows = group["row"].unique()
+        places |= {row: (height - k, colour) for k, row in enumerate(rows)}
+        height -= len(rows) + LINE * _gain_count(group) + 0.2
+    return places
 
 
-def _dots(panel, lines):
-    """Mean, interval and seeds of each row; under a pair of rows its paired difference."""
-    for row, (height, colour) in _places(lines).items():
+def _bottom(lines, places):
+    """The height below the last row and its gains."""
+    row, detector = lines.iloc[-1][["row", "detector"]]
+    gains = _gain_count(lines[lines["detector"] == detector])
+    return places[row][0] - LINE * gains - 0.6
+
+
+def _gain_count(of_detector):
+    return of_detector["fusion"].nunique() - 1
+
+
+def _dots(panel, lines, places):
+    """Mean, interval and seeds of each row; under a detector's rows its paired differences."""
+    for row, (height, colour) in places.items():
         of_row = lines[lines["row"] == row]
         mean, low, high, seeds = estimate(of_row["AP"])
-        fill = "white" if of_row["fusion"].iloc[0] == "class" else colour
         panel.plot([low, high], [height] * 2, color=colour, lw=5, alpha=0.22, solid_capstyle="butt")
         panel.plot(of_row["AP"], [height] * len(of_row), "|", color=colour, ms=9, mew=1)
-        panel.plot(mean, height, "o", color=colour, mfc=fill, mew=1.6, ms=7)
+        panel.plot(mean, height, color=colour, **_mark(of_row["fusion"].iloc[0]))
         if not seeds:
             place = panel.get_yaxis_transform()
             panel.text(0.5, height - 0.15, DASH, transform=place, color=colour, size=13)
     found = tables.effects(lines).set_index("contrast")
-    for detector, rows in lines.groupby("detector"):
-        if f"{detector}: {tables.GAIN}" in found.index:
-            effect = found.loc[f"{detector}: {tables.GAIN}"]
-            height = min(_places(lines)[row][0] for row in rows["row"])
-            gain = Estimate(*effect[[*Estimate._fields]])
-            style = {"size": 8.5, "color": _places(lines)[rows["row"].iloc[0]][1], "ha": "right"}
+    for detector, rows in lines.groupby("detector", sort=False):
+        gains = {fusion: tables.contrast(detector, fusion) for fusion in rows["fusion"].unique()}
+        height, colour = places[rows["row"].iloc[-1]]
+        for fusion in [each for each in gains if gains[each] in found.index]:
+            gain = Estimate(*found.loc[gains[fusion], [*Estimate._fields]])
+            style = {"size": 8, "color": colour, "ha": "right", "va": "center"}
             place = panel.get_yaxis_transform()
-            panel.text(0.98, height - 0.85, f"gain {gain.text('+')}", transform=place, **style)
+            height -= LINE
+            panel.text(0.98, height, f"{fusion}: gain {gain.text('+')}", transform=place, **style)
+
+
+def _mark(fusion):
+    return {"marker": "o", "ms": 7, "mew": 1.6, "ls": "", "mfcalt": "white"} | (
+        {"fillstyle": FILLED[fusion]} if fusion in FILLED else {}
+    )
 
 
 def _share_range(panels):
@@ -182,10 +204,10 @@ def _share_range(panels):
         panel.xaxis.set_major_locator(MaxNLocator(4, steps=[1, 2, 5, 10]))
 
 
-def _published(panel, lines):
+def _published(panel, lines, places):
     """The paper's values as hollow diamonds, each with its number."""
-    for row, value in lines.drop_duplicates("row").set_index("row")["paper"].items():
-        height, colour = _places(lines)[row]
+    for row, value in lines.drop_duplicates("row").set_index("row")["paper"].dropna().items():
+        height, colour = places[row]
         panel.plot(value, height, "D", color=colour, mfc="none", mew=1.4, ms=6.5)
         panel.annotate(f"{value:.1f}", (value, height), (9, -3), textcoords="offset points", size=8)
     panel.margins(x=0.6)
@@ -197,8 +219,10 @@ def _legend(panels, figure, lines):
     """What the marks mean, in the free cell below the paper's panel, else under the figure."""
     scale, grey = lines["scale"].iloc[0], {"color": FAINT, "ls": ""}
     handles = [
-        Line2D([], [], marker="o", mfc="white", ms=7, mew=1.6, label="score P(C|O)", **grey),
-        Line2D([], [], marker="o", ms=7, label="score P(C|O) P(O)", **grey),
+        *(
+            Line2D([], [], color=FAINT, label=f"score {NAMED[fusion]}", **_mark(fusion))
+            for fusion in lines["fusion"].unique()
+        ),
         Line2D([], [], color=FAINT, lw=5, alpha=0.3, label="95 % interval of the mean"),
         Line2D([], [], marker="|", ms=9, label="one seed", **grey),
         Line2D([], [], marker="D", mfc="none", ms=6.5, label="published", **grey),
@@ -211,14 +235,12 @@ def _legend(panels, figure, lines):
         panel.axis("off")
 
 
-def _name_rows(axes, lines):
-    places = _places(lines)
-    heights = [height for height, _ in places.values()]
+def _name_rows(axes, places, bottom):
     for panel in axes.ravel():
         panel.grid(axis="x")
         panel.tick_params(length=0)
-        panel.set_yticks(heights, list(places))
-        panel.set_ylim(min(heights) - 1.15, 0.6)
+        panel.set_yticks([height for height, _ in places.values()], list(places))
+        panel.set_ylim(bottom, 0.6)
         panel.spines["left"].set_visible(False)
 
 

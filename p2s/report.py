@@ -82,15 +82,15 @@ def render(project, output=None):
 
 def _products(project, name, lines):
     """Bytes of an experiment's tables and figures by place."""
-    effects = tables.effects(lines)
     every = [tables.table(lines, metric).assign(metric=metric) for metric in tables.METRICS]
+    frames = [tables.table(lines), tables.effects(lines)]
+    frames = [frame for frame in frames if len(frame)]  # without a pair there is no effect
     texts = {
         f"tables/{name}.csv": tables.csv(pd.concat(every)),
-        f"tables/{name}_effects.csv": tables.csv(effects),
-        f"tables/{name}.md": _markdown(project, name, [tables.table(lines), effects]),
-    }
+        f"tables/{name}.md": _markdown(project, name, frames),
+    } | {f"tables/{name}_effects.csv": tables.csv(effects) for effects in frames[1:]}
     main, found = tables.main_variant(lines), tables.load(project, tables.COMMITTED)
-    examples = main[(main["fusion"] == "product") & (main["seed"] == main["seed"].min())]
+    examples = tables.examples(main)
     drawn = {
         name: figures.ablation(lines),
         f"{name}_curves": figures.curves(tables.chosen(found, main)),

@@ -21,7 +21,7 @@ class Estimate(NamedTuple):
     def text(self, sign=""):
         """`mean ± half of the interval (seeds)`; sign "+" for differences."""
         half = number((self.high - self.low) / 2)
-        return f"{number(self.mean, sign)} ± {half} ({self.seeds})" if self.seeds else DASH
+        return f"{number(self.mean, sign)} ± {half} ({self.seeds:g})" if self.seeds else DASH
 
 
 def estimate(values):

@@ -8,34 +8,34 @@ import numpy as np
 import pandas as pd
 
 from p2s import experiments, paper, provenance, records, runs
-from p2s.spec import canonical_hash
 from p2s.statistics import DASH, Estimate, estimate, number, verdict
 
 COMMITTED = "desk"  # the scale whose records, tables and figures are part of the project
-METRICS = ("AP", "AP50", "AP75", "APs", "APm", "APl", "proposal_AR100", "proposal_AR256")
+METRICS = (
+    *("AP", "AP50", "AP75", "APs", "APm", "APl"),
+    *("proposal_AR100", "proposal_AR256", "proposals_per_image"),
+)
 PAPER_LINE = "the paper, COCO val"
-GAIN, INTERACTION = "product − class", "difference of the gains"
+PLAIN = "class"  # the fusion that others are compared with
+INTERACTION = "difference of the gains"
 
 
 def measured(project, name, scale, origin="all"):
     """One line for each row, variant and seed of an experiment at a scale; NaN where no record is.
 
-    Columns: row, variant, detector, fusion, threshold, fragments (NaN unless the data are glyphs),
-    training (equal in rows that share weights), scale, seed, record (its id), paper and METRICS.
+    Columns: row, variant, detector, fusion, training (equal in lines that share weights), scale,
+    seed, record (its id), paper and METRICS.
     origin: "committed" and "here" count only records that are, and are not, part of the commit.
     """
-    experiment = experiments.load_experiment(project, name)
-    size = experiments.load_scales(project)[scale]
+    published = {
+        row.name: _published(row) for row in experiments.load_experiment(project, name).rows
+    }
     found, lines = load(project, scale, origin), []
-    for row, variant in experiments.cells(experiment, size):
-        spec = experiments.resolve(row, variant, size, project.root)
-        data = runs.fingerprint(spec.data, project.root)
-        cell = _cell(row, variant, spec, data) | {"scale": scale, "paper": _published(row)}
-        for seed in size.seeds:
-            record = found.get(records.evaluation_id(spec, data, seed))
-            values = record.metrics if record else {}
-            numbers = {metric: values.get(metric) for metric in METRICS}
-            lines.append(cell | {"seed": seed, "record": record.id if record else None} | numbers)
+    for run in runs.asked(project, scale, [name]):
+        record = found.get(run.evaluation_id)
+        values = record.metrics if record else {}
+        line = {"record": record.id if record else None, "paper": published[run.row]}
+        lines.append(_cell(run) | line | {metric: values.get(metric) for metric in METRICS})
     return pd.DataFrame(lines).astype(dict.fromkeys(("paper", *METRICS), float))
 
 
@@ -59,6 +59,13 @@ def main_variant(lines):
     return lines[lines["variant"] == lines["variant"].iloc[0]]
 
 
+def examples(lines):
+    """A line a detector to draw scenes of: the first seed's, with the product if there is one."""
+    first = lines[lines["seed"] == lines["seed"].min()]
+    ranked = first.sort_values("fusion", key=lambda fusion: fusion != "product", kind="stable")
+    return ranked.drop_duplicates("detector").sort_index()
+
+
 def chosen(found, lines):
     """The records, by id in `found`, of those lines that have one."""
     return [found[key] for key in lines["record"] if key in found]
@@ -74,15 +81,16 @@ def table(lines, metric="AP"):
 
 
 def effects(lines):
-    """What the product changes in AP, seed by seed, in each training and between trainings.
+    """What another fusion than P(C|O) alone changes in AP, seed by seed; empty without a pair.
 
-    Rows that share their weights and differ in fusion are paired; with two such pairs, the second
-    gain less the first follows. The verdict is computed, see `statistics.verdict`.
+    Rows that share their weights and differ in fusion are paired; with two detectors, the second
+    one's gain of the product less the first's follows. The verdict is computed, see
+    `statistics.verdict`; a contrast of which the paper says nothing has none.
     """
     found = []
     for (variant, scale), group in lines.groupby(["variant", "scale"], sort=False):
         for name, gain in _gains(group).items():
-            effect, published = estimate(gain["AP"]), float(gain["paper"].mean().round(2))
+            effect, published = estimate(gain["AP"]), round(float(gain["paper"].mean()), 2)
             said = verdict(effect, published)
             found.append((name, variant, scale, published, *effect, said))
     columns = ["contrast", "variant", "scale", "paper", *Estimate._fields, "verdict"]
@@ -99,7 +107,7 @@ def readable(frame):
     text = cells(frame)
     if "verdict" in frame:
         both = zip(text, frame["verdict"], strict=True)
-        text = [DASH if said == DASH else f"{cell}: {said}" for cell, said in both]
+        text = [cell if said == DASH else f"{cell}: {said}" for cell, said in both]
     lines = [
         ", ".join(filter(None, pair)) for pair in zip(frame["scale"], frame["variant"], strict=True)
     ]
@@ -148,32 +156,30 @@ def origins(project, scale):
     return counts.join(hours.round(2)).reset_index()
 
 
-def _cell(row, variant, spec, data):
-    training = canonical_hash([spec.training_fields(), data])
-    return {
-        "row": row.name,
-        "variant": variant.name if variant else "",
-        "detector": row.detector,
-        "fusion": spec.test.fusion,
-        "threshold": spec.test.score_threshold,
-        "fragments": getattr(spec.data, "fragments", np.nan),
-        "training": training,
-    }
+def contrast(detector, fusion):
+    """The name of a detector's gain by a fusion in `effects`."""
+    return f"{detector}: {fusion} − {PLAIN}"
+
+
+def _cell(run):
+    names = {name: getattr(run, name) for name in ("row", "variant", "detector", "scale", "seed")}
+    return names | {"fusion": run.spec.test.fusion, "training": run.training_id}
 
 
 def _gains(lines):
-    """Product less class by name, a line a seed with columns AP and paper."""
-    gains = {}
-    for (detector, _), rows in lines.groupby(["detector", "training"], sort=False):
-        fusions = {fusion: one.set_index("seed") for fusion, one in rows.groupby("fusion")}
-        if {"class", "product"} <= set(fusions):
-            columns = ["AP", "paper"]
-            gains[f"{detector}: {GAIN}"] = fusions["product"][columns] - fusions["class"][columns]
-    if len(gains) == 2:
-        first, second = gains.values()
-        gains[INTERACTION] = second - first
-    return gains
+    """Each fusion less the plain one by `contrast`, a line a seed with columns AP and paper."""
+    gains, products = {}, []
+    for detector, rows in lines.groupby("detector", sort=False):
+        fusions = dict(tuple(rows.set_index(["training", "seed"]).groupby("fusion", sort=False)))
+        plain = fusions.pop(PLAIN, None)
+        for fusion, one in fusions.items() if plain is not None else ():
+            gain = (one[["AP", "paper"]] - plain[["AP", "paper"]]).droplevel("training")
+            gains[contrast(detector, fusion)] = gain
+            products += [gain] if fusion == "product" else []
+    return gains | ({INTERACTION: products[1] - products[0]} if len(products) == 2 else {})
 
 
 def _published(row):
-    return paper.published(row.paper.table, row.paper.row, "mAP") if row.paper else np.nan
+    return (
+        paper.published(row.paper.table, row.paper.row, row.paper.column) if row.paper else np.nan
+    )

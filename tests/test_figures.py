@@ -29,14 +29,22 @@ def test_every_measured_mean_is_a_point_of_its_panel(lines):
 
 def test_without_records_a_figure_shows_dashes_and_the_paper(project):
     figure = figures.ablation(tables.measured(project, "table5", "smoke"))
-    assert words(figure).count("–") == 4 * 3 + 2 * 3 and "42.9" in words(figure)
+    rows, gains, variants = 6, 4, 3
+    assert words(figure).count("–") == variants * (rows + gains) and "42.9" in words(figure)
     assert figure.content().startswith(b"<?xml")
 
 
-def test_one_threshold_on_data_without_fragments_has_one_panel(lines):
-    photographs = tables.main_variant(lines).assign(fragments=np.nan)
-    figure = figures.ablation(photographs)
-    assert len(figure.axes) == 2 and figure.content()
+def test_each_variant_has_a_panel_and_the_paper_one_of_its_own(lines):
+    titles = [axes.get_title() for axes in figures.ablation(lines).axes if axes.axison]
+    assert titles[-1].startswith("the paper") and len(titles) == 1 + lines["variant"].nunique()
+    main = figures.ablation(tables.main_variant(lines))
+    assert len(main.axes) == 2 and main.content()
+
+
+def test_photographs_are_left_out_of_scenes(project):
+    record = first_records(project, 1)[0]
+    photo = record.model_copy(update={"spec": record.spec | {"data": {"kind": "coco"}}})
+    assert figures.scenes([photo]).content() == figures.scenes([]).content()
 
 
 def test_curves_have_a_panel_for_each_loss_and_no_clock(project):
