@@ -11,9 +11,6 @@ from p2s import NO_DETECTRON2
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 NEW_FOLDER = click.Path(file_okay=False, path_type=Path)
-SETTINGS = click.option(
-    "--set", "settings", multiple=True, metavar="FIELD=VALUE", help="Any field of the Spec."
-)
 MODEL = click.option("--model", type=FOLDER, required=True, help="A folder of `p2s train`.")
 
 
@@ -34,6 +31,32 @@ class Commands(click.Group):
             context.exit(2)
 
 
+def settings(text):
+    """The option --set, with this help; a command gets every FIELD=VALUE as a nested dict."""
+    return click.option(
+        "--set", "settings", multiple=True, metavar="FIELD=VALUE", callback=_nested, help=text
+    )
+
+
+def _nested(context, option, given):
+    return tuple(_setting(each, option.help) for each in given)
+
+
+def _setting(given, valid):
+    """`part.field=value` as {part: {field: value}}, `field=value` as {field: value}."""
+    import yaml
+
+    name, equals, value = given.partition("=")
+    part, dot, key = name.partition(".")
+    if not (equals and part and bool(dot) == bool(key)):
+        raise ValueError(f"--set {given}: write FIELD=VALUE. {valid}")
+    try:
+        value = yaml.safe_load(value)
+    except (yaml.YAMLError, ValueError):  # ValueError: a date that does not exist
+        raise ValueError(f"--set {given}: the value is not valid YAML") from None
+    return {part: {key: value} if dot else value}
+
+
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.option("--traceback", is_flag=True, help="Show where in the code an error was raised.")
 def main(traceback):
@@ -51,7 +74,7 @@ def main(traceback):
 @click.option("--iterations", default=2000, show_default=True, help="Steps of 8 images.")
 @click.option("--weights", type=FILE, help="ResNet on ImageNet; without it, from scratch.")
 @click.option("--seed", default=0, show_default=True)
-@SETTINGS
+@settings("Any field of the Spec, such as recipe.rate=0.02.")
 def train(**options):
     """Train a detector on your own images and evaluate it.
 
@@ -73,7 +96,7 @@ def train(**options):
 @click.option("--annotations", type=FILE, required=True, help="COCO JSON to evaluate on.")
 @click.option("--images", type=FOLDER, required=True, help="What file names are relative to.")
 @click.option("--output", type=click.Path(path_type=Path), help="A JSON file for the numbers.")
-@SETTINGS
+@settings("Any field of test, such as test.nms=0.6.")
 def evaluate(model, annotations, images, output, settings):
     """COCO's 12 numbers, AP of each class and recall of proposals of a trained model."""
     _refuse_unhealthy((annotations, images))
@@ -114,13 +137,14 @@ def replay(file):
 
 @main.command()
 @click.option("--output", type=NEW_FOLDER, required=True)
-@SETTINGS
+@settings("One of seed, train, val, size, classes, fragments, such as train=100.")
 def glyphs(output, settings):
     """Draw the synthetic data set: COCO JSON and images, for `p2s train`."""
     from p2s.data.glyphs import prepare
     from p2s.spec import Glyphs
 
-    files = prepare(Glyphs(**dict(each.split("=", 1) for each in settings)), output)
+    fields = {name: value for each in settings for name, value in each.items()}
+    files = prepare(Glyphs(**fields), output)
     click.echo(f"--train {files.train} --val {files.val} --images {files.images}")
 
 

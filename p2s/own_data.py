@@ -89,7 +89,7 @@ def evaluate_folder(folder, annotations, images, settings):
     """Metrics, as a dict, of the model in a folder on annotated images; settings are of test."""
     model, spec, classes = load(folder)
     if foreign := set().union(*settings) - {"test"}:
-        raise ValueError(f"{', '.join(foreign)}: an evaluation can set only fields of test")
+        raise ValueError(f"{', '.join(sorted(foreign))}: an evaluation can set only fields of test")
     data = coco.read(annotations, images)
     _refuse_other_classes(classes, data.classes)
     return evaluate(model, data, reduce(Spec.changed, settings, spec).test)

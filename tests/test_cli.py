@@ -143,7 +143,9 @@ def test_predict_writes_pictures_and_json(files, trained, tmp_path):
         (("--detector", "CenterNet3"), "unknown detector 'CenterNet3'; valid: FasterRCNN-RPN"),
         (("--set", "recipe.speed=3"), "unknown speed; valid: batch, clip"),
         (("--set", "recipe.batch=0"), "recipe.batch: Input should be greater than 0"),
-        (("--set", "recipe.rate"), "write part.field=value"),
+        (("--set", "recipe.rate"), "--set recipe.rate: write FIELD=VALUE. Any field of the Spec"),
+        (("--set", "recipe.rate=["), "--set recipe.rate=[: the value is not valid YAML"),
+        (("--set", "recipe.rate=2024-99-99"), "the value is not valid YAML"),
         (("--set", "recipe.rate=30"), "more than 1 cannot train"),
         (("--seed", "1"), "another training"),
         (("--size", "0"), "size: Input should be greater than 0"),
@@ -187,7 +189,14 @@ def test_glyphs_prints_what_train_needs(tmp_path):
     small = ("--set", "train=2", "--set", "val=1", "--set", "size=48")
     done = p2s("glyphs", "--output", tmp_path, *small)
     assert done.exit_code == 0 and done.output.startswith("--train ")
-    assert p2s("glyphs", "--output", tmp_path, "--set", "trian=2").exit_code == 2
+
+
+@pytest.mark.parametrize("setting", ["foo", "foo=2", "train.=2", "=2", ".train=2", ""])
+def test_a_wrong_setting_of_glyphs_is_answered_with_the_valid_ones(tmp_path, setting):
+    done = p2s("glyphs", "--output", tmp_path / "new", "--set", setting)
+    assert done.exit_code == 2 and len(done.output.splitlines()) == 1
+    assert all(name in done.output for name in set(Glyphs.model_fields) - {"kind"})
+    assert not (tmp_path / "new").exists()
 
 
 @pytest.fixture

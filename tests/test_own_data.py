@@ -5,8 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from p2s.own_data import Job, draw_curve, table, with_settings, write_metrics
-from p2s.spec import Spec
+from p2s.own_data import Job, draw_curve, table, write_metrics
 
 JOB = Job(
     detector="CenterNet2",
@@ -45,16 +44,11 @@ def test_pretrained_weights_bring_their_frozen_statistics_and_width():
 
 
 def test_settings_come_last_and_reach_any_field():
-    settings = ("recipe.iterations=7", "second_stage.iou=[0.3, 0.4, 0.5]", "num_classes=9")
+    stages = {"second_stage": {"iou": [0.3, 0.4, 0.5]}}
+    settings = ({"recipe": {"iterations": 7}}, stages, {"num_classes": 9})
     spec = JOB.model_copy(update={"settings": settings}).spec(["cat"])
     assert (spec.recipe.iterations, spec.num_classes) == (7, 9)
     assert spec.second_stage.iou == (0.3, 0.4, 0.5)
-
-
-@pytest.mark.parametrize("setting", ["recipe.rate", "=3", "recipe.=3", "", ".rate=3"])
-def test_a_setting_that_cannot_be_read_is_told(setting):
-    with pytest.raises(ValueError, match="write part.field=value"):
-        with_settings(Spec(), [setting])
 
 
 def test_undefined_numbers_are_null_in_json_and_a_dash_in_text(tmp_path):
