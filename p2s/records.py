@@ -8,6 +8,7 @@ import hashlib
 import json
 import math
 import os
+import secrets
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -93,11 +94,20 @@ def write(record, folder):
 
 
 def write_atomic(path, content):
-    """Write bytes so that a reader, or a crash, never meets half a file."""
+    """Write bytes so that a reader, or a crash, never meets half a file.
+
+    A writer has a partial file of its own, so two never mix; only a killed one leaves it behind.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}")
-    partial.write_bytes(content)
-    partial.replace(path)
+    partial = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+    try:
+        with partial.open("xb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())  # or a power cut may keep the new name and lose the bytes
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
 
 
 def file_sha256(path):

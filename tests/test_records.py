@@ -1,4 +1,7 @@
+import errno
 import json
+import os
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -63,6 +66,25 @@ def test_a_record_above_200_kb_is_refused_and_leaves_nothing(tmp_path):
     with pytest.raises(ValueError, match="the limit is 200000"):
         records.write(example(scenes=[{"proposals": "x" * 200_000}]), tmp_path)
     assert not list(tmp_path.iterdir())
+
+
+def test_a_failing_write_leaves_the_old_file_and_nothing_else(tmp_path, monkeypatch):
+    def full(descriptor):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    path = tmp_path / "a.json"
+    records.write_atomic(path, b"old")
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="No space"):
+        records.write_atomic(path, b"new")
+    assert path.read_bytes() == b"old" and list(tmp_path.iterdir()) == [path]
+
+
+def test_writers_of_one_file_at_once_never_mix(tmp_path):
+    path, contents = tmp_path / "a.bin", [bytes([k]) * 500_000 for k in range(8)]
+    with ThreadPoolExecutor(8) as writers:
+        list(writers.map(lambda content: records.write_atomic(path, content), contents))
+    assert path.read_bytes() in contents and list(tmp_path.iterdir()) == [path]
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), None])
