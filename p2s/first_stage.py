@@ -86,9 +86,15 @@ class FlooredRPN(RPN):
         self._nms[False] = test.proposal_nms
         self.test_floor = to_logit(test.proposal_floor)
 
-    def predict_proposals(self, *predictions):
-        """As detectron2's; a floor after NMS leaves what a floor before it would."""
-        proposals = super().predict_proposals(*predictions)
+    def predict_proposals(self, anchors, logits, deltas, image_sizes):
+        """As detectron2's; a floor after NMS leaves what a floor before it would.
+
+        FloatingPointError, naming level and image, if a prediction is not finite: in test
+        detectron2's own would drop it silently.
+        """
+        for level, *maps in zip(self.in_features, logits, deltas, strict=True):
+            _refuse_nonfinite(level, *maps)
+        proposals = super().predict_proposals(anchors, logits, deltas, image_sizes)
         if self.training:
             return proposals
         return [each[each.objectness_logits > self.test_floor] for each in proposals]
@@ -149,6 +155,13 @@ def dense_detector(spec, strides: dict[str, int], channels: int) -> OneStage:
         train_selection=None,
         test_selection=_detection_selection(spec.test),
     )
+
+
+def _refuse_nonfinite(level, logit, deltas):
+    bad = ~(logit.isfinite() & deltas.isfinite().all(-1))  # (N, A)
+    if bad.any():
+        image = bad.any(1).nonzero()[0].item()
+        raise FloatingPointError(f"non-finite score or box at level {level}, image {image}")
 
 
 def _center_objective(stage, assign):

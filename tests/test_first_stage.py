@@ -238,3 +238,13 @@ def test_a_short_training_finds_every_object():
     best = run(stage.eval())[0][0]
     overlap = pairwise_iou(CROWDED.gt_boxes.tensor, best.proposal_boxes.tensor[:5])
     assert overlap.amax(1).min() > 0.7
+
+
+@pytest.mark.parametrize("training", [True, False])
+@proposers
+def test_a_map_that_is_not_finite_is_told_by_level_and_image(factory, training):
+    stage = build(factory).train(training)
+    images, features = scene()
+    features["p5"][1, 0, 0, 0] = torch.nan
+    with EventStorage(), pytest.raises(FloatingPointError, match="level p5, image 1"):
+        stage(images, features, [CROWDED, CROWDED] if training else None)
