@@ -4,23 +4,17 @@ Nothing in it is typed by hand. What git keeps of it, results/tables and results
 again and compared by `drift`; the pages are the executed notebooks.
 """
 
-import os
 import tempfile
 from pathlib import Path
-from unittest import mock
 
 import nbformat
 import pandas as pd
-from papermill import PapermillExecutionError, execute_notebook
 from tqdm import tqdm
 
 from p2s import experiments, figures, pages, tables
 from p2s.project import TRAIN_EVAL
-from p2s.runner import KERNEL
+from p2s.runner import run_notebook
 
-INLINE = {  # figures of pyplot, which `make` turns off
-    "MPLBACKEND": "module://matplotlib_inline.backend_inline"
-}
 NOTE = """\
 Mean ± half of the 95 % Student interval over seeds (number of seeds); a dash where no record is.
 Made from results/runs/{scale} by `p2s study report`; do not edit.
@@ -71,7 +65,7 @@ def render(project, output=None):
     problems = []
     for path in tqdm(notebooks, "report", unit="page", disable=None):
         executed = project.cache / "report" / path.name
-        problem = _execute(path, executed, project.root)
+        problem = run_notebook(project, path, executed)
         problems += [f"{path.name}: {problem}"] if problem else []
         page = pages.html(nbformat.read(executed, as_version=4), pages.address(path), bar)
         (output / pages.address(path)).write_text(page, encoding="utf-8")
@@ -116,14 +110,3 @@ def _notebooks(project):
     every = sorted((project.root / "notebooks").glob("*.ipynb"))
     every = [path for path in every if path.name != TRAIN_EVAL.name]
     return sorted(every, key=lambda path: path.stem != pages.INDEX)
-
-
-def _execute(path, executed, root):
-    """Run a notebook into its executed copy; what went wrong in one line, or None."""
-    executed.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        with mock.patch.dict(os.environ, INLINE):
-            execute_notebook(path, executed, cwd=root, **KERNEL)
-    except PapermillExecutionError as error:
-        return f"cell {error.exec_count}: {error.ename}: {error.evalue}"
-    return None

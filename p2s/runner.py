@@ -20,11 +20,14 @@ from p2s.runs import Standing
 # The number of threads changes bits, so every kernel has one; jobs only run beside each other.
 ONE_THREAD = {f"{library}_NUM_THREADS": "1" for library in ("OMP", "MKL", "OPENBLAS")}
 PARAMETERS = ("experiment", "row", "variant", "scale", "seed")
-KERNEL = {  # how papermill starts a kernel, here and in the report
+KERNEL = {  # how papermill starts a kernel
     "kernel_name": "python3",
     "progress_bar": False,
     "config": Config(KernelManager={"transport_encryption": "auto"}),
-    "extra_arguments": ["--IPKernelApp.log_level=50"],  # errors are told once, by the caller
+    "extra_arguments": [
+        "--IPKernelApp.log_level=50",  # errors are told once, by the caller
+        "--matplotlib=inline",  # pictures of pyplot are kept, whatever $MPLBACKEND says
+    ],
 }
 GRACE = 10.0  # seconds for a training to save its state when the study is interrupted
 
@@ -101,12 +104,28 @@ def execute(project, run, template):
         return Standing(run, "running", "by another process")
 
 
+def run_notebook(project, notebook, executed, values=None):
+    """Execute a notebook in the project's root into a copy; returns the error in a line, or ""."""
+    from papermill import PapermillExecutionError, execute_notebook
+
+    executed.parent.mkdir(parents=True, exist_ok=True)
+    # papermill's own `cwd` would move this process, and with it the runs beside this one.
+    place = {"metadata": {"path": str(project.root)}}
+    try:
+        execute_notebook(notebook, executed, values, resources=place, **KERNEL)
+    except PapermillExecutionError as error:
+        return _one_line(f"cell {error.exec_count}: {error.ename}", error.evalue)
+    except Exception as error:  # such as a kernel that died: this notebook's failure alone
+        return _one_line(type(error).__name__, error)
+    return ""
+
+
 def _execute(project, run, template):
     start = time.monotonic()
     if _record(project, run)[0]:
         return Standing(run, "done", "by another process")
     project.failure(run).unlink(missing_ok=True)
-    error = _papermill(project, run, template)
+    error = run_notebook(project, template, project.executed(run), given(project, run))
     record, problem = (None, error) if error else _record(project, run)
     if problem:
         note = f"{problem} ({project.executed(run)})"
@@ -126,18 +145,6 @@ def _record(project, run):
         return records.read(path), ""
     except ValueError as problem:
         return None, str(problem)
-
-
-def _papermill(project, run, template):
-    from papermill import PapermillExecutionError, execute_notebook
-
-    try:
-        execute_notebook(template, project.executed(run), given(project, run), **KERNEL)
-    except PapermillExecutionError as error:
-        return _one_line(error.ename, error.evalue)
-    except Exception as error:  # such as a kernel that died: one run's failure, not the study's
-        return _one_line(type(error).__name__, error)
-    return ""
 
 
 def _one_line(name, message):

@@ -43,18 +43,31 @@ def test_no_record_makes_no_table(tmp_path):
 
 
 def test_a_failing_notebook_is_named_and_all_pages_are_written(tmp_path):
-    project = fakes.project(tmp_path)
-    shutil.rmtree(tmp_path / "notebooks")
-    (tmp_path / "notebooks").mkdir()
-    for name, code in {"report": "print(6 * 7)", "broken": "1 / 0", "train_eval": "never"}.items():
-        cells = [new_markdown_cell(f"# The {name}"), new_code_cell(code)]
-        nbformat.write(new_notebook(cells=cells), tmp_path / "notebooks" / f"{name}.ipynb")
-    with pytest.raises(ValueError, match="broken.ipynb: cell 1: ZeroDivisionError"):
+    code = {"report": "print(6 * 7)", "broken": "1 / 0", "dead": "import os; os._exit(1)"}
+    project = with_notebooks(tmp_path, **code, train_eval="never")
+    with pytest.raises(ValueError, match=r"broken.ipynb: cell 1: ZeroD.*; dead.ipynb: DeadKernel"):
         report.render(project)
     pages = {path.name: path.read_text() for path in (tmp_path / "results/report").iterdir()}
-    assert pages.keys() == {"index.html", "broken.html"}
+    assert pages.keys() == {"index.html", "broken.html", "dead.html"}
     assert "42" in pages["index.html"] and "ZeroDivisionError" in pages["broken.html"]
     assert pages["index.html"].index("The report") < pages["index.html"].index("The broken")
+
+
+def test_pictures_reach_the_page_whatever_the_backend_outside(tmp_path, monkeypatch):
+    monkeypatch.setenv("MPLBACKEND", "Agg")
+    project = with_notebooks(tmp_path, report="import pandas\npandas.Series([1, 2]).plot()")
+    assert "data:image/png" in report.render(project).read_text()
+
+
+def with_notebooks(folder, **code):
+    """A project of these notebooks alone, each one heading and one cell."""
+    project = fakes.project(folder)
+    shutil.rmtree(folder / "notebooks")
+    (folder / "notebooks").mkdir()
+    for name, source in code.items():
+        cells = [new_markdown_cell(f"# The {name}"), new_code_cell(source)]
+        nbformat.write(new_notebook(cells=cells), folder / "notebooks" / f"{name}.ipynb")
+    return project
 
 
 @pytest.mark.parametrize("name", OWN)

@@ -99,7 +99,7 @@ def test_a_study_runs_what_is_missing_tells_what_failed_and_goes_on(project, cap
         assert study.run(project, "tiny", executor) == 1
         assert states(project) == {"good": "done", "class": "done", "bad": "failed"}
         executed = project.executed(cell(project, "bad"))
-        line = f"t | bad | seed 0: RuntimeError: no luck ({executed})"
+        line = f"t | bad | seed 0: cell 3: RuntimeError: no luck ({executed})"
         assert line in capsys.readouterr().out and "no\\nluck" in executed.read_text()
         (project.root / "break bad").unlink()
         (project.root / "begun good").unlink()
