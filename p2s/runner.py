@@ -8,6 +8,9 @@ import ast
 import os
 import time
 from collections import defaultdict
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
 
 import psutil
 from filelock import FileLock, Timeout
@@ -15,7 +18,8 @@ from pydantic import TypeAdapter, ValidationError
 from traitlets.config import Config
 
 from p2s import records
-from p2s.runs import Standing
+from p2s.project import Project
+from p2s.runs import Run, Standing
 
 # The number of threads changes bits, so every kernel has one; jobs only run beside each other.
 ONE_THREAD = {f"{library}_NUM_THREADS": "1" for library in ("OMP", "MKL", "OPENBLAS")}
@@ -64,27 +68,24 @@ def outcomes(project, waiting, template, executor):
     `executor` has the `submit` of concurrent.futures; what that returns has `done`, `result` and
     `cancel`. The evaluations of one training follow its first one, so that none trains it twice.
     """
+    work = _Work(project, template, executor)
     held = defaultdict(list)
     for run in waiting:
         held[run.training_id].append(run)
-    at_work = {}
     try:
-        for training in list(held.values()):
+        for training in held.values():
             count = len(training) if is_trained(project, training[0]) else 1
-            _submit(executor, at_work, project, template, [training.pop(0) for _ in range(count)])
-        while at_work:
-            for future in [each for each in at_work if each.done()]:
-                ended = _result(future, at_work.pop(future))
-                yield ended
-                siblings = held.pop(ended.run.training_id, [])
-                if ended.state == "done" or is_trained(project, ended.run):
-                    _submit(executor, at_work, project, template, siblings)
-                else:
-                    note = f"not started, for the training is {ended.state}"
-                    yield from (Standing(run, "missing", note) for run in siblings)
-            time.sleep(0.05)
+            work.submit([training.pop(0) for _ in range(count)])
+        for ended in work.ended():
+            yield ended
+            siblings = held.pop(ended.run.training_id, [])
+            if ended.state == "done" or is_trained(project, ended.run):
+                work.submit(siblings)
+            else:
+                note = f"not started, for the training is {ended.state}"
+                yield from (Standing(run, "missing", note) for run in siblings)
     finally:
-        _stop(project, at_work)
+        work.stop()
 
 
 def is_trained(project, run):
@@ -120,6 +121,46 @@ def run_notebook(project, notebook, executed, values=None):
     return ""
 
 
+@dataclass
+class _Work:
+    """What an executor has at work."""
+
+    project: Project
+    template: Path
+    executor: Any
+    at_work: dict[Any, Run] = field(default_factory=dict)  # by what `submit` returned
+
+    def submit(self, runs):
+        for run in runs:
+            self.at_work[self.executor.submit(execute, self.project, run, self.template)] = run
+
+    def ended(self):
+        """A Standing as each run ends, until none is at work."""
+        while self.at_work:
+            for future in [each for each in self.at_work if each.done()]:
+                ended = _result(future, self.at_work.pop(future))
+                if ended.state == "running":  # elsewhere: asked again until it has ended there
+                    self.submit([ended.run])
+                else:
+                    yield ended
+            time.sleep(0.05)
+
+    def stop(self):
+        """After Ctrl-C: end what is at work; it counts as never started, its training as begun."""
+        for future in self.at_work:
+            future.cancel()
+        deadline = time.monotonic() + GRACE
+        for kernel in _kernels() if self.at_work else []:
+            kernel.terminate()  # a training saves its state first
+        while not all(future.done() for future in self.at_work):
+            if time.monotonic() > deadline:
+                for kernel in _kernels():
+                    kernel.kill()
+            time.sleep(0.05)
+        for run in self.at_work.values():
+            self.project.failure(run).unlink(missing_ok=True)
+
+
 def _execute(project, run, template):
     start = time.monotonic()
     if _record(project, run)[0]:
@@ -151,32 +192,11 @@ def _one_line(name, message):
     return f"{name}: {' '.join(str(message).split())[:300]}"
 
 
-def _submit(executor, at_work, project, template, runs):
-    for run in runs:
-        at_work[executor.submit(execute, project, run, template)] = run
-
-
 def _result(future, run):
     try:
         return future.result()
     except Exception as error:  # the executor's own, such as a cluster node that went away
         return Standing(run, "failed", _one_line(type(error).__name__, error))
-
-
-def _stop(project, at_work):
-    """After Ctrl-C: end what is at work; it counts as never started, its training as begun."""
-    for future in at_work:
-        future.cancel()
-    deadline = time.monotonic() + GRACE
-    for kernel in _kernels() if at_work else []:
-        kernel.terminate()  # a training saves its state first
-    while not all(future.done() for future in at_work):
-        if time.monotonic() > deadline:
-            for kernel in _kernels():
-                kernel.kill()
-        time.sleep(0.05)
-    for run in at_work.values():
-        project.failure(run).unlink(missing_ok=True)
 
 
 def _kernels():

@@ -79,11 +79,17 @@ def status(project, scale, *, only=(), jobs=1):
 
 
 def run(project, scale, executor, *, only=(), template=TRAIN_EVAL):
-    """Run what is missing or changed, one line a run; returns the number of runs that failed."""
+    """Run what is missing or changed, one line a run; returns the number of runs that failed.
+
+    Runs that are at work in another process are waited for, and run here if they end without a
+    record.
+    """
     template = project.root / template
     known = standings(project, scale, only)
     waiting = [each.run for each in known if each.state != "done"]
     click.echo(f"{len(known) - len(waiting)} of {len(known)} runs are done")
+    if elsewhere := sum(each.state == "running" for each in known):
+        click.echo(f"{elsewhere} at work in another process: waiting for their records")
     for each in waiting:
         _refuse_missing_data(project, each)
     if waiting:

@@ -234,7 +234,7 @@ class Immediate:
 
 @pytest.mark.parametrize(
     "state, ended",
-    [("done", "done"), ("failed", "missing"), ("running", "missing"), (OSError("x"), "missing")],
+    [("done", "done"), ("failed", "missing"), (OSError("x"), "missing")],
 )
 def test_siblings_wait_for_the_first_evaluation_of_their_training(project, state, ended):
     executor = Immediate({"good": state, "class": "done", "bad": "done"})
@@ -268,17 +268,48 @@ def test_what_is_at_work_when_a_study_stops_is_ended_and_not_a_failure(project, 
     assert not failure.exists() and not runner._kernels()
 
 
-def test_a_run_that_another_process_works_on_is_left_alone(project, monkeypatch):
-    run = runs(project, "tiny")[0]
+@pytest.fixture
+def elsewhere(project):
+    """A thread that stands for another process, and the lock it holds: of the one run left."""
+    record_of(project, "good"), record_of(project, "class")
+    path = project.lock(cell(project, "bad"))
+    path.parent.mkdir(parents=True)
     with ThreadPoolExecutor(1) as other:
-        project.lock(run).parent.mkdir(parents=True)
-        lock = FileLock(project.lock(run))
+        lock = FileLock(path)
         other.submit(lock.acquire).result()
-        assert states(project)["good"] == "running"
-        assert runner.execute(project, run, None).note == "by another process"
-        other.submit(lock.release).result()
-    record_of(project, "good")
-    assert runner.execute(project, run, None).state == "done"
+        yield other, lock
+        other.submit(lock.release)
+
+
+def test_a_run_at_work_in_another_process_is_waited_for(project, elsewhere, capsys):
+    other, lock = elsewhere
+    assert states(project)["bad"] == "running"
+    for step in ((time.sleep, 3), (record_of, project, "bad"), (lock.release,)):
+        other.submit(*step)
+    with ThreadPoolExecutor(1) as executor:
+        assert study.run(project, "tiny", executor) == 0
+    told = capsys.readouterr().out
+    assert "1 at work in another process" in told and "bad | seed 0: by another process" in told
+    assert not (project.root / "begun bad").exists()
+
+
+def test_a_run_that_ends_elsewhere_without_a_record_is_run_here(project, elsewhere):
+    other, lock = elsewhere
+    other.submit(time.sleep, 3), other.submit(lock.release)
+    with ThreadPoolExecutor(1) as executor:
+        assert study.run(project, "tiny", executor) == 0
+    assert (project.root / "begun bad").exists()
+
+
+def test_a_study_that_waits_for_another_can_be_stopped(project, elsewhere):
+    command = [sys.executable, "-c", STUDY, str(project.root)]
+    streams = {"stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL, "text": True}
+    with subprocess.Popen(command, cwd=project.root, **streams) as waiting:
+        assert any("in another process" in line for line in waiting.stdout)
+        time.sleep(0.5)
+        waiting.send_signal(signal.SIGINT)
+        assert waiting.wait(30) != 0
+    assert states(project)["bad"] == "running" and not kernels_of(project.root)
 
 
 @pytest.mark.parametrize(
