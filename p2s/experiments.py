@@ -10,10 +10,9 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import yaml
-from pydantic import ConfigDict, Field, PositiveFloat, TypeAdapter, ValidationError, model_validator
+from pydantic import ConfigDict, Field, PositiveFloat, model_validator
 
-from p2s import records
+from p2s import strict_yaml
 from p2s.spec import Coco, Part, Spec
 
 SHARED_FIELDS = {"first_stage": ("pre_nms", "proposals"), "test": ("pre_nms", "proposals")}
@@ -87,13 +86,13 @@ class Scale(Strict):
 
 def load_scales(project):
     """The scales of experiments/scales.yaml by name."""
-    return _parse(project.experiments / "scales.yaml", dict[str, Scale])
+    return strict_yaml.read(project.experiments / "scales.yaml", dict[str, Scale])
 
 
 def load_experiment(project, name):
     """The experiment of experiments/<name>.yaml."""
     path = project.experiments / f"{name}.yaml"
-    experiment = _parse(path, Experiment)
+    experiment = strict_yaml.read(path, Experiment)
     if experiment.name != name:
         raise ValueError(f"{path}: name: {experiment.name!r} is not the file's name")
     return experiment
@@ -150,25 +149,3 @@ def _num_classes(spec, root):
 @lru_cache
 def _count_classes(path, _modified):
     return len(json.loads(path.read_bytes())["categories"])
-
-
-def _parse(path, kind):
-    try:
-        content = yaml.load(path.read_text(), Loader=_NoDuplicates)
-        return TypeAdapter(kind).validate_python(content)
-    except yaml.YAMLError as error:
-        raise ValueError(f"{path}: {error}") from None
-    except ValidationError as error:
-        raise ValueError(f"{path}: {records.first_problem(error)}") from None
-
-
-class _NoDuplicates(yaml.SafeLoader):
-    """YAML in which a key given twice is an error, not a silent replacement."""
-
-    def construct_mapping(self, node, deep=False):
-        keys = [key.value for key, _ in node.value]
-        if twice := sorted({key for key in keys if keys.count(key) > 1}):
-            raise yaml.YAMLError(
-                f"line {node.start_mark.line + 1}: given twice: {', '.join(twice)}"
-            )
-        return super().construct_mapping(node, deep)

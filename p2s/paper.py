@@ -4,16 +4,9 @@ from functools import cache
 from pathlib import Path
 from typing import Annotated, NamedTuple
 
-import yaml
-from pydantic import (
-    Field,
-    NonNegativeFloat,
-    PositiveInt,
-    TypeAdapter,
-    ValidationError,
-    model_validator,
-)
+from pydantic import Field, NonNegativeFloat, PositiveInt, model_validator
 
+from p2s import strict_yaml
 from p2s.spec import Part
 
 PAPER = Path(__file__).parents[1] / "experiments" / "paper.yaml"
@@ -63,26 +56,9 @@ class Table(Part):
                 yield Published(self.table, row, column, value, unit, deviation, note)
 
 
-class _UniqueKeys(yaml.SafeLoader):
-    """YAML in which a repeated key is an error; PyYAML would keep the last one silently."""
-
-    def construct_mapping(self, node, deep=False):
-        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
-        if repeated := sorted({str(key) for key in keys if keys.count(key) > 1}):
-            raise yaml.MarkedYAMLError(problem=f"repeated {repeated}", problem_mark=node.start_mark)
-        return super().construct_mapping(node, deep)
-
-
 def read_tables(path=PAPER) -> list[Table]:
-    """The tables of a file. ValueError names the file and, for an unknown key, the valid ones."""
-    try:
-        tables = yaml.load(Path(path).read_text(encoding="utf-8"), _UniqueKeys)
-        tables = TypeAdapter(list[Table]).validate_python(tables)
-    except yaml.YAMLError as error:
-        raise ValueError(f"{path}: {error}") from error
-    except ValidationError as error:
-        faults = [f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()]
-        raise ValueError("\n".join(f"{path}: {fault}" for fault in faults)) from error
+    """The tables of a file; ValueError names the file, the line and the field of a slip."""
+    tables: list[Table] = strict_yaml.read(path, list[Table])
     numbers = [table.table for table in tables]
     if len(set(numbers)) < len(numbers):
         raise ValueError(f"{path}: a table stands twice among {numbers}")
