@@ -65,11 +65,6 @@ def read_tables(path=PAPER) -> list[Table]:
     return tables
 
 
-def read_paper(path=PAPER) -> list[Published]:
-    """All published cells of a file, in its order; errors as `read_tables`."""
-    return [cell for table in read_tables(path) for cell in table.cells()]
-
-
 def published(table: int, row: str, column: str) -> float | None:
     """The printed value of a cell, None for a printed dash; ValueError lists the valid names."""
     rows = _lookup(_values(), table, "table")

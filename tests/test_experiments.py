@@ -44,7 +44,7 @@ def test_table5_has_every_published_row_and_trains_each_detector_once_a_share_of
     assert len({each.training_id for each in of_table}) == 2 * 3
     table = experiments.load_experiment(project, "table5")
     assert len(of_table) == len(table.rows) * len(table.variants)
-    published = {cell.row for cell in paper.read_paper() if cell.table == 5}
+    [published] = [each.rows.keys() for each in paper.read_tables() if each.table == 5]
     assert {row.paper.row for row in table.rows if row.paper} == published
 
 

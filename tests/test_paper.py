@@ -2,7 +2,7 @@
 
 import pytest
 
-from p2s.paper import PAPER, published, read_paper, read_tables
+from p2s.paper import PAPER, published, read_tables
 
 # Rows and columns of numbers, counted by hand in the paper.
 SHAPES = {
@@ -60,6 +60,10 @@ SMALL = """
 """
 
 
+def cells(path=PAPER):
+    return [cell for table in read_tables(path) for cell in table.cells()]
+
+
 def write(folder, text):
     path = folder / "paper.yaml"
     path.write_text(text, encoding="utf-8")
@@ -69,8 +73,7 @@ def write(folder, text):
 def test_every_table_is_complete():
     tables = {table.table: table for table in read_tables()}
     assert {n: (len(t.rows), len(t.columns)) for n, t in tables.items()} == SHAPES
-    assert len(read_paper()) == 377
-    assert sum(cell.value is None for cell in read_paper()) == 3
+    assert len(cells()) == 377 and sum(cell.value is None for cell in cells()) == 3
 
 
 @pytest.mark.parametrize(("table", "row", "column", "value"), SPOTS)
@@ -107,19 +110,19 @@ def test_values_keep_the_order_of_their_kind():
 
 
 def test_units_bound_the_values():
-    for cell in read_paper():
+    for cell in cells():
         assert cell.unit in {"%", "ms", "epochs"}
         assert cell.value is None or 0 < cell.value < (100 if cell.unit == "%" else 501)
 
 
 def test_only_table_9_has_deviations():
-    cells = [cell for cell in read_paper() if cell.deviation is not None]
-    assert {cell.table for cell in cells} == {9} and len(cells) == 32
-    assert max(cells, key=lambda cell: cell.deviation).row == "CascadeRCNN, EQL"
+    deviating = [cell for cell in cells() if cell.deviation is not None]
+    assert {cell.table for cell in deviating} == {9} and len(deviating) == 32
+    assert max(deviating, key=lambda cell: cell.deviation).row == "CascadeRCNN, EQL"
 
 
 def test_notes_reach_their_rows():
-    notes = {(cell.table, cell.row): cell.note for cell in read_paper()}
+    notes = {(cell.table, cell.row): cell.note for cell in cells()}
     assert "own publication" in notes[2, "EfficientDet (EfficientNet-B2)"]
     assert "retrained" in notes[3, "CenterNet* (ResNeXt-101-DCN)"]
     assert "original publications" in notes[3, "GFL (ResNeXt-101-DCN)"]
@@ -155,18 +158,18 @@ def test_an_unknown_cell_lists_the_valid_ones(key, message):
 def test_a_slip_in_the_file_is_named_with_the_file(tmp_path, old, new, message):
     path = write(tmp_path, SMALL.replace(old, new))
     with pytest.raises(ValueError) as error:
-        read_paper(path)
+        read_tables(path)
     assert str(error.value).startswith(f"{path}: line ") and message in str(error.value)
 
 
 def test_a_table_may_not_stand_twice(tmp_path):
     with pytest.raises(ValueError, match="a table stands twice"):
-        read_paper(write(tmp_path, SMALL * 2))
+        read_tables(write(tmp_path, SMALL * 2))
 
 
 def test_a_small_file_is_read_in_order(tmp_path):
-    cells = read_paper(write(tmp_path, SMALL + "    two: [[2, .5]]\n"))
-    assert [(c.row, c.value, c.unit, c.deviation) for c in cells] == [
+    found = cells(write(tmp_path, SMALL + "    two: [[2, .5]]\n"))
+    assert [(c.row, c.value, c.unit, c.deviation) for c in found] == [
         ("one", 1.5, "%", None),
         ("two", 2.0, "%", 0.5),
     ]
