@@ -60,7 +60,7 @@ class Experiment(Strict):
     title: Name
     question: Name
     claim: Name
-    notebook: Name
+    notebook: Name  # its page in the report
     rows: Annotated[tuple[Row, ...], Field(min_length=1, strict=False)]
     variants: Annotated[tuple[Variant, ...], Field(strict=False)] = ()
 

@@ -106,7 +106,9 @@ def _content(path):
 
 
 def _notebooks(project):
-    """The report's notebooks, its front page first."""
-    every = sorted((project.root / "notebooks").glob("*.ipynb"))
-    every = [path for path in every if path.name != TRAIN_EVAL.name]
-    return sorted(every, key=lambda path: path.stem != pages.INDEX)
+    """The report's notebooks: its front page, those of the experiments, the others."""
+    folder, names = project.root / "notebooks", experiments.experiment_names(project)
+    found = sorted(path.name for path in folder.glob("*.ipynb") if path.name != TRAIN_EVAL.name)
+    asked = [experiments.load_experiment(project, name).notebook for name in names]
+    experiments.refuse_unknown("notebook", asked, found)
+    return [folder / name for name in dict.fromkeys([f"{pages.INDEX}.ipynb", *asked, *found])]

@@ -43,20 +43,27 @@ def test_no_record_makes_no_table(tmp_path):
 
 
 def test_a_failing_notebook_is_named_and_all_pages_are_written(tmp_path):
-    code = {"report": "print(6 * 7)", "broken": "1 / 0", "dead": "import os; os._exit(1)"}
+    code = {"report": "print(6 * 7)", "broken": "1 / 0", "table5": "import os; os._exit(1)"}
     project = with_notebooks(tmp_path, **code, train_eval="never")
-    with pytest.raises(ValueError, match=r"broken.ipynb: cell 1: ZeroD.*; dead.ipynb: DeadKernel"):
+    with pytest.raises(ValueError, match="table5.ipynb: DeadK.*; broken.ipynb: cell 1: ZeroD"):
         report.render(project)
     pages = {path.name: path.read_text() for path in (tmp_path / "results/report").iterdir()}
-    assert pages.keys() == {"index.html", "broken.html", "dead.html"}
+    assert pages.keys() == {"index.html", "broken.html", "table5.html"}
     assert "42" in pages["index.html"] and "ZeroDivisionError" in pages["broken.html"]
-    assert pages["index.html"].index("The report") < pages["index.html"].index("The broken")
+    bar = re.findall("The (report|table5|broken)</a>", pages["index.html"])
+    assert bar == ["report", "table5", "broken"]
 
 
 def test_pictures_reach_the_page_whatever_the_backend_outside(tmp_path, monkeypatch):
     monkeypatch.setenv("MPLBACKEND", "Agg")
-    project = with_notebooks(tmp_path, report="import pandas\npandas.Series([1, 2]).plot()")
+    plot = "import pandas\npandas.Series([1, 2]).plot()"
+    project = with_notebooks(tmp_path, report=plot, table5="")
     assert "data:image/png" in report.render(project).read_text()
+
+
+def test_the_notebook_of_every_experiment_must_be_there(tmp_path):
+    with pytest.raises(ValueError, match="unknown notebook 'table5.ipynb'; valid: report.ipynb"):
+        report.render(with_notebooks(tmp_path, report=""))
 
 
 def with_notebooks(folder, **code):
