@@ -8,6 +8,7 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
 from p2s import report
 
+NOTEBOOKS = fakes.ROOT / "notebooks"
 OWN = ["report", "table5"]
 
 
@@ -79,8 +80,8 @@ def with_notebooks(folder, **code):
 
 @pytest.mark.parametrize("name", OWN)
 def test_a_notebook_runs_on_records_and_without_any(project, name, tmp_path):
-    path = fakes.ROOT / "notebooks" / f"{name}.ipynb"
-    code = [cell.source for cell in _cells(path) if cell.cell_type == "code"]
+    cells = _cells(NOTEBOOKS / f"{name}.ipynb")
+    code = [cell.source for cell in cells if cell.cell_type == "code"]
     for root in (project.root, fakes.project(tmp_path).root):
         names = {"__name__": "notebook"}
         for source in code:
@@ -88,9 +89,9 @@ def test_a_notebook_runs_on_records_and_without_any(project, name, tmp_path):
             names |= {"root": str(root), "described": 5}
 
 
-@pytest.mark.parametrize("name", OWN)
+@pytest.mark.parametrize("name", sorted(path.name for path in NOTEBOOKS.glob("*.ipynb")))
 def test_a_notebook_is_short_cells_under_prose_without_outputs(name):
-    cells = _cells(fakes.ROOT / "notebooks" / f"{name}.ipynb")
+    cells = _cells(NOTEBOOKS / name)
     code = [cell for cell in cells if cell.cell_type == "code"]
     assert len(code) <= 15 and all(len(cell.source.splitlines()) <= 10 for cell in code)
     assert not any(re.search(r"^\s*(def|class) ", cell.source, re.MULTILINE) for cell in code)
