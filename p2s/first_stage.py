@@ -26,7 +26,7 @@ from p2s.dense import (
 )
 from p2s.losses import peak_focal
 
-TRAINING_FLOOR = 1e-8  # C2: 1e-4 on the square root of P(O)
+TRAINING_FLOOR = 1e-4  # P(O); C2
 
 
 class FirstStage(DenseProposer):

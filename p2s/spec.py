@@ -98,7 +98,7 @@ class Test(Part):
     pre_nms: PositiveInt = 1000  # C2: candidates a level
     proposals: PositiveInt = 256  # Sec. 5; RPN: 1000
     proposal_nms: Probability = 0.9  # C2
-    proposal_floor: Probability = 1e-8  # P(O); C2: 1e-4 on its square root
+    proposal_floor: Probability = 1e-4  # P(O); C2
     nms: Probability = 0.7  # Sec. 5; baselines .5; one-stage .6 (C2)
     score_threshold: Probability = 0.05  # d2; acts on the fused score
     detections: PositiveInt = 100  # COCO
