@@ -14,7 +14,7 @@ from p2s.data import coco
 from p2s.engine import load, train
 from p2s.evaluate import detect, evaluate, score
 from p2s.predict import sample_sheet
-from p2s.records import evaluation_id, finite_or_none, training_id, write_atomic
+from p2s.records import finite_or_none, write_atomic
 from p2s.spec import Coco, Part, Spec
 from p2s.zoo import build
 
@@ -63,26 +63,21 @@ class Job(Part):
 
 
 def run(job):
-    """Train, or go on with it, then evaluate; `job.output` holds the model, numbers, pictures."""
+    """Train, or load what is trained, and evaluate; `job.output` holds model, numbers, pictures."""
     data, val = coco.read(job.train, job.images), coco.read(job.val, job.val_images or job.images)
     coco.require_same_classes(data, val)
     spec = job.spec(data.classes)
-    trained = training_id(spec, data.fingerprint, job.seed)
-    identity = evaluation_id(trained, spec, val.fingerprint)
-    metrics = job.output / "metrics.json"
-    if metrics.exists() and json.loads(metrics.read_text())["id"] == identity:
-        click.echo(f"{job.output}: trained and evaluated before")
-    else:
-        click.echo(_summary(job, spec, data))
-        torch.manual_seed(job.seed)
-        model = train(build(spec), spec, data, job.output, seed=job.seed)
-        write_atomic(job.output / "spec.json", spec.model_dump_json(indent=2).encode())
-        click.echo(f"evaluating on {len(val.images)} images")
-        detections, proposals = detect(model, val, spec.test)
-        sample_sheet(val, detections).save(job.output / "samples.png")
-        draw_curve(job.output)
-        write_metrics(metrics, {"id": identity, **score(val, detections, proposals)})
-    click.echo(table(json.loads(metrics.read_text())))
+    click.echo(_summary(job, spec, data))
+    torch.manual_seed(job.seed)
+    model = train(build(spec), spec, data, job.output, seed=job.seed)
+    write_atomic(job.output / "spec.json", spec.model_dump_json(indent=2).encode())
+    draw_curve(job.output)
+    click.echo(f"evaluating on {len(val.images)} images")
+    detections, proposals = detect(model, val, spec.test)
+    sample_sheet(val, detections).save(job.output / "samples.png")
+    metrics = score(val, detections, proposals)
+    write_metrics(job.output / "metrics.json", metrics)
+    click.echo(table(metrics))
 
 
 def evaluate_folder(folder, annotations, images, settings):
@@ -107,7 +102,7 @@ def write_metrics(path, metrics):
 
 def table(metrics):
     """Metrics as lines of text, a dash where a number is undefined."""
-    flat = {name: value for name, value in metrics.items() if name not in ("id", "per_class")}
+    flat = {name: value for name, value in metrics.items() if name != "per_class"}
     flat |= {f"AP of {name}": value for name, value in metrics["per_class"].items()}
     width = max(map(len, flat))
     return "\n".join(
