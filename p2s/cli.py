@@ -74,7 +74,7 @@ def main(traceback):
 @click.option("--iterations", default=2000, show_default=True, help="Steps of 8 images.")
 @click.option("--weights", type=FILE, help="ResNet on ImageNet; without it, from scratch.")
 @click.option("--seed", default=0, show_default=True)
-@settings("Any field of the Spec, such as recipe.rate=0.02.")
+@settings("Any field of the Spec, such as recipe.rate=0.02, but num_classes and data.")
 def train(**options):
     """Train a detector on your own images and evaluate it.
 

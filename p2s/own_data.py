@@ -29,6 +29,8 @@ PRETRAINED = {"width": 64, "norm": "FrozenBN", "frozen_stages": 2}  # d2
 EDGES = (0.8, 0.84, 0.88, 0.92, 0.96, 1.0)  # Sec. 5: 640, 672 ... of 800 pixels
 LONG = 1333 / 800  # Sec. 5: the long edge at most, in short edges
 WARMUP = 0.1  # of the iterations
+PARTS = sorted(set(Spec.model_fields) - {"num_classes", "data"})  # what --set may change
+VALID = f"{', '.join(PARTS)} (the annotation file gives num_classes, the options give data)"
 
 
 class Job(Part):
@@ -48,6 +50,7 @@ class Job(Part):
 
     def spec(self, classes):
         """The Spec to train: the named detector, made small, then the options, then --set."""
+        _refuse_settings_outside(PARTS, self.settings, VALID)
         sides = {"long_edge": round(LONG * self.size)}
         recipe = {"iterations": self.iterations, "warmup": round(WARMUP * self.iterations)}
         edges = [round(share * self.size) for share in EDGES]
@@ -138,6 +141,13 @@ def _summary(job, spec, data):
     ]
     count = f"{len(data.images)} images, {len(data.classes)} classes"
     return "\n".join([f"{job.detector} on {count}, seed {job.seed}, to {job.output}", *lines])
+
+
+def _refuse_settings_outside(parts, settings, valid):
+    if foreign := sorted(set().union(*settings) - set(parts)):
+        raise ValueError(
+            f"--set {', '.join(foreign)}: not a setting of this command; valid: {valid}"
+        )
 
 
 def _refuse_other_classes(trained, given):

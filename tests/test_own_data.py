@@ -45,10 +45,19 @@ def test_pretrained_weights_bring_their_frozen_statistics_and_width():
 
 def test_settings_come_last_and_reach_any_field():
     stages = {"second_stage": {"iou": [0.3, 0.4, 0.5]}}
-    settings = ({"recipe": {"iterations": 7}}, stages, {"num_classes": 9})
+    settings = ({"recipe": {"iterations": 7}}, stages, {"levels": [2, 6]})
     spec = JOB.model_copy(update={"settings": settings}).spec(["cat"])
-    assert (spec.recipe.iterations, spec.num_classes) == (7, 9)
+    assert (spec.recipe.iterations, spec.levels) == (7, (2, 6))
     assert spec.second_stage.iou == (0.3, 0.4, 0.5)
+
+
+@pytest.mark.parametrize(
+    "setting", [{"num_classes": 1}, {"data": None}, {"data": {"images": "elsewhere"}}]
+)
+def test_settings_cannot_contradict_the_files(setting):
+    job = JOB.model_copy(update={"settings": ({"recipe": {"rate": 0.1}}, setting)})
+    with pytest.raises(ValueError, match=f"^--set {[*setting][0]}: .*; valid: .*backbone, first"):
+        job.spec(["cat"])
 
 
 def test_undefined_numbers_are_null_in_json_and_a_dash_in_text(tmp_path):
