@@ -6,16 +6,15 @@ the first 1x1) don't fit and are refused.
 """
 
 import math
-import pickle
 import re
-from pathlib import Path
 
 import torch
 from detectron2.modeling.backbone import FPN, ResNet
 from detectron2.modeling.backbone.fpn import LastLevelMaxPool, LastLevelP6P7
 from detectron2.modeling.backbone.resnet import BasicBlock, BasicStem, BottleneckBlock
-from safetensors.torch import load_file
 from torch import nn
+
+from p2s.weights import TRUSTED, read, readable, require_fit
 
 BLOCKS = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3), 50: (3, 4, 6, 3), 101: (3, 4, 23, 3)}  # He, Table 1
 
@@ -46,15 +45,17 @@ def load_imagenet(backbone, path):
     """Fill the trunk of an FPN from a local ResNet file of torchvision or detectron2.
 
     Reads .safetensors, .pth or .pt (tensors only) and detectron2's .pkl (a pickle runs code: open
-    none from strangers). Raises ValueError, with the file and the first misfits, unless the file
-    holds exactly this trunk; its classifier is dropped.
+    none from strangers). Raises ValueError, with the file and what is wrong, unless it holds
+    exactly this trunk; its classifier is dropped.
     """
     trunk = backbone.bottom_up
-    found = {_renamed(name): torch.as_tensor(value) for name, value in _read(Path(path)).items()}
+    content = read(path, TRUSTED)
+    with readable(path):  # a checkpoint may hold other things than tensors
+        content = content.get("model", content)
+        found = {_renamed(name): torch.as_tensor(value) for name, value in content.items()}
     found = {name: value for name, value in found.items() if not UNUSED.search(name)}
     wanted = {name: v for name, v in trunk.state_dict().items() if not UNUSED.search(name)}
-    if problems := _misfits(wanted, found):
-        raise ValueError(f"{path} does not fit this ResNet: {'; '.join(problems)}")
+    require_fit(path, wanted, found, "this ResNet")
     trunk.load_state_dict(found, strict=False)  # only the counters of BN are left
 
 
@@ -82,35 +83,7 @@ def _block(depth, width):
     return BottleneckBlock, 4 * width, {"bottleneck_channels": width}
 
 
-def _read(path):
-    if path.suffix == ".safetensors":
-        return load_file(path)
-    if path.suffix == ".pkl":
-        with path.open("rb") as file:
-            content = pickle.load(file, encoding="latin1")
-    elif path.suffix in (".pth", ".pt"):
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    else:
-        raise ValueError(f"{path}: unknown format; valid: .pkl, .pt, .pth, .safetensors")
-    return content.get("model", content)
-
-
 def _renamed(name):
     for pattern, replacement in RENAMED:
         name = re.sub(pattern, replacement, name)
     return name
-
-
-def _misfits(wanted, found, shown=3):
-    missing, unknown = sorted(wanted.keys() - found.keys()), sorted(found.keys() - wanted.keys())
-    shapes = [
-        f"{name} is {tuple(found[name].shape)}, not {tuple(value.shape)}"
-        for name, value in wanted.items()
-        if name in found and found[name].shape != value.shape
-    ]
-    kinds = {"missing": missing, "unknown": unknown, "of another shape": shapes}
-    return [
-        f"{len(names)} {kind} (first: {', '.join(names[:shown])})"
-        for kind, names in kinds.items()
-        if names
-    ]

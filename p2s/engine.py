@@ -17,16 +17,17 @@ from pathlib import Path
 import torch
 from detectron2.solver.build import get_default_optimizer_params
 from filelock import FileLock
-from safetensors import safe_open
-from safetensors.torch import load_file, save
+from pydantic import TypeAdapter, ValidationError
+from safetensors.torch import save
 from torch.nn.utils import clip_grad_value_
 from tqdm import tqdm
 
 from p2s.data.coco import CocoSet
 from p2s.data.loader import train_batch
-from p2s.records import training_id, write_atomic
+from p2s.records import first_problem, training_id, write_atomic
 from p2s.replay import NonFiniteLoss, gradients, keep_step, origin
 from p2s.spec import Spec
+from p2s.weights import fill, metadata, read, read_parts
 from p2s.zoo import build
 
 PROGRESS = ("identity", "iteration", "seconds", "curve")  # kept in a state beside the weights
@@ -49,7 +50,7 @@ def train(model, spec, data, output, *, seed, save_every=60.0):
         if not finished(output, identity):
             _Training(model, spec, data, output, seed).run(save_every)
         (output / "state.pt").unlink(missing_ok=True)
-    model.load_state_dict(load_file(output / "model.safetensors"))
+    _fill(model, output)
     return model
 
 
@@ -58,8 +59,9 @@ def finished(output, identity):
     path = Path(output) / "model.safetensors"
     if not path.exists():
         return False
-    with safe_open(path, "pt") as file:
-        _refuse_other(output, (file.metadata() or {}).get("training_id"), identity)
+    with _told_to_delete():
+        found = metadata(path).get("training_id")
+    _refuse_other(output, found, identity)
     return True
 
 
@@ -68,10 +70,15 @@ def load(folder):
     folder = Path(folder)
     if not (folder / "model.safetensors").exists():
         raise ValueError(f"{folder} holds no trained model: model.safetensors is missing")
-    spec = Spec.model_validate_json((folder / "spec.json").read_text())
+    spec, classes = _parsed(folder / "spec.json", Spec), _parsed(folder / "classes.json", list[str])
+    if len(classes) != spec.num_classes:
+        raise ValueError(
+            f"{folder / 'classes.json'}: the number of names is {len(classes)}, "
+            f"but num_classes in spec.json is {spec.num_classes}"
+        )
     model = build(spec.changed({"backbone": {"weights": None}}))  # they are in the model's own
-    model.load_state_dict(load_file(folder / "model.safetensors"))
-    return model.eval(), spec, json.loads((folder / "classes.json").read_text())
+    _fill(model, folder)
+    return model.eval(), spec, classes
 
 
 def rate_at(recipe, iteration):
@@ -167,13 +174,15 @@ class _Training:
         write_atomic(self.output / "state.pt", buffer.getvalue())
 
     def _resume(self):
-        if not (self.output / "state.pt").exists():
+        path = self.output / "state.pt"
+        if not path.exists():
             return
-        kept = torch.load(self.output / "state.pt", weights_only=True)
+        with _told_to_delete():
+            kept = read_parts(path, (*PROGRESS, "model", "optimizer"))
         _refuse_other(self.output, kept["identity"], self.identity)
         for name in PROGRESS:
             setattr(self, name, kept[name])
-        self.model.load_state_dict(kept["model"])
+        fill(self.model, kept["model"], path)
         self.optimizer.load_state_dict(kept["optimizer"])
 
     def _finish(self):
@@ -212,6 +221,28 @@ def _stop_asked():
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def _fill(model, folder):
+    path = folder / "model.safetensors"
+    fill(model, read(path), path)
+
+
+def _parsed(path, kind):
+    """A JSON file as `kind`; ValueError names the file and the first field that is wrong."""
+    try:
+        return TypeAdapter(kind).validate_json(path.read_bytes())
+    except ValidationError as error:
+        raise ValueError(f"{path}: {first_problem(error)}") from None
+
+
+@contextmanager
+def _told_to_delete():
+    """Say how to go on after a damaged file, which is kept: its training may be dear."""
+    try:
+        yield
+    except ValueError as error:
+        raise ValueError(f"{error}; delete it to start anew") from error
 
 
 def _refuse_other(output, found, wanted):

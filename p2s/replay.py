@@ -8,7 +8,10 @@ from detectron2.structures import Boxes, Instances
 
 from p2s.records import write_atomic
 from p2s.spec import Spec
+from p2s.weights import fill, read_parts
 from p2s.zoo import build
+
+KEPT = ("spec", "images", "truths", "model", "seed", "iteration", "rate")  # of a step
 
 
 class NonFiniteLoss(FloatingPointError):
@@ -51,7 +54,7 @@ def origin(model, batch):
 
 
 def keep_step(path, model, spec, batch, **where):
-    """Write all that one step needs to `path`; `where` holds at least its seed and iteration."""
+    """Write all that one step needs to `path`; `where` has its seed, iteration and rate."""
     images = [{key: value for key, value in one.items() if key != "instances"} for one in batch]
     truths = [(one["instances"].gt_boxes.tensor, one["instances"].gt_classes) for one in batch]
     buffer = io.BytesIO()
@@ -66,10 +69,10 @@ def replay(path):
     A dict: "losses" (floats by name), "broken" (names of what is not finite), "origin" (where
     numbers stop being finite, in words), "iteration", "rate", "image_ids".
     """
-    kept = torch.load(path, weights_only=True)
+    kept = read_parts(path, KEPT)
     spec = Spec.model_validate_json(kept["spec"]).changed({"backbone": {"weights": None}})
     model = build(spec).train()
-    model.load_state_dict(kept["model"])
+    fill(model, kept["model"], path)
     batch = [_input(*each) for each in zip(kept["images"], kept["truths"], strict=True)]
     losses, broken = gradients(model, batch, kept["seed"], kept["iteration"])
     return {

@@ -170,6 +170,12 @@ def test_a_caffe_file_and_an_unknown_format_are_refused(tmp_path):
         load_imagenet(fpn, tmp_path / "weights.onnx")
 
 
+def test_a_checkpoint_of_other_things_than_tensors_is_refused(tmp_path):
+    torch.save({"epoch": 3, "state_dict": {"conv1.weight": torch.zeros(2)}}, tmp_path / "c.pth")
+    with pytest.raises(ValueError, match="c.pth: not a readable weights file: .*dict"):
+        load_imagenet(resnet_fpn(narrow(), (3, 7)), tmp_path / "c.pth")
+
+
 def test_a_failed_load_leaves_the_weights_alone(tmp_path):
     fpn = resnet_fpn(narrow(), (3, 7))
     before = {name: value.clone() for name, value in fpn.state_dict().items()}
