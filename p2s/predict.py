@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageDraw, ImageFont
 
+from p2s.data.coco import read_picture
 from p2s.evaluate import detect
 from p2s.records import write_atomic
 
@@ -30,7 +31,12 @@ class Photos:
         one = self.images[index]
         nothing = {"boxes": np.zeros((0, 4), np.float32), "classes": np.zeros(0, np.int64)}
         size = {"image_id": one["id"], "height": one["height"], "width": one["width"]}
-        return {"image": _pixels(one["file_name"]), **nothing, "crowd": nothing["boxes"], **size}
+        return {
+            "image": read_picture(one["file_name"]),
+            **nothing,
+            "crowd": nothing["boxes"],
+            **size,
+        }
 
 
 def predict(model, test, classes, paths, output, *, draw_above=0.3):
@@ -117,16 +123,8 @@ def sample_sheet(data, detections, *, count=4, draw_above=0.3):
 
 
 def _measured(path):
-    height, width = _pixels(path).shape[:2]
+    height, width = read_picture(path).shape[:2]
     return {"id": str(path), "file_name": str(path), "width": width, "height": height}
-
-
-def _pixels(path):
-    try:
-        with Image.open(path) as file:
-            return np.array(ImageOps.exif_transpose(file).convert("RGB"))
-    except (UnidentifiedImageError, OSError) as error:
-        raise ValueError(f"{path}: not a readable image: {error}") from None
 
 
 def _color(name):

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from p2s.data.coco import read, require_same_classes
+from p2s.data.coco import read, read_picture, require_same_classes
 
 
 def write(folder, boxes, categories=((9, "dog"), (4, "cat")), size=(20, 10)):
@@ -75,6 +75,24 @@ def test_a_picture_of_another_size_is_an_error_that_names_it(tmp_path):
     Image.new("RGB", (10, 20)).save(tmp_path / "7.png")
     with pytest.raises(ValueError, match="image 7: 7.png is 10 x 20, its annotation file says 20"):
         data.sample(0)
+
+
+@pytest.mark.parametrize("suffix", ["png", "jpg"])
+@pytest.mark.parametrize("share", [0, 0.2, 0.6])
+def test_a_picture_cut_short_is_an_error_that_names_it(tmp_path, suffix, share):
+    path = tmp_path / f"cut.{suffix}"
+    noise = np.random.default_rng(0).integers(0, 256, (99, 99, 3), np.uint8)
+    Image.fromarray(noise).save(path)
+    path.write_bytes(path.read_bytes()[: int(share * path.stat().st_size)])
+    with pytest.raises(ValueError, match=f"cut.{suffix}: not a readable image: "):
+        read_picture(path)
+
+
+def test_a_picture_is_turned_as_its_camera_says(tmp_path):
+    data, turned = write(tmp_path, []), Image.Exif()
+    turned[0x0112] = 6  # orientation: a quarter turn
+    Image.new("RGB", (10, 20)).save(tmp_path / "7.png", exif=turned)
+    assert data.sample(0)["image"].shape == (10, 20, 3)
 
 
 def test_the_fingerprint_is_that_of_the_annotation_bytes(tmp_path):

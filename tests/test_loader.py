@@ -91,6 +91,17 @@ def test_boxes_scale_with_the_image_and_stay_within(data):
             assert (boxes >= 0).all() and (boxes <= torch.tensor([width, height] * 2)).all()
 
 
+@pytest.mark.parametrize("height, width", [(2, 3000), (3000, 2), (1, 1)])
+@pytest.mark.parametrize("flip", [False, True])
+def test_no_side_is_resized_to_nothing(height, width, flip):
+    image, nothing = np.zeros((height, width, 3), np.uint8), np.zeros((0, 4), np.float32)
+    size = {"height": height, "width": width, "image_id": 1}
+    sample = {"image": image, "boxes": nothing, "classes": np.zeros(0, np.int64), **size}
+    one = loader.augment(sample, 64, 107, flip)
+    assert one["image"].shape == (3, *one["instances"].image_size)
+    assert min(one["image"].shape) >= 1 and max(one["image"].shape) <= 107
+
+
 def test_the_long_edge_limits_the_size_and_the_stored_size_is_kept(data):
     one = loader.test_inputs(data, 6, Test(short_edge=60, long_edge=60))
     assert one["image"].shape == (3, 45, 60) and (one["height"], one["width"]) == (30, 40)

@@ -66,14 +66,23 @@ class CocoSet:
         }
 
     def _pixels(self, row):
-        with Image.open(self.folder / row["file_name"]) as picture:
-            picture = ImageOps.exif_transpose(picture).convert("RGB")
-        if picture.size != (expected := (row["width"], row["height"])):
+        pixels = read_picture(self.folder / row["file_name"])
+        height, width = pixels.shape[:2]
+        if (width, height) != (row["width"], row["height"]):
             raise ValueError(
-                f"image {row['id']}: {row['file_name']} is {picture.size[0]} x {picture.size[1]}, "
-                f"its annotation file says {expected[0]} x {expected[1]}"
+                f"image {row['id']}: {row['file_name']} is {width} x {height}, "
+                f"its annotation file says {row['width']} x {row['height']}"
             )
-        return np.array(picture)
+        return pixels
+
+
+def read_picture(path):
+    """A picture (H, W, 3) uint8 RGB, turned as its camera says; ValueError names a bad file."""
+    try:
+        with Image.open(path) as file:
+            return np.array(ImageOps.exif_transpose(file).convert("RGB"))
+    except Exception as error:  # Pillow's decoders raise much more than OSError
+        raise ValueError(f"{path}: not a readable image: {error}") from error
 
 
 def read(annotation_file, image_dir) -> CocoSet:

@@ -53,7 +53,8 @@ def augment(sample: dict, short_edge: int, long_edge: int, flip: bool) -> dict:
     image, boxes = sample["image"], sample["boxes"]
     height, width = image.shape[:2]
     shortest = transforms.ResizeShortestEdge
-    size = shortest.get_output_shape(height, width, short_edge, long_edge)
+    sides = shortest.get_output_shape(height, width, short_edge, long_edge)
+    size = tuple(max(1, side) for side in sides)  # a very long picture's short side rounds to 0
     steps = [transforms.HFlipTransform(size[1])] if flip else []
     if size != (height, width):
         steps.insert(0, transforms.ResizeTransform(height, width, *size))
