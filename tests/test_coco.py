@@ -32,6 +32,11 @@ def test_classes_are_numbered_in_the_order_of_category_ids(tmp_path):
     assert data.sample(1)["classes"].tolist() == [1, 0]
 
 
+def test_a_name_used_twice_is_told_apart_by_its_id(tmp_path):
+    categories = ((1, "same"), (2, "cat"), (3, "same"))
+    assert write(tmp_path, [], categories).classes == ("same (1)", "cat", "same (3)")
+
+
 def test_a_sample_is_rgb_with_corner_boxes(tmp_path):
     sample = write(tmp_path, [(4, 0, [1, 2, 3, 4])]).sample(1)
     assert sample["image"].shape == (10, 20, 3) and sample["image"].dtype == np.uint8

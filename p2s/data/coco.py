@@ -4,6 +4,7 @@ Classes are numbered 0..K-1 in the order of the file's category ids. Crowd boxes
 """
 
 import hashlib
+from collections import Counter
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -99,7 +100,7 @@ def read(annotation_file, image_dir) -> CocoSet:
         folder=Path(image_dir),
         images=images,
         annotations=[by_image[row["id"]] for row in images],
-        classes=tuple(row.get("name", str(row["id"])) for row in categories),
+        classes=_class_names(categories),
         category_ids=tuple(row["id"] for row in categories),
         fingerprint=hashlib.sha256(text).hexdigest(),
     )
@@ -111,3 +112,13 @@ def require_same_classes(train: CocoSet, val: CocoSet):
     if pairs[0] != pairs[1]:
         odd = sorted(set(pairs[0]) ^ set(pairs[1]))[0]
         raise ValueError(f"categories: {odd[0]} {odd[1]!r} is not the same in train and val")
+
+
+def _class_names(categories):
+    """The names, with the id after one that is used twice, and the id alone where there is none."""
+    names = [row.get("name", str(row["id"])) for row in categories]
+    times = Counter(names)
+    return tuple(
+        name if times[name] == 1 else f"{name} ({row['id']})"
+        for name, row in zip(names, categories, strict=True)
+    )
