@@ -40,9 +40,9 @@ def train(model, spec, data, output, *, seed, save_every=60.0):
     What `output` already holds of this very training is used: a state is resumed and a finished
     model loaded, bit-equal to a training that was never stopped. `save_every` is in seconds.
     SIGINT and SIGTERM stop after the step at work, which is saved. Raises NonFiniteLoss, and
-    ValueError for an absurd recipe or a folder of another training.
+    ValueError for absurd settings or a folder of another training.
     """
-    _refuse_absurd(spec.recipe)
+    _refuse_absurd(spec)
     identity = training_id(spec, data.fingerprint, seed)
     output = Path(output)
     output.mkdir(parents=True, exist_ok=True)
@@ -253,7 +253,8 @@ def _refuse_other(output, found, wanted):
         )
 
 
-def _refuse_absurd(recipe):
+def _refuse_absurd(spec):
+    recipe, backbone = spec.recipe, spec.backbone
     if recipe.scaled_rate > 1:
         raise ValueError(
             f"learning rate {recipe.scaled_rate:g}: rate {recipe.rate:g} is for a batch of 16 and "
@@ -263,4 +264,10 @@ def _refuse_absurd(recipe):
         raise ValueError(
             f"warmup of {recipe.warmup} iterations in a training of {recipe.iterations}: "
             "the learning rate would never be reached"
+        )
+    if backbone.frozen_stages and backbone.weights is None:
+        raise ValueError(
+            f"backbone.frozen_stages {backbone.frozen_stages} without backbone.weights: random "
+            "weights would stay frozen; set backbone.weights to a file, or "
+            "backbone.frozen_stages=0 with backbone.norm BN or GN"
         )

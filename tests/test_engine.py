@@ -18,7 +18,8 @@ from p2s.spec import Recipe, Spec
 
 DATA = SimpleNamespace(fingerprint="f" * 64, classes=["cat", "dog"])
 RECIPE = {"iterations": 12, "warmup": 3, "batch": 2, "rate": 0.1}
-SPEC = Spec(num_classes=2).changed({"recipe": RECIPE})
+SCRATCH = {"norm": "BN", "frozen_stages": 0}
+SPEC = Spec(num_classes=2).changed({"recipe": RECIPE, "backbone": SCRATCH})
 
 
 class Tiny(nn.Module):
@@ -94,6 +95,13 @@ def test_the_rate_is_linear_in_the_batch():
 def test_an_absurd_recipe_is_refused_in_words(tmp_path, changes):
     with pytest.raises(ValueError, match="rate"):
         train(Tiny(), SPEC.changed({"recipe": changes}), DATA, tmp_path, seed=0)
+
+
+def test_random_weights_are_not_frozen_but_pretrained_ones_are(tmp_path):
+    frozen = SPEC.changed({"backbone": {"frozen_stages": 2}})
+    with pytest.raises(ValueError, match="backbone.frozen_stages 2 .*set backbone.weights"):
+        train(Tiny(), frozen, DATA, tmp_path, seed=3)
+    train(Tiny(), frozen.changed({"backbone": {"weights": "r.pth"}}), DATA, tmp_path, seed=3)
 
 
 @pytest.mark.parametrize("iteration", [1, 5, 11])
