@@ -8,6 +8,7 @@ seconds). Whoever trains into the same folder again goes on from there.
 import io
 import json
 import signal
+import sys
 import threading
 import time
 from contextlib import contextmanager
@@ -16,7 +17,7 @@ from pathlib import Path
 
 import torch
 from detectron2.solver.build import get_default_optimizer_params
-from filelock import FileLock
+from filelock import FileLock, Timeout
 from pydantic import TypeAdapter, ValidationError
 from safetensors.torch import save
 from torch.nn.utils import clip_grad_value_
@@ -46,7 +47,7 @@ def train(model, spec, data, output, *, seed, save_every=60.0):
     identity = training_id(spec, data.fingerprint, seed)
     output = Path(output)
     output.mkdir(parents=True, exist_ok=True)
-    with FileLock(output / ".lock"):
+    with _alone_in(output):
         if not finished(output, identity):
             _Training(model, spec, data, output, seed).run(save_every)
         (output / "state.pt").unlink(missing_ok=True)
@@ -221,6 +222,16 @@ def _stop_asked():
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def _alone_in(output):
+    """The lock of a folder, to be held by `with`; whoever has to wait for it is told so."""
+    lock = FileLock(output / ".lock")
+    try:
+        return lock.acquire(timeout=0)
+    except Timeout:
+        print(f"{output}: another process trains into it; waiting for its end", file=sys.stderr)
+        return lock.acquire()
 
 
 def _fill(model, folder):

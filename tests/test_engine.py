@@ -5,11 +5,13 @@ import json
 import os
 import signal
 import threading
+import time
 from types import SimpleNamespace
 
 import pytest
 import torch
 from detectron2.structures import Boxes, Instances
+from filelock import FileLock
 from torch import nn
 
 from p2s import engine, replay
@@ -148,6 +150,21 @@ def test_a_training_in_a_thread_leaves_signals_alone(tmp_path):
     thread.start()
     thread.join()
     assert engine.finished(tmp_path, engine.training_id(SPEC, DATA.fingerprint, 3))
+
+
+def test_whoever_waits_for_another_training_in_the_folder_is_told(tmp_path, capsys):
+    held = threading.Event()
+
+    def hold():
+        with FileLock(tmp_path / ".lock"):
+            held.set()
+            time.sleep(0.2)
+
+    threading.Thread(target=hold).start()
+    held.wait()
+    train(Tiny(), SPEC, DATA, tmp_path, seed=3)
+    [told] = capsys.readouterr().err.splitlines()
+    assert told == f"{tmp_path}: another process trains into it; waiting for its end"
 
 
 def test_equal_seeds_give_equal_files_and_other_seeds_do_not(tmp_path):
