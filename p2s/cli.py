@@ -11,6 +11,7 @@ from p2s import NO_DETECTRON2
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 NEW_FOLDER = click.Path(file_okay=False, path_type=Path)
+NEW_FILE = click.Path(dir_okay=False, writable=True, path_type=Path)
 MODEL = click.option("--model", type=FOLDER, required=True, help="A folder of `p2s train`.")
 
 
@@ -57,6 +58,13 @@ def _setting(given, valid):
     return {part: {key: value} if dot else value}
 
 
+def _in_a_folder(context, option, path):
+    """Refuse a file whose folder is not there, before the work and not after it."""
+    if path and not path.parent.is_dir():
+        raise click.BadParameter(f"{path.parent} is not a folder that exists.")
+    return path
+
+
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.option("--traceback", is_flag=True, help="Show where in the code an error was raised.")
 def main(traceback):
@@ -95,7 +103,7 @@ def train(**options):
 @MODEL
 @click.option("--annotations", type=FILE, required=True, help="COCO JSON to evaluate on.")
 @click.option("--images", type=FOLDER, required=True, help="What file names are relative to.")
-@click.option("--output", type=click.Path(path_type=Path), help="A JSON file for the numbers.")
+@click.option("--output", type=NEW_FILE, callback=_in_a_folder, help="A JSON for the numbers.")
 @settings("Any field of test, such as test.nms=0.6.")
 def evaluate(model, annotations, images, output, settings):
     """COCO's 12 numbers, AP of each class and recall of proposals of a trained model."""

@@ -15,7 +15,7 @@ from p2s.engine import load, train
 from p2s.evaluate import detect, evaluate, score
 from p2s.predict import sample_sheet
 from p2s.records import finite_or_none, write_atomic
-from p2s.spec import Coco, Part, Spec
+from p2s.spec import Coco, Part, Spec, Test
 from p2s.zoo import build
 
 # A detector that trains from scratch on a laptop; --set changes anything in it.
@@ -85,9 +85,9 @@ def run(job):
 
 def evaluate_folder(folder, annotations, images, settings):
     """Metrics, as a dict, of the model in a folder on annotated images; settings are of test."""
+    fields = ", ".join(f"test.{name}" for name in sorted(Test.model_fields))
+    _refuse_settings_outside(["test"], settings, fields)
     model, spec, classes = load(folder)
-    if foreign := set().union(*settings) - {"test"}:
-        raise ValueError(f"{', '.join(sorted(foreign))}: an evaluation can set only fields of test")
     data = coco.read(annotations, images)
     _refuse_other_classes(classes, data.classes)
     return evaluate(model, data, reduce(Spec.changed, settings, spec).test)

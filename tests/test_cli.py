@@ -15,6 +15,7 @@ from p2s.data import glyphs
 from p2s.engine import load
 from p2s.project import Project
 from p2s.spec import Glyphs
+from p2s.spec import Test as Settings
 
 TINY = (
     "backbone.width=8",
@@ -124,10 +125,21 @@ def test_evaluate_gives_the_metrics_of_train(files, trained, tmp_path):
     assert (tmp_path / "again.json").read_text() == (trained[0] / "metrics.json").read_text()
 
 
-def test_evaluate_sets_test_fields_only(files, trained):
+@pytest.mark.parametrize("setting", ["recipe.rate=1", "nms=0.5", "test.speed=1"])
+def test_evaluate_sets_test_fields_only_and_lists_them(files, trained, setting):
     data = ("--annotations", files.val, "--images", files.images)
-    done = p2s("evaluate", "--model", trained[0], *data, "--set", "recipe.rate=1")
-    assert done.exit_code == 2 and "only fields of test" in done.output
+    done = p2s("evaluate", "--model", trained[0], *data, "--set", setting)
+    assert done.exit_code == 2 and len(done.output.splitlines()) == 1
+    assert all(name in done.output for name in Settings.model_fields)
+
+
+@pytest.mark.parametrize("output", [".", "nowhere/numbers.json", "file/numbers.json"])
+def test_evaluate_refuses_a_place_for_its_numbers_before_the_work(files, tmp_path, output):
+    (tmp_path / "file").touch()
+    data = ("--annotations", files.val, "--images", files.images)
+    done = p2s("evaluate", "--model", tmp_path, *data, "--output", tmp_path / output)
+    assert done.exit_code == 2 and "Invalid value for '--output'" in done.output
+    assert os.listdir(tmp_path) == ["file"]
 
 
 def test_predict_writes_pictures_and_json(files, trained, tmp_path):
