@@ -76,7 +76,7 @@ def ablation(lines):
     """
     variants = list(lines["variant"].unique())
     columns = min(COLUMNS, len(variants))
-    shape = -(-len(variants) // columns), columns + 1
+    shape = max(2, -(-len(variants) // columns)), columns + 1  # under the paper's is the legend
     places = _places(lines)
     bottom = _bottom(lines, places)
     with matplotlib.rc_context(STYLE):
@@ -91,7 +91,9 @@ def ablation(lines):
             panel.axis("off")
         _share_range(panels[: len(variants)])
         _published(axes[0, -1], lines, places)
-        _legend(axes[1:, -1], figure, lines)
+        _legend(axes[1, -1], lines)
+        for panel in axes[1:, -1]:
+            panel.axis("off")
         _name_rows(axes, places, bottom)
     return figure
 
@@ -215,8 +217,8 @@ def _published(panel, lines, places):
     panel.set_xlabel("its own axis: other data, other scale;\ncompare signs, not values", size=8)
 
 
-def _legend(panels, figure, lines):
-    """What the marks mean, in the free cell below the paper's panel, else under the figure."""
+def _legend(panel, lines):
+    """What the marks mean, in the free cell below the paper's panel."""
     scale, grey = lines["scale"].iloc[0], {"color": FAINT, "ls": ""}
     handles = [
         *(
@@ -227,12 +229,8 @@ def _legend(panels, figure, lines):
         Line2D([], [], marker="|", ms=9, label="one seed", **grey),
         Line2D([], [], marker="D", mfc="none", ms=6.5, label="published", **grey),
     ]
-    where = panels[0] if len(panels) else figure
-    place = "center" if len(panels) else "outside lower center"
     title = f"AP at scale {scale};\ngain: paired mean ± interval (seeds)"
-    where.legend(handles=handles, loc=place, frameon=False, title=title, title_fontsize=9)
-    for panel in panels:
-        panel.axis("off")
+    panel.legend(handles=handles, loc="center", frameon=False, title=title, title_fontsize=9)
 
 
 def _name_rows(axes, places, bottom):
