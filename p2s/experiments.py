@@ -80,6 +80,7 @@ class Scale(Strict):
     proposal_share: Annotated[float, Field(gt=0, le=1)] = (
         1.0  # of every row's candidates, proposals
     )
+    rate_factor: PositiveFloat = 1.0  # of every row's learning rate; one-stage rows keep their half
     minutes_a_training: PositiveFloat  # a guess, used until a record has measured it
     changes: dict[str, Any] = {}
 
@@ -124,7 +125,8 @@ def resolve(row, variant, scale, root):
         }
         for part, names in SHARED_FIELDS.items()
     }
-    return spec.changed({**shares, "num_classes": _num_classes(spec, root)})
+    rate = {"recipe": {"rate": spec.recipe.rate * scale.rate_factor}}
+    return spec.changed({**shares, **rate, "num_classes": _num_classes(spec, root)})
 
 
 def annotation_files(data, root):

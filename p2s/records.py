@@ -42,8 +42,8 @@ class Record(Part):
     scale: str
     seed: int
     spec: dict[str, Any]  # the whole Spec as JSON
-    train_fingerprint: str  # of the images and boxes trained on
-    val_fingerprint: str  # of those evaluated on
+    train_fingerprint: str  # of the annotation file, or of the scenes drawn: what was trained on
+    val_fingerprint: str  # the same of what was evaluated on
     numerics_version: int = NUMERICS_VERSION
     metrics: dict[str, Number]  # percent; None where undefined, such as APs without small objects
     per_class: dict[str, Number] = {}  # AP by class name, percent

@@ -23,8 +23,8 @@ INTERACTION = "difference of the gains"
 def measured(project, name, scale, origin="all"):
     """One line for each row, variant and seed of an experiment at a scale; NaN where no record is.
 
-    Columns: row, variant, detector, fusion, training (equal in lines that share weights), scale,
-    seed, record (its id), paper and METRICS.
+    Columns: row, variant, detector, fusion, weights (equal in lines that share them), scale, seed,
+    record (its id), paper and METRICS.
     origin: "committed" and "here" count only records that are, and are not, part of the commit.
     """
     published = {
@@ -34,7 +34,10 @@ def measured(project, name, scale, origin="all"):
     for run in runs.asked(project, scale, [name]):
         record = found.get(run.evaluation_id)
         values = record.metrics if record else {}
+        # A training made again elsewhere may have other weights under its identity.
+        weights = (record.weights if record else None) or run.training_id
         line = {"record": record.id if record else None, "paper": published[run.row]}
+        line |= {"weights": weights}
         lines.append(_cell(run) | line | {metric: values.get(metric) for metric in METRICS})
     return pd.DataFrame(lines).astype(dict.fromkeys(("paper", *METRICS), float))
 
@@ -163,17 +166,17 @@ def contrast(detector, fusion):
 
 def _cell(run):
     names = {name: getattr(run, name) for name in ("row", "variant", "detector", "scale", "seed")}
-    return names | {"fusion": run.spec.test.fusion, "training": run.training_id}
+    return names | {"fusion": run.spec.test.fusion}
 
 
 def _gains(lines):
     """Each fusion less the plain one by `contrast`, a line a seed with columns AP and paper."""
     gains, products = {}, []
     for detector, rows in lines.groupby("detector", sort=False):
-        fusions = dict(tuple(rows.set_index(["training", "seed"]).groupby("fusion", sort=False)))
+        fusions = dict(tuple(rows.set_index(["weights", "seed"]).groupby("fusion", sort=False)))
         plain = fusions.pop(PLAIN, None)
         for fusion, one in fusions.items() if plain is not None else ():
-            gain = (one[["AP", "paper"]] - plain[["AP", "paper"]]).droplevel("training")
+            gain = (one[["AP", "paper"]] - plain[["AP", "paper"]]).droplevel("weights")
             gains[contrast(detector, fusion)] = gain
             products += [gain] if fusion == "product" else []
     return gains | ({INTERACTION: products[1] - products[0]} if len(products) == 2 else {})

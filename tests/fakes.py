@@ -48,6 +48,7 @@ def record(run):
         scenes=[_scene(rng, image, run.spec.data.size) for image in range(4)],
         machine={"cpu": "a processor", "cores": 2, "threads": 1, "isa": "AVX2"},
         versions={"torch": "2.14.1"},
+        weights=f"weights of {run.training_id}",
         git={"sha": "0123456789abcdef", "dirty": False},
     )
 

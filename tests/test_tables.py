@@ -54,9 +54,9 @@ def test_a_seed_with_one_row_of_a_pair_has_no_gain(lines):
     assert list(tables.effects(half)["seeds"]) == [2] * 5
 
 
-def test_rows_of_different_trainings_are_never_paired(lines):
+def test_rows_of_different_weights_are_never_paired(lines):
     apart = tables.main_variant(lines).copy()
-    apart.loc[apart["fusion"] == "class", "training"] += "x"
+    apart.loc[apart["fusion"] == "class", "weights"] += "x"
     assert not tables.effects(apart)["seeds"].any()
 
 
