@@ -45,7 +45,6 @@ class SecondStage(CascadeROIHeads):
         for stage, predictor in enumerate(self.box_predictor):
             outputs = self._run_stage(maps, regions, stage)
             boxes = predictor.predict_boxes(outputs, regions)
-            _refuse_nonfinite(f"boxes of cascade stage {stage + 1}", torch.cat(boxes))
             stage_probs.append(predictor.predict_probs(outputs, regions))
             regions = self._create_proposals_from_boxes(boxes, sizes)
         p_class = [torch.stack(of_image).mean(0) for of_image in zip(*stage_probs, strict=True)]
@@ -68,6 +67,10 @@ class SecondStage(CascadeROIHeads):
         _refuse_nonfinite(f"class logits of cascade stage {stage + 1}", logits)
         _refuse_nonfinite(f"box deltas of cascade stage {stage + 1}", deltas)
         return logits, deltas
+
+    def _create_proposals_from_boxes(self, boxes, image_sizes):
+        _refuse_nonfinite("boxes of a cascade stage", torch.cat(boxes))  # before a bare assert does
+        return super()._create_proposals_from_boxes(boxes, image_sizes)
 
     def _forward_box(self, features, proposals, targets=None):
         if self.training:

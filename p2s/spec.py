@@ -28,6 +28,10 @@ class Part(BaseModel):
             raise ValueError(
                 f"unknown {', '.join(unknown)}; valid: {', '.join(sorted(cls.model_fields))}"
             )
+        for name, value in fields.items() if isinstance(fields, dict) else ():
+            kind = cls.model_fields[name].annotation
+            if isinstance(value, bool | str) and kind in (int, float):  # True is no 1, "2" no 2
+                raise ValueError(f"{name}: {value!r} is not a number")
         return fields
 
 
@@ -113,7 +117,7 @@ class Glyphs(Part):
     seed: Annotated[int, Field(ge=0)] = 0
     train: PositiveInt = 4000  # images
     val: PositiveInt = 500  # images
-    size: PositiveInt = 160  # pixels a side
+    size: Annotated[int, Field(ge=16)] = 160  # pixels a side
     classes: PositiveInt = 10
     fragments: Annotated[float, Field(ge=0)] = 1.0  # hard negatives; 0 none, 1 default, 2 double
 

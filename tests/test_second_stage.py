@@ -188,7 +188,7 @@ def test_a_non_finite_objectness_or_box_is_refused():
     with pytest.raises(FloatingPointError, match="fused scores: 5 of 5"):
         infer(stage, features, [regions(5, logit=float("nan"))])
     stage.box_predictor[2].bbox_pred.bias.data.fill_(3e38)
-    with pytest.raises(FloatingPointError, match="boxes of cascade stage 3"):
+    with pytest.raises(FloatingPointError, match="boxes of a cascade stage"):
         infer(stage, features, [regions(5)])
 
 
