@@ -5,15 +5,15 @@ convolution, both as in torchvision. The Caffe weights of detectron2's MSRA mode
 the first 1x1) don't fit and are refused.
 """
 
-import math
 import re
+from functools import partial
 
 import torch
 from detectron2.modeling.backbone import FPN, ResNet
 from detectron2.modeling.backbone.fpn import LastLevelMaxPool, LastLevelP6P7
 from detectron2.modeling.backbone.resnet import BasicBlock, BasicStem, BottleneckBlock
-from torch import nn
 
+from p2s.norms import group_norm
 from p2s.weights import TRUSTED, read, readable, require_fit
 
 BLOCKS = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3), 50: (3, 4, 6, 3), 101: (3, 4, 23, 3)}  # He, Table 1
@@ -59,13 +59,8 @@ def load_imagenet(backbone, path):
     trunk.load_state_dict(found, strict=False)  # only the counters of BN are left
 
 
-def group_norm(channels):
-    """GroupNorm of 32 groups, as detectron2's, or fewer where these would hold under 2 channels."""
-    return nn.GroupNorm(math.gcd(32, channels, max(channels // 2, 1)), channels)
-
-
 def _resnet(backbone, out_features):
-    norm = group_norm if backbone.norm == "GN" else backbone.norm
+    norm = partial(group_norm, group_width=2) if backbone.norm == "GN" else backbone.norm
     stem = BasicStem(out_channels=backbone.width, norm=norm)
     stages, channels = [], backbone.width
     for stage, blocks in enumerate(BLOCKS[backbone.depth]):

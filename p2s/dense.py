@@ -16,23 +16,19 @@ from torchvision.ops import batched_nms
 from p2s.assign import Targets, as_assigned, center_peaks
 from p2s.geometry import decode_ltrb, locations
 from p2s.losses import giou_loss, peak_focal
+from p2s.norms import group_norm
 
-GROUPS, GROUP_WIDTH = 32, 8  # of a group normalisation at the paper's 256 channels; C2
+GROUP_WIDTH = 8  # least channels of a group: 32 groups at the paper's 256 channels; C2
 PRIOR = 0.01  # P(positive) of an untrained head; Lin et al. (2017b), Sec. 4.1
 FIRST_SIDE = 8.0  # strides from a location to each side of an untrained box; C2
 
 
 def tower(channels: int, layers: int) -> nn.Sequential:
-    """3x3 convolutions of equal width, each with group normalisation and ReLU (Sec. 5; C2).
-
-    Narrower than 256 channels there are fewer groups, not smaller ones: a group of one channel on
-    a map of one cell would be normalised to nothing.
-    """
-    groups = math.gcd(GROUPS, channels, max(channels // GROUP_WIDTH, 1))
+    """3x3 convolutions of equal width, each with group normalisation and ReLU (Sec. 5; C2)."""
     modules = [
         module
         for _ in range(layers)
-        for module in (_conv(channels, channels), nn.GroupNorm(groups, channels), nn.ReLU())
+        for module in (_conv(channels, channels), group_norm(channels, GROUP_WIDTH), nn.ReLU())
     ]
     return nn.Sequential(*modules)
 

@@ -10,6 +10,7 @@ import math
 import os
 import secrets
 from datetime import UTC, datetime
+from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -60,10 +61,16 @@ class Record(Part):
     created: str = Field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
 
 
-def training_id(spec, train_fingerprint, seed):
-    """The identity of a training: every setting, the data and the seed that can move a weight."""
+def training_id(spec, train_fingerprint, seed, root=""):
+    """The identity of a training: every setting, the data and the seed that can move a weight.
+
+    Pretrained weights count by content; their path is relative to `root`.
+    """
+    settings = spec.training_fields()
+    if spec.backbone.weights is not None:
+        settings["backbone"]["weights"] = file_fingerprint(Path(root) / spec.backbone.weights)
     fields = {
-        "spec": spec.training_fields(),
+        "spec": settings,
         "data": train_fingerprint,
         "seed": seed,
         "numerics": NUMERICS_VERSION,
@@ -116,6 +123,17 @@ def file_sha256(path):
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def file_fingerprint(path):
+    """What identifies a file by content, kept until the file changes; one of a missing file."""
+    path = Path(path)
+    return _kept_sha256(path, path.stat().st_mtime_ns) if path.exists() else f"missing {path.name}"
+
+
+@lru_cache
+def _kept_sha256(path, _modified):
+    return file_sha256(path)
+
+
 def read(path):
     """A Record; ValueError names the file and the field if it is damaged or was edited by hand."""
     try:
@@ -142,14 +160,6 @@ def survey(folder):
         except ValueError as error:
             problems[path.stem] = str(error)
     return records, problems
-
-
-def load(folder):
-    """All records of a folder; ValueError tells every one that cannot be used."""
-    records, problems = survey(folder)
-    if problems:
-        raise ValueError("\n".join(problems.values()))
-    return list(records.values())
 
 
 def first_problem(error):

@@ -1,7 +1,6 @@
 """Runs: every evaluation that the experiments ask for at a scale, with its identity."""
 
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Literal
 
 from p2s import records
@@ -96,7 +95,7 @@ def fingerprints(data, root):
     They are those of the `CocoSet`s that a run loads, had without drawing or reading an image.
     """
     if isinstance(data, Coco):
-        return [_file_hash(path) for path in annotation_files(data, root)]
+        return [records.file_fingerprint(path) for path in annotation_files(data, root)]
     from p2s.data import glyphs
 
     return [glyphs.fingerprint(data, split) for split in glyphs.SPLITS]
@@ -127,7 +126,7 @@ def _table(project, scale, only):
 
 def _run(project, names, spec, seed):
     train, val = fingerprints(spec.data, project.root)
-    training = records.training_id(spec, train, seed)
+    training = records.training_id(spec, train, seed, project.root)
     return Run(
         **names,
         seed=seed,
@@ -137,12 +136,3 @@ def _run(project, names, spec, seed):
         training_id=training,
         evaluation_id=records.evaluation_id(training, spec, val),
     )
-
-
-def _file_hash(path):
-    return _hash_content(path, path.stat().st_mtime_ns) if path.exists() else f"missing {path.name}"
-
-
-@lru_cache
-def _hash_content(path, _modified):
-    return records.file_sha256(path)

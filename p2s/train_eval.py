@@ -47,10 +47,9 @@ def load_data(run, project):
 def trained(run, project, data):
     """A trained model, its loss curve and the seconds it took; cached weights are used."""
     torch.manual_seed(run.seed)
+    folder = project.weights(run).absolute()
     with chdir(project.root):  # so are those of pretrained weights
-        model = build(run.spec)
-    folder = project.weights(run)
-    model = engine.train(model, run.spec, data, folder, seed=run.seed)
+        model = engine.train(build(run.spec), run.spec, data, folder, seed=run.seed)
     curve = json.loads((folder / "curve.json").read_text())
     seconds = json.loads((folder / "training.json").read_text())["seconds"]
     return model, thinned(curve), round(seconds, 2)

@@ -13,7 +13,7 @@ from p2s.zoo import build
 
 TINY = {
     "num_classes": 3,
-    "backbone": {"depth": 18, "width": 8, "norm": "BN", "frozen_stages": 0, "fpn_channels": 16},
+    "backbone": {"depth": 18, "width": 16, "norm": "BN", "frozen_stages": 0, "fpn_channels": 16},
     "first_stage": {"layers": 1, "pre_nms": 50, "proposals": 50},
     "second_stage": {"regions": 16, "channels": 16},
     "recipe": {"batch": 2, "short_edge": [64], "long_edge": 64},

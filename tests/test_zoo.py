@@ -9,7 +9,7 @@ from p2s.zoo import build
 
 TINY = {
     "num_classes": 3,
-    "backbone": {"depth": 18, "width": 8, "norm": "BN", "fpn_channels": 16, "frozen_stages": 0},
+    "backbone": {"depth": 18, "width": 16, "norm": "BN", "fpn_channels": 16, "frozen_stages": 0},
     "first_stage": {"pre_nms": 100, "proposals": 50},
     "second_stage": {"channels": 32, "regions": 16},
     "test": {"pre_nms": 100, "proposals": 20, "score_threshold": 0.0},
