@@ -4,36 +4,15 @@ import json
 import os
 import shutil
 import signal
-import subprocess
-import sys
 
 import pytest
-from click.testing import CliRunner
+from commands import in_a_process, p2s, without_detectron2, words_of_train
 
-from p2s import NO_DETECTRON2, bench, cli, engine, replay, report, study
+from p2s import NO_DETECTRON2, bench, engine, replay
 from p2s.data import glyphs
 from p2s.engine import load
-from p2s.project import Project
 from p2s.spec import Glyphs
 from p2s.spec import Test as Settings
-
-TINY = (
-    "backbone.width=8",
-    "backbone.fpn_channels=16",
-    "recipe.batch=2",
-    "second_stage.channels=16",
-)
-
-
-def p2s(*words):
-    return CliRunner().invoke(cli.main, [str(word) for word in words])
-
-
-def words_of_train(files, output, *more):
-    data = ("--train", files.train, "--val", files.val, "--images", files.images)
-    settings = [word for each in TINY for word in ("--set", each)]
-    small = ("--size", 64, "--iterations", 4, *settings)
-    return ("train", *data, "--output", output, *small, *more)
 
 
 @pytest.fixture(scope="module")
@@ -46,14 +25,6 @@ def files(tmp_path_factory):
 def trained(files, tmp_path_factory):
     folder = tmp_path_factory.mktemp("trained")
     return folder, p2s(*words_of_train(files, folder))
-
-
-def in_a_process(*words):
-    code = (
-        "import sys; from p2s.cli import main\ntry: main()\nfinally: print('torch' in sys.modules)"
-    )
-    command = [sys.executable, "-c", code, *map(str, words)]
-    return subprocess.run(command, capture_output=True, text=True)
 
 
 def test_help_needs_no_torch():
@@ -212,50 +183,6 @@ def test_a_wrong_setting_of_glyphs_is_answered_with_the_valid_ones(tmp_path, set
     assert not (tmp_path / "new").exists()
 
 
-@pytest.fixture
-def asked(monkeypatch):
-    """What the study was asked for, instead of a study; the value of "failed" is its outcome."""
-    calls = {"failed": 0}
-
-    def note(name):
-        def noted(project, scale, *rest, **options):
-            calls[name] = (scale, *options.items())
-            return calls["failed"]
-
-        return noted
-
-    for name in ("plan", "run", "status"):
-        monkeypatch.setattr(study, name, note(name))
-    monkeypatch.setattr(report, "render", lambda project: project.root / "results/index.html")
-    return calls
-
-
-def test_a_plan_runs_nothing(asked):
-    done = p2s("study", "run", "--plan", "--scale", "desk", "--only", "table5", "--jobs", 2)
-    assert done.exit_code == 0
-    assert asked == {"failed": 0, "plan": ("desk", ("only", ("table5",)), ("jobs", 2))}
-
-
-@pytest.mark.parametrize("failed, code", [(0, 0), (2, 1)])
-def test_a_study_with_a_failed_run_exits_with_1(asked, failed, code):
-    asked["failed"] = failed
-    assert p2s("study", "run").exit_code == code
-    assert asked["run"] == ("smoke", ("only", ()))
-
-
-def test_status_and_report_are_those_of_this_project(asked):
-    assert p2s("study", "status", "--only", "table5").exit_code == 0
-    assert asked["status"] == ("smoke", ("only", ("table5",)), ("jobs", 1))
-    assert p2s("study", "report").output == f"{Project.at().root / 'results/index.html'}\n"
-
-
-@pytest.mark.parametrize("changed, code", [([], 0), (["tables/table5.csv"], 1)])
-def test_drift_names_what_no_longer_follows_from_the_records(monkeypatch, changed, code):
-    monkeypatch.setattr(report, "drift", lambda project: changed)
-    done = p2s("study", "drift")
-    assert done.exit_code == code and all(name in done.output for name in changed)
-
-
 def test_validation_images_may_have_a_folder_of_their_own(files, trained, tmp_path):
     (tmp_path / "apart" / "val").parent.mkdir()
     shutil.copytree(files.images / "val", tmp_path / "apart" / "val")
@@ -264,17 +191,6 @@ def test_validation_images_may_have_a_folder_of_their_own(files, trained, tmp_pa
     assert done.exit_code == 0, done.output
     done = p2s(*words_of_train(files, tmp_path / "out", "--val-images", files.images / "train"))
     assert done.exit_code == 2 and "val/" in done.output
-
-
-def without_detectron2(commands):
-    code = (
-        "import json, sys; sys.modules['detectron2'] = None\n"
-        "from click.testing import CliRunner; from p2s import cli\n"
-        "done = [CliRunner().invoke(cli.main, words) for words in json.load(sys.stdin)]\n"
-        "print(json.dumps([(each.exit_code, each.output) for each in done]))"
-    )
-    words = json.dumps(commands, default=str)
-    return subprocess.run([sys.executable, "-c", code], input=words, capture_output=True, text=True)
 
 
 def test_a_missing_detectron2_is_told_in_one_line_by_every_command_that_needs_it(files, tmp_path):

@@ -1,4 +1,4 @@
-"""Training: the schedule, resuming bit for bit, and steps whose numbers are not finite."""
+"""Training: the schedule, resuming bit for bit, and folders of other or damaged trainings."""
 
 import contextlib
 import json
@@ -6,64 +6,22 @@ import os
 import signal
 import threading
 import time
-from types import SimpleNamespace
 
 import pytest
+import tiny_training
 import torch
-from detectron2.structures import Boxes, Instances
 from filelock import FileLock
+from tiny_training import DATA, SPEC, Tiny, batches
 from torch import nn
 
-from p2s import engine, replay
-from p2s.engine import NonFiniteLoss, load, rate_at, train
-from p2s.spec import Recipe, Spec
-
-DATA = SimpleNamespace(fingerprint="f" * 64, classes=["cat", "dog"])
-RECIPE = {"iterations": 12, "warmup": 3, "batch": 2, "rate": 0.1}
-SCRATCH = {"norm": "BN", "frozen_stages": 0}
-SPEC = Spec(num_classes=2).changed({"recipe": RECIPE, "backbone": SCRATCH})
-
-
-class Tiny(nn.Module):
-    """All that can break a resume: batch statistics, random numbers in a step, a shared weight."""
-
-    def __init__(self):
-        super().__init__()
-        torch.manual_seed(5)
-        self.conv, self.norm, self.drop = nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.Dropout(0.3)
-        self.head = nn.Linear(4, 1)
-        self.alias = self.head
-
-    def preprocess_image(self, batch):
-        return SimpleNamespace(tensor=torch.stack([one["image"] for one in batch]))
-
-    def backbone(self, images):
-        return {"p3": self.norm(self.conv(images)), "p4": images}
-
-    def detect(self, batch):
-        if not self.head.weight.isfinite().all():
-            raise FloatingPointError("logits of p5 are not finite")
-
-    def forward(self, batch):
-        maps = self.backbone(self.preprocess_image(batch).tensor)["p3"]
-        value = self.head(self.drop(maps.mean((2, 3))))
-        return {"fit": (value - 1).square().mean(), "size": self.head.weight.square().mean()}
-
-
-def batches(data, recipe, seed, iteration):
-    draw = torch.Generator().manual_seed(1000 * seed + iteration)
-    truth = Instances((8, 8), gt_boxes=Boxes(torch.ones(1, 4)), gt_classes=torch.zeros(1).long())
-    return [
-        {"image": torch.rand(3, 8, 8, generator=draw), "image_id": 10 + i, "instances": truth}
-        for i in range(recipe.batch)
-    ]
+from p2s import engine
+from p2s.engine import load, rate_at, train
+from p2s.spec import Recipe
 
 
 @pytest.fixture(autouse=True)
 def stubs(monkeypatch):
-    monkeypatch.setattr(engine, "train_batch", batches)
-    monkeypatch.setattr(engine, "build", lambda spec: Tiny())
-    monkeypatch.setattr(replay, "build", lambda spec: Tiny())
+    tiny_training.install(monkeypatch)
 
 
 def stop_at(monkeypatch, iteration, stop):
@@ -240,65 +198,3 @@ def test_what_a_training_left_damaged_is_told_and_kept(tmp_path, name, content):
     with pytest.raises(ValueError, match=f"{name}: not a readable .*; delete it to start anew"):
         train(Tiny(), SPEC, DATA, tmp_path, seed=3)
     assert (tmp_path / name).read_bytes() == content
-
-
-def test_a_file_that_holds_no_step_cannot_be_replayed(tmp_path):
-    torch.save({"spec": "{}", "seed": 3}, tmp_path / "state.pt")
-    with pytest.raises(ValueError, match="state.pt: .*: images, truths, model, .* missing"):
-        replay.replay(tmp_path / "state.pt")
-    with pytest.raises(ValueError, match="photo.jpg: unknown format; valid: .pt, .pth"):
-        replay.replay(tmp_path / "photo.jpg")
-
-
-def spoil(batch, value):
-    for one in batch:
-        one["image"][0, 4, 4] = value
-    return batch
-
-
-def test_a_loss_that_is_not_finite_tells_all_keeps_the_state_and_replays(tmp_path, monkeypatch):
-    def batch(data, recipe, seed, at):
-        return spoil(batches(data, recipe, seed, at), torch.inf if at == 7 else 0)
-
-    monkeypatch.setattr(engine, "train_batch", batch)
-    with pytest.raises(NonFiniteLoss) as told:
-        train(Tiny(), SPEC, DATA, tmp_path, seed=3, save_every=0)
-    for words in ("iteration 7", "fit", "p3, p4", "images 10, 11", "rate 0.0125", "p2s replay"):
-        assert words in str(told.value)
-    assert torch.load(tmp_path / "state.pt", weights_only=True)["iteration"] == 7
-    again = replay.replay(tmp_path / "nonfinite-7.pt")
-    assert again["broken"] == ["fit"] and "p3, p4" in again["origin"]
-    assert (again["iteration"], again["image_ids"]) == (7, [10, 11])
-
-
-def test_a_gradient_that_is_not_finite_never_reaches_the_weights(tmp_path):
-    model = Tiny()
-    model.head.weight.register_hook(lambda grad: grad * torch.nan)
-    before = model.conv.weight.clone()
-    with pytest.raises(NonFiniteLoss, match="gradient of head.weight.*all levels are finite"):
-        train(model, SPEC, DATA, tmp_path, seed=3)
-    assert torch.equal(model.conv.weight, before)
-
-
-def test_the_origin_is_a_head_when_all_features_are_finite():
-    model, batch = Tiny(), batches(DATA, SPEC.recipe, 3, 2)
-    model.head.weight.data[0, 0] = torch.inf
-    assert replay.gradients(model, batch, 3, 2)[1] == ["fit", "size"]
-    assert replay.origin(model, batch) == "logits of p5 are not finite"
-
-
-def test_a_head_that_refuses_its_own_numbers_is_told_the_same_way(tmp_path, monkeypatch):
-    def refuse(self, batch):
-        raise FloatingPointError("predicted boxes contain Inf/NaN")
-
-    monkeypatch.setattr(Tiny, "forward", refuse)
-    with pytest.raises(NonFiniteLoss, match="iteration 0: .*boxes contain Inf"):
-        train(Tiny(), SPEC, DATA, tmp_path, seed=3)
-
-
-def test_a_replay_gives_the_losses_of_the_step(tmp_path):
-    model, batch = Tiny(), batches(DATA, SPEC.recipe, 3, 2)
-    path = tmp_path / "step.pt"
-    replay.keep_step(path, model, SPEC, batch, seed=3, iteration=2, rate=0.1)
-    losses, broken = replay.gradients(model, batch, 3, 2)
-    assert replay.replay(path)["losses"] == losses and broken == []

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from p2s.own_data import Job, draw_curve, table, write_metrics
+from p2s.spec import Spec
 
 JOB = Job(
     detector="CenterNet2",
@@ -34,6 +35,12 @@ def test_the_number_of_classes_is_that_of_the_data():
 def test_a_short_training_has_a_shorter_warm_up():
     recipe = JOB.spec(["cat"]).recipe
     assert (recipe.iterations, recipe.warmup) == (500, 50)
+
+
+@pytest.mark.parametrize("detector", ["CenterNet2", "CenterNet*"])
+def test_the_rate_is_twice_that_of_the_named_detector(detector):
+    job = JOB.model_copy(update={"detector": detector})
+    assert job.spec(["cat"]).recipe.rate == 2 * Spec.named(detector).recipe.rate
 
 
 def test_pretrained_weights_bring_their_frozen_statistics_and_width():
