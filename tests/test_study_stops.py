@@ -17,7 +17,8 @@ from p2s import runner, study
 from p2s.runs import runs
 
 STUDY = """
-import sys
+import signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it
 from concurrent.futures import ThreadPoolExecutor
 from p2s import study
 from p2s.project import Project
