@@ -18,7 +18,7 @@ setup: $(READY) ## install everything into .venv (done by the others when needed
 $(READY): pyproject.toml requirements.lock detectron2.txt
 	@echo "Installing into .venv: about 6 GB, a few minutes."
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	$(BIN)/pip install --quiet --disable-pip-version-check -c requirements.lock -e '.[dev]'
+	$(BIN)/pip install --quiet --disable-pip-version-check -c requirements.lock -e '.[dev,fast,peers]'
 	$(BIN)/pip install --quiet --disable-pip-version-check --upgrade --no-deps --only-binary=:all: \
 	  --python-version 3.10 -r detectron2.txt \
 	  --target "$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')"
@@ -48,7 +48,7 @@ lint: $(READY)
 	$(BIN)/mypy
 
 lock: $(READY) ## pin every version that is installed now
-	$(BIN)/pip freeze --exclude-editable --exclude sal-detectron2 --exclude setuptools > requirements.lock
+	$(BIN)/pip freeze --exclude-editable --exclude sal-detectron2 --exclude centernet2 --exclude setuptools > requirements.lock
 
 lab: $(READY) ## explore the notebooks in JupyterLab
 	$(BIN)/jupyter lab --notebook-dir=.

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from p2s import NO_DETECTRON2
+from p2s.cli_bench import bench
 
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
@@ -156,28 +157,7 @@ def glyphs(output, settings):
     click.echo(f"--train {files.train} --val {files.val} --images {files.images}")
 
 
-@main.group()
-def bench():
-    """Measure speed on this machine."""
-
-
-@bench.command("train")
-@click.option("--detector", default="CenterNet2", show_default=True, help="As in the paper.")
-@click.option("--scale", default="desk", show_default=True, help="As in scales.yaml.")
-@click.option("--steps", default=5, show_default=True, type=click.IntRange(min=1))
-@click.option("--threads", default=1, show_default=True, type=click.IntRange(min=1))
-def bench_train(detector, scale, steps, threads):
-    """Training steps a second, ours and the stock way, and their ratio."""
-    from p2s import bench as benchmark
-    from p2s import experiments
-    from p2s.project import Project
-
-    project = Project.at()
-    scales = experiments.load_scales(project)
-    experiments.refuse_unknown("scale", [scale], scales)
-    row = experiments.Row(name=detector, detector=detector)
-    spec = experiments.resolve(row, None, scales[scale], project.root)
-    click.echo(json.dumps(benchmark.train(spec, steps=steps, threads=threads), indent=1))
+main.add_command(bench)
 
 
 @main.group()

@@ -112,6 +112,7 @@ class Selection:
     pre_nms: int  # candidates a level
     nms: float  # IoU above which the less likely box of a class goes
     keep: int  # boxes an image
+    clip: bool = True  # cut boxes at the image's border; C2 leaves its proposals uncut in test
 
 
 @dataclass(frozen=True)
@@ -186,13 +187,29 @@ def top_candidates(grid, logit: Tensor, ltrb: Tensor, count: int) -> Candidates:
 
 
 def suppress(candidates: Candidates, image_size, selection: Selection) -> Candidates:
-    """Candidates of an image above the floor, clipped, after NMS by class, the likeliest first."""
+    """Candidates of an image above the floor, after NMS by class, the likeliest first."""
     boxes = Boxes(candidates.boxes)
-    boxes.clip(image_size)
+    if selection.clip:
+        boxes.clip(image_size)
     possible = (candidates.logit > to_logit(selection.floor)) & boxes.nonempty()
     candidates = replace(candidates, boxes=boxes.tensor)[possible]
-    kept = batched_nms(candidates.boxes, candidates.logit, candidates.classes, selection.nms)
-    return candidates[kept[: selection.keep]]
+    places = (candidates.boxes, candidates.logit, candidates.classes)
+    return candidates[first_kept(*places, selection.nms, selection.keep)]
+
+
+def first_kept(boxes: Tensor, scores: Tensor, classes: Tensor, iou: float, count: int) -> Tensor:
+    """The first `count` rows that NMS by class keeps of R, the likeliest first.
+
+    What NMS keeps depends on likelier boxes alone, so only as many as are needed are looked at:
+    NMS takes time with their square.
+    """
+    order, looked = scores.argsort(descending=True, stable=True), 0
+    kept = order[:0]
+    while len(kept) < count and looked < len(order):
+        looked = min(len(order), max(2 * count, 4 * looked))
+        first = order[:looked]
+        kept = first[batched_nms(boxes[first], scores[first], classes[first], iou)]
+    return kept[:count]
 
 
 def to_logit(probability: float) -> float:

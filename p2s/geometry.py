@@ -37,9 +37,10 @@ def locations(map_sizes, strides, device=None) -> Grid:
         _cell_centers(size, stride)
         for size, stride in zip(map_sizes, strides.unbind(), strict=True)
     ]
-    counts = torch.tensor([len(each) for each in points], device=strides.device)
-    level = torch.arange(len(strides), device=strides.device).repeat_interleave(counts)
-    return Grid(torch.cat(points), level, strides)
+    level = [
+        torch.full((len(each),), index, device=strides.device) for index, each in enumerate(points)
+    ]
+    return Grid(torch.cat(points), torch.cat(level), strides)
 
 
 def _cell_centers(size, stride):

@@ -32,6 +32,11 @@ class Project:
         """The folder of a scale's records."""
         return self.root / "results" / "runs" / scale
 
+    @property
+    def benches(self):
+        """The folder of measurements of speed."""
+        return self.root / "results" / "bench"
+
     def record(self, run):
         """The record that a run is to leave."""
         return self.records(run.scale) / f"{run.evaluation_id}.json"

@@ -61,6 +61,26 @@ class Record(Part):
     created: str = Field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
 
 
+class Bench(Part):
+    """One measurement of speed: what was measured, how fast each way was, and where."""
+
+    schema_version: Literal[1] = 1
+    id: str  # bench_id; also the file's name
+    bench: str  # a command of `p2s bench`
+    settings: dict[str, Any]  # what was asked of it
+    rows: list[dict[str, Any]]  # a dict a way
+    facts: dict[str, Any] = {}  # what holds for all rows, such as the machine's ceiling
+    git: dict[str, str | bool | None] = {}
+    versions: dict[str, str] = {}
+    machine: dict[str, str | int | None] = {}
+    created: str = Field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
+
+
+def bench_id(bench, settings, created):
+    """The name of a measurement: what, and when."""
+    return f"{bench}-{canonical_hash({'settings': settings, 'created': created})}"
+
+
 def training_id(spec, train_fingerprint, seed, root=""):
     """The identity of a training: every setting, the data and the seed that can move a weight.
 
@@ -134,12 +154,12 @@ def _kept_sha256(path, _modified):
     return file_sha256(path)
 
 
-def read(path):
-    """A Record; ValueError names the file and the field if it is damaged or was edited by hand."""
+def read(path, kind=Record):
+    """A Record or Bench; ValueError names file and field if it is damaged or was edited by hand."""
     try:
         fields = json.loads(Path(path).read_bytes())
         digest = fields.pop("digest", None)
-        record = Record.model_validate(fields)
+        record = kind.model_validate(fields)
     except (json.JSONDecodeError, UnicodeDecodeError, AttributeError, TypeError) as error:
         raise ValueError(f"{path}: not a JSON record: {error}") from None
     except ValidationError as error:
@@ -151,12 +171,12 @@ def read(path):
     return record
 
 
-def survey(folder):
-    """All records of a folder by id, and what is wrong with the others, by file stem."""
+def survey(folder, kind=Record):
+    """All records of a kind in a folder by id, and what is wrong with the others, by file stem."""
     records, problems = {}, {}
     for path in sorted(Path(folder).glob("*.json")):
         try:
-            records[path.stem] = read(path)
+            records[path.stem] = read(path, kind)
         except ValueError as error:
             problems[path.stem] = str(error)
     return records, problems

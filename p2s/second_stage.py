@@ -15,8 +15,8 @@ from detectron2.modeling.roi_heads import (
     FastRCNNOutputLayers,
 )
 from detectron2.structures import Boxes, Instances
-from torchvision.ops import batched_nms
 
+from p2s.dense import first_kept
 from p2s.likelihood import FUSIONS, fuse
 from p2s.pooler import FastROIPooler
 
@@ -93,8 +93,8 @@ class SecondStage(CascadeROIHeads):
             p_class=p_class[row, label],
             level=self._levels(proposals)[row],
         )
-        kept = batched_nms(found.pred_boxes.tensor, found.scores, label, self.test.nms)
-        return found[kept[: self.test.detections]]
+        places = (found.pred_boxes.tensor, found.scores, label)
+        return found[first_kept(*places, self.test.nms, self.test.detections)]
 
     def _levels(self, proposals):
         # detectron2's own RPN drops a proposal's level: then it is the one the region is pooled at.

@@ -8,7 +8,7 @@ import signal
 import pytest
 from commands import in_a_process, p2s, without_detectron2, words_of_train
 
-from p2s import NO_DETECTRON2, bench, engine, replay
+from p2s import NO_DETECTRON2, engine, replay
 from p2s.data import glyphs
 from p2s.engine import load
 from p2s.spec import Glyphs
@@ -206,14 +206,7 @@ def test_a_missing_detectron2_is_told_in_one_line_by_every_command_that_needs_it
     assert json.loads(done.stdout) == [[2, f"p2s: {NO_DETECTRON2}\n"]] * 5, done.stderr
 
 
-def test_bench_train_gives_both_speeds_and_their_ratio(monkeypatch):
-    monkeypatch.setattr(bench, "train", lambda spec, **options: {"ratio": 2.5, **options})
-    done = p2s("bench", "train", "--scale", "smoke", "--steps", 3)
-    assert json.loads(done.output) == {"ratio": 2.5, "steps": 3, "threads": 1}
-    assert p2s("bench", "train", "--scale", "dask").exit_code == 2
-
-
-def test_a_training_prints_no_warnings_of_the_libraries():
-    small = ("--scale", "smoke", "--steps", 1)
-    done = in_a_process("bench", "train", "--detector", "FasterRCNN-RPN", *small)
-    assert done.returncode == 0 and '"ratio"' in done.stdout and done.stderr == ""
+def test_a_training_prints_no_warnings_of_the_libraries(files, tmp_path):
+    words = words_of_train(files, tmp_path / "out", "--detector", "FasterRCNN-RPN")
+    done = in_a_process(*words)
+    assert done.returncode == 0 and done.stderr == ""

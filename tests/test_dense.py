@@ -3,6 +3,7 @@ import math
 import pytest
 import torch
 from detectron2.structures import Boxes, Instances
+from torchvision.ops import batched_nms
 
 from p2s import dense
 from p2s.assign import as_assigned, near_center_positives
@@ -231,3 +232,24 @@ def test_floors_of_zero_and_one_keep_all_and_none(floor, some):
 def test_logits_of_probabilities_are_exact_to_the_ends():
     assert [dense.to_logit(p) for p in (0.0, 0.5, 1.0)] == [-math.inf, 0.0, math.inf]
     assert dense.to_logit(1e-8) == pytest.approx(math.log(1e-8), rel=1e-9)
+
+
+@pytest.mark.parametrize("count", [0, 1, 100, 5000])
+@pytest.mark.parametrize("rows", [0, 1, 50, 3000])
+def test_the_first_that_nms_keeps_are_those_of_all_that_it_keeps(rows, count):
+    corner, size = 500 * torch.rand(rows, 2), 1 + 200 * torch.rand(rows, 2)
+    boxes, classes = torch.cat([corner, corner + size], 1), torch.randint(3, (rows,))
+    scores = torch.randperm(rows) / max(rows, 1)  # without ties, whose order NMS leaves open
+    for iou in (0.3, 0.7):
+        kept = batched_nms(boxes, scores, classes, iou)
+        assert torch.equal(dense.first_kept(boxes, scores, classes, iou, count), kept[:count])
+
+
+def test_boxes_that_are_not_clipped_keep_their_corners():
+    beyond = torch.tensor([[-5.0, -5, 40, 50]])
+    one = dense.Candidates(beyond, torch.ones(1), torch.zeros(1).long(), torch.ones(1).long())
+    chosen = [
+        dense.suppress(one, (30, 30), dense.Selection(0.1, 9, 0.5, 9, clip)).boxes.tolist()
+        for clip in (True, False)
+    ]
+    assert chosen == [[[0, 0, 30, 30]], [[-5, -5, 40, 50]]]

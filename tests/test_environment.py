@@ -16,9 +16,8 @@ CONDA_ONLY = {"python", "pip", "detectron2"}
 
 def declared():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    return [
-        Requirement(r) for r in project["dependencies"] + project["optional-dependencies"]["dev"]
-    ]
+    extras = project["optional-dependencies"].values()
+    return [Requirement(r) for group in (project["dependencies"], *extras) for r in group]
 
 
 def conda_lines():
@@ -49,9 +48,11 @@ def test_lock_pins_every_declared_dependency_within_its_bounds():
     ] == []
 
 
-def test_detectron2_is_installed_by_hash():
-    line = (ROOT / "detectron2.txt").read_text().splitlines()[-1]
-    assert re.fullmatch(r"sal-detectron2==0\.7\.2 --hash=sha256:491af0c7[0-9a-f]{56}", line)
+def test_detectron2_and_the_authors_package_are_installed_by_hash():
+    lines = (ROOT / "detectron2.txt").read_text().splitlines()
+    detectron2, authors = [line for line in lines if not line.startswith("#")]
+    assert re.fullmatch(r"sal-detectron2==0\.7\.2 --hash=sha256:491af0c7[0-9a-f]{56}", detectron2)
+    assert re.fullmatch(r"centernet2==1\.0\.post20221121 --hash=sha256:[0-9a-f]{64}", authors)
 
 
 def test_python_bound_is_the_same_everywhere():

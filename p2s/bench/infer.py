@@ -1,0 +1,177 @@
+"""Full-size inference: our ways, the authors' and torchvision's, on the same image in one run."""
+
+import time
+from itertools import pairwise
+from multiprocessing import get_context
+
+import torch
+from detectron2.modeling import GeneralizedRCNN, detector_postprocess
+from torch.profiler import ProfilerActivity
+from torch.utils.flop_counter import FlopCounterMode
+
+from p2s.bench.nets import lively, picture
+from p2s.bench.timing import ceiling, medians, peak_memory, threads, turns
+
+PARTS = ("pre", "first", "second", "post", "total")  # columns of seconds, in order
+CEILINGS = {"fp32": torch.float32, "bf16": torch.bfloat16}  # int8 has no plain convolution
+CLOSE = {"pixels": 0.1, "score": 1e-3}  # of detections that are taken for the same
+
+
+def measure(ways, size, rounds=7):
+    """Measure ways (of `nets`) on one image, in turns; the first is the reference of the others.
+
+    Returns "rows", "ceiling" (operations a second of one convolution, by precision) and
+    "operations" of an image. A row holds the median seconds of each part; `ratio`, times faster
+    than the reference; counts of proposals and detections; `unmatched` detections where it is the
+    reference's network; and `share`, its operations a second over the ceiling's.
+    """
+    inputs, models = picture(size), {name: way.make() for name, way in ways.items()}
+    convs = {f"ceiling {name}": ceiling(dtype) for name, dtype in CEILINGS.items()}
+    with torch.no_grad():
+        found = {name: answer(models[name], inputs, way.staged) for name, way in ways.items()}
+        runs = {name: _timed(models[name], inputs, way.staged) for name, way in ways.items()}
+        seconds = turns(runs | {name: conv for name, (conv, _) in convs.items()}, rounds)
+    peak = {name[8:]: flops / medians(seconds[name])["total"] for name, (_, flops) in convs.items()}
+    rows = [
+        {"way": name, "detector": way.detector, "precision": way.precision}
+        | _speed(seconds[name], seconds[next(iter(ways))])
+        | _counts(*found[name], way.spec)
+        | _likeness(way, found[name][1], *_first(ways, found))
+        | _work(way, inputs, seconds[name], peak)
+        for name, way in ways.items()
+    ]
+    return {"rows": rows, "ceiling": peak}
+
+
+def _first(ways, found):
+    name = next(iter(ways))
+    return ways[name].spec, found[name][1]
+
+
+def _speed(seconds, reference):
+    middle = medians(seconds)
+    return {
+        **middle,
+        "ratio": medians(reference)["total"] / middle["total"],
+        "seconds": seconds["total"],
+    }
+
+
+def _likeness(way, found, spec, wanted):
+    if way.spec is None or way.spec != spec:
+        return {}
+    return dict(zip(("unmatched", "unmatched_inside"), unmatched(found, wanted), strict=True))
+
+
+def _work(way, inputs, seconds, peak):
+    if way.spec is None:
+        return {}
+    work = operations(lively(way.spec), inputs)
+    rate = work / medians(seconds)["total"]
+    limit = peak.get(way.precision)
+    return {"operations": work, "share": rate / limit if limit else None}
+
+
+def answer(model, inputs, is_staged):
+    """The number of proposals of an image, None where a model does not say, and its detections."""
+    if not is_staged:
+        found = model(inputs)[0]
+        return None, found.get("instances", found)
+    images = model.preprocess_image(inputs)
+    proposals, _ = model.proposal_generator(images, model.backbone(images.tensor), None)
+    return len(proposals[0]), model(inputs)[0]["instances"]
+
+
+def staged(model, inputs):
+    """Seconds of pre-processing, first stage, second stage and post-processing of an image.
+
+    The first stage is all up to the proposals, the backbone too, as in the paper's Table 1; of a
+    one-stage detector it is all up to the detections.
+    """
+    marks = [time.perf_counter()]
+    images = model.preprocess_image(inputs)
+    marks.append(time.perf_counter())
+    features = model.backbone(images.tensor)
+    found, _ = model.proposal_generator(images, features, None)
+    marks.append(time.perf_counter())
+    if isinstance(model, GeneralizedRCNN):
+        found, _ = model.roi_heads(images, features, found)
+    marks.append(time.perf_counter())
+    for one, instances in zip(inputs, found, strict=True):
+        detector_postprocess(instances, one["height"], one["width"])
+    marks.append(time.perf_counter())
+    return dict(zip(PARTS, [end - start for start, end in pairwise(marks)], strict=False))
+
+
+def unmatched(found, wanted):
+    """How many detections differ, and how many of those are not at the end of a list.
+
+    Detections are matched one to one: same class, boxes within .1 pixel, scores within .001. At
+    the end is a score within .001 of the lowest, where a rounding error decides who stays.
+    """
+    free, alone = torch.ones(len(wanted), dtype=torch.bool), []
+    for box, score, label in zip(
+        found.pred_boxes.tensor, found.scores, found.pred_classes, strict=True
+    ):
+        same = (wanted.pred_boxes.tensor - box).abs().amax(1) <= CLOSE["pixels"]
+        same &= (wanted.pred_classes == label) & free
+        same &= (wanted.scores - score).abs() <= CLOSE["score"]
+        if same.any():
+            free[same.nonzero()[0, 0]] = False
+        else:
+            alone.append(score)
+    scores = torch.cat([found.scores.new_tensor(alone), wanted.scores[free]])
+    lowest = min((each.min() for each in (found.scores, wanted.scores) if len(each)), default=0)
+    return len(scores), int((scores - lowest > CLOSE["score"]).sum())
+
+
+def operations(model, inputs):
+    """Floating point operations of an image, two a multiplication and addition."""
+    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+        model(inputs)
+    return counter.get_total_flops()
+
+
+def memories(make_ways, size, count):
+    """The most memory in MB that a process holds while it runs each way; None but on Linux.
+
+    `make_ways()` gives the ways; it is called in new processes, so it must be picklable.
+    """
+    rows = []
+    for name, way in make_ways().items():
+        with get_context("spawn").Pool(1) as pool:
+            most = pool.apply(_memory, (make_ways, name, size, count))
+        rows.append({"way": name, "precision": way.precision, "memory": most})
+    return {"rows": rows}
+
+
+def profile(ways, size, path):
+    """Write a trace of the last way on one image, for chrome://tracing; returns its table."""
+    inputs, model = picture(size), [*ways.values()][-1].make()
+    with torch.no_grad():
+        model(inputs)
+        with torch.profiler.profile(activities=[ProfilerActivity.CPU]) as found:
+            model(inputs)
+    found.export_chrome_trace(str(path))
+    return found.key_averages().table(sort_by="self_cpu_time_total", row_limit=15)
+
+
+def _memory(make_ways, name, size, count):
+    with threads(count), torch.no_grad():
+        model, inputs, peak = make_ways()[name].make(), picture(size), []
+        model(inputs)
+        with peak_memory(peak):
+            model(inputs)
+    return peak[0] if peak else None
+
+
+def _timed(model, inputs, is_staged):
+    return (lambda: staged(model, inputs)) if is_staged else (lambda: model(inputs))
+
+
+def _counts(proposals, found, spec):
+    detections = len(found) if hasattr(found, "pred_boxes") else len(found["scores"])
+    enough = detections >= (spec.test.detections if spec else 100)
+    if proposals is not None and spec.second != "none":
+        enough &= proposals >= min(spec.test.proposals, 256)
+    return {"proposals": proposals, "detections": detections, "valid": enough}

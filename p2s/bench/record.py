@@ -1,0 +1,77 @@
+"""Measurements of speed as records, and the tables that they become."""
+
+from datetime import UTC, datetime
+
+import pandas as pd
+
+from p2s import provenance, records
+from p2s.records import Bench, finite_or_none
+
+SHOWN = {  # columns of a printed table: unit factor and digits
+    "way": None, "precision": None,
+    **dict.fromkeys(("pre", "first", "second", "post", "total"), (1e3, 1)),
+    "ratio": (1, 2), "share": (1, 2), "operations": (1e-9, 1), "memory": (1, 0),
+    "proposals": (1, 0), "detections": (1, 0), "unmatched": (1, 0), "unmatched_inside": (1, 0),
+    "valid": None,
+}  # fmt: skip
+UNITS = {"operations": "GFLOP", "memory": "MB", "share": "of ceiling"} | dict.fromkeys(
+    ("pre", "first", "second", "post", "total"), "ms"
+)
+
+
+def write(project, bench, settings, measured):
+    """Keep what a bench measured ({"rows": [...], other facts}); returns the record's path."""
+    created = datetime.now(UTC).isoformat(timespec="seconds")
+    facts = {key: value for key, value in measured.items() if key != "rows"}
+    record = Bench(
+        id=records.bench_id(bench, settings, created),
+        bench=bench,
+        settings=settings,
+        rows=[{key: finite_or_none(v) for key, v in row.items()} for row in measured["rows"]],
+        facts=facts,
+        git=provenance.git_state(project.root),
+        versions=provenance.versions(),
+        machine=provenance.machine(),
+        created=created,
+    )
+    return records.write(record, project.benches)
+
+
+def read(path):
+    """A Bench from its file."""
+    return records.read(path, Bench)
+
+
+def latest(project, bench):
+    """The newest measurement of a kind, None where there is none."""
+    found, _ = records.survey(project.benches, Bench)
+    of_kind = [one for one in found.values() if one.bench == bench]
+    return max(of_kind, key=lambda one: one.created, default=None)
+
+
+def table(record):
+    """A Bench as text: its rows as a table, the machine and the facts below."""
+    frame = readable(record)
+    machine = record.machine
+    lines = [
+        frame.to_markdown(index=False, disable_numparse=True),
+        f"{machine['cpu']}, {machine['threads']} of {machine['cores']} cores, {machine['isa']}",
+        *(f"{name}: {value}" for name, value in record.facts.items()),
+    ]
+    return "\n\n".join(lines)
+
+
+def readable(record):
+    """The rows of a Bench as a data frame for people: rounded, units in the column names."""
+    frame = pd.DataFrame(record.rows)
+    return pd.DataFrame({
+        f"{name}, {UNITS[name]}" if name in UNITS else name: _rounded(frame[name], shown)
+        for name, shown in SHOWN.items() if name in frame
+    })  # fmt: skip
+
+
+def _rounded(column, shown):
+    if shown is None:
+        return column
+    factor, digits = shown
+    return [f"{factor * v:.{digits}f}" if pd.notna(v) else "–" for v in column]

@@ -1,0 +1,109 @@
+"""Steps a second of a training: our way against the stock way, in the same run.
+
+Ours is channels_last with the CPU-fast RoIAlign; the stock way is detectron2's as it comes: NCHW
+with torchvision's RoIAlign, a map at a time. Both have the same weights, images and random
+numbers, and take turns; images are in memory for both.
+"""
+
+import copy
+import time
+
+import torch
+from detectron2.modeling.poolers import ROIPooler
+from detectron2.structures import Boxes, Instances
+from torch import nn
+
+from p2s import experiments
+from p2s.bench.timing import medians, turns
+from p2s.pooler import FastROIPooler
+from p2s.zoo import build
+
+REFERENCE = {"backbone": {"width": 32}, "recipe": {"batch": 16}}  # changes of the desk profile
+
+
+def reference_step(project, detector):
+    """The Spec of the step that is measured: the desk profile, wider and in larger batches."""
+    desk = experiments.load_scales(project)["desk"]
+    row = experiments.Row(name=detector, detector=detector)
+    return experiments.resolve(row, None, desk, project.root).changed(REFERENCE)
+
+
+def measure(spec, steps=20, seed=0):
+    """Measure training steps of a detector on noise images, both ways in turns: a row each.
+
+    A row holds the median seconds of a step, "ratio", the steps a second over the stock way's, and
+    "loss", the total loss of every step. The first step of each is not counted.
+    """
+    torch.manual_seed(seed)
+    ours = build(spec)
+    models = {"stock": stock(copy.deepcopy(ours)), "ours": ours}
+    trainings = {way: _Training(model, spec, seed) for way, model in models.items()}
+    seconds = turns(trainings, rounds=steps, warmup=1)
+    base = medians(seconds["stock"])["total"]
+    rows = []
+    for way, each in seconds.items():
+        middle = medians(each)
+        row = {"way": way, "precision": "fp32", **middle, "ratio": base / middle["total"]}
+        rows.append(row | {"loss": trainings[way].losses, "seconds": each["total"]})
+    losses = zip(*(one.losses for one in trainings.values()), strict=True)
+    return {"rows": rows, "loss_difference": max(abs(a - b) / abs(a) for a, b in losses)}
+
+
+def stock(model):
+    """The same model the stock way, changed in place: NCHW and detectron2's own pooler."""
+    for module in list(model.modules()):
+        for name, child in module.named_children():
+            if isinstance(child, FastROIPooler):
+                setattr(module, name, _stock_pooler(child))
+    return model.to(memory_format=torch.contiguous_format)
+
+
+def _stock_pooler(ours):
+    canonical = (ours.canonical_box_size, ours.canonical_level)
+    arguments = (ours.output_size, ours.scales, ours.sampling_ratio, "ROIAlignV2")
+    return ROIPooler(*arguments, *canonical)
+
+
+def noise_batch(spec, seed, objects=7):
+    """A training batch of square noise images of the recipe's size, COCO's 7 objects in each."""
+    generator = torch.Generator().manual_seed(seed)
+    edge = max(spec.recipe.short_edge)
+    return [_noise_input(spec, edge, objects, generator) for _ in range(spec.recipe.batch)]
+
+
+def _noise_input(spec, edge, objects, generator):
+    size = edge * (0.05 + 0.45 * torch.rand(objects, 2, generator=generator))
+    corner = (edge - size) * torch.rand(objects, 2, generator=generator)
+    return {
+        "image": torch.randint(256, (3, edge, edge), dtype=torch.uint8, generator=generator),
+        "height": edge,
+        "width": edge,
+        "instances": Instances(
+            (edge, edge),
+            gt_boxes=Boxes(torch.cat([corner, corner + size], 1)),
+            gt_classes=torch.randint(spec.num_classes, (objects,), generator=generator),
+        ),
+    }
+
+
+class _Training:
+    """Steps of one model, a noise batch and a loss each; equal seeds give equal steps."""
+
+    def __init__(self, model, spec, seed):
+        # The rate of a first step of warm-up: noise teaches nothing, a fast rate would diverge.
+        rate = spec.recipe.scaled_rate / max(spec.recipe.warmup, 1000)
+        self.model, self.spec, self.seed, self.losses = model, spec, seed, []
+        self.optimiser = torch.optim.SGD(model.parameters(), rate, spec.recipe.momentum)
+
+    def __call__(self):
+        seed = self.seed + len(self.losses)
+        inputs = noise_batch(self.spec, seed)
+        torch.manual_seed(seed)  # which regions are sampled
+        start = time.perf_counter()
+        self.optimiser.zero_grad(set_to_none=True)
+        loss = sum(self.model(inputs).values())
+        loss.backward()
+        nn.utils.clip_grad_value_(self.model.parameters(), self.spec.recipe.clip)
+        self.optimiser.step()
+        self.losses.append(loss.item())
+        return {"total": time.perf_counter() - start}
