@@ -12,6 +12,7 @@ import pandas as pd
 from tqdm import tqdm
 
 from p2s import experiments, figures, pages, tables
+from p2s.bench import figures as speed
 from p2s.project import TRAIN_EVAL
 from p2s.runner import run_notebook
 
@@ -22,21 +23,21 @@ Made from results/runs/{scale} by `p2s study report`; do not edit.
 
 
 def regenerate(project, output=None):
-    """Write tables/ and figures/ of every experiment with records into `output`; returns paths.
+    """Write tables/ and figures/ of all experiments and of speed into `output`; returns paths.
 
-    `output` is results/ of the project unless given.
+    What has no record is left out. `output` is results/ of the project unless given.
     """
     output = Path(output or project.root / "results")
-    written = []
+    products = speed.products(project)
     for name in experiments.experiment_names(project):
         lines = tables.measured(project, name, tables.COMMITTED)
         if lines["AP"].notna().any():
-            for place, content in _products(project, name, lines).items():
-                path = output / place
-                path.parent.mkdir(parents=True, exist_ok=True)
-                path.write_bytes(content)
-                written.append(path)
-    return written
+            products |= _products(project, name, lines)
+    for place, content in products.items():
+        path = output / place
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+    return [output / place for place in products]
 
 
 def drift(project):

@@ -1,0 +1,35 @@
+"""Which measurements of speed count, and where they were made."""
+
+from p2s import records
+from p2s.statistics import DASH
+
+FULL = [800, 1088]  # the picture that speed is measured on
+MAIN = "CenterNet2"  # the detector that ways are measured of
+
+
+def latest(project):
+    """The newest record of each kind that counts, by kind, the oldest first."""
+    found, _ = records.survey(project.benches, records.Bench)
+    counting = filter(_counts, found.values())
+    return {one.bench: one for one in sorted(counting, key=lambda one: one.created)}
+
+
+def origin(bench):
+    """Where a record was made and what was asked of it, as text by column."""
+    machine, git = bench.machine, bench.git
+    return {
+        "kind": bench.bench,
+        "asked": ", ".join(f"{name} {one}" for name, one in bench.settings.items()),
+        "machine": f"{machine.get('cpu', DASH)}, {machine.get('isa', DASH)}",
+        "torch": bench.versions.get("torch", DASH),
+        "commit": str(git.get("sha") or DASH)[:8] + ("+" if git.get("dirty") else ""),
+        "made": bench.created[:10],
+    }
+
+
+def _counts(bench):
+    """Trials leave records too: on smaller pictures, or of the ways of another detector."""
+    size, detector = (bench.settings.get(key) for key in ("size", "detector"))
+    if bench.bench in ("infer", "memory") and detector not in (None, MAIN):
+        return False
+    return size in (None, FULL)

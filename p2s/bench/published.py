@@ -1,0 +1,42 @@
+"""Where the paper prints the runtimes of detectors that have other names there."""
+
+import numpy as np
+
+from p2s import paper
+
+REFERENCE = "CenterNet2"
+SAME = "CascadeRCNN-CenterNet"  # CenterNet2 in Table 1
+BOTH = ("Tfirst", "Ttot")
+CELLS = {  # of Tfirst and Ttot; other detectors are in Table 1 under their own names
+    "FasterRCNN-RPN": [(1, "FasterRCNN-RPN (original)", column) for column in BOTH],
+    "CascadeRCNN-RPN": [(1, "CascadeRCNN-RPN (original)", column) for column in BOTH],
+    "FasterRCNN-RPN (P3-P7)": [(4, "(2) P3-P7", column) for column in BOTH],
+    "CascadeRCNN-RPN (P3-P7)": [None, (6, "1000", "CascadeRCNN Runtime")],
+    REFERENCE: [(1, SAME, column) for column in BOTH],
+}
+TOTALS = {  # of the runtime by detector, number and what it is the number of
+    (REFERENCE, 80, "classes"): (1, SAME, "Ttot"),
+    ("CenterNet*", 80, "classes"): (1, "CenterNet*", "Ttot"),
+    **{(name, 365, "classes"): (8, name, "Runtime") for name in (REFERENCE, "CenterNet*")},
+    **{(name, 1203, "classes"): (7, name, "Runtime") for name in (REFERENCE, "CenterNet*")},
+    **{
+        (name, count, "proposals"): (6, f"{count}", f"{printed} Runtime")
+        for name, printed in [(REFERENCE, REFERENCE), ("CascadeRCNN-RPN (P3-P7)", "CascadeRCNN")]
+        for count in (64, 128, 256, 512, 1000)
+    },
+}
+
+
+def first_and_total(detector):
+    """Tfirst and Ttot of a named detector in milliseconds, (2,); NaN where the paper has none."""
+    cells = CELLS.get(detector) or [(1, detector, column) for column in BOTH]
+    return np.array([_value(cell) for cell in cells])
+
+
+def total(detector, count, what):
+    """Milliseconds with so many "classes" or "proposals"; NaN where the paper has none."""
+    return _value(TOTALS.get((detector, count, what)))
+
+
+def _value(cell):
+    return float(paper.published(*cell)) if cell else np.nan

@@ -1,0 +1,96 @@
+"""What the measurements of speed say, beside the paper's runtimes; what is missing is NaN."""
+
+import numpy as np
+import pandas as pd
+
+from p2s.bench import published, record
+from p2s.bench.chosen import latest
+from p2s.bench.published import REFERENCE
+from p2s.bench.targets import judged, value
+from p2s.statistics import DASH, number
+
+PARTS = ["pre", "first", "second", "post", "total"]
+COUNTS = ["detections", "unmatched", "unmatched_inside"]
+DIGITS = {"ms": 1, "GFLOP": 1} | dict.fromkeys(COUNTS, 0)  # by a column's unit or name; else 2
+
+
+def frames(project):
+    """A table for every kind that was measured, and "targets"; none where nothing was."""
+    special = {"infer": means, "detectors": detectors, "precision": precisions}
+    special |= {"classes": costs, "proposals": costs}
+    found = {kind: special.get(kind, record.readable)(one) for kind, one in latest(project).items()}
+    return found | ({"targets": targets(project)} if found else {})
+
+
+def means(bench):
+    """What each means bought and how far it is from the limit: a line a way.
+
+    ratio: times as fast as the reference; gain: as the row above, one change earlier; at ceiling:
+    all operations at the pace of the convolution that keeps the machine busiest; share: of that.
+    """
+    rows = _rows(bench, [*PARTS, "ratio", "operations", "share", *COUNTS])
+    total, way = rows["total"], rows["way"]
+    columns = {f"{part}, ms": 1e3 * rows[part] for part in PARTS} | {"ratio": rows["ratio"]}
+    columns["gain"] = total.groupby([_line(one, way[0]) for one in way]).shift() / total
+    columns["operations, GFLOP"] = 1e-9 * rows["operations"]
+    columns["at ceiling, ms"] = 1e3 * rows["share"] * total
+    return rows[["way", "precision"]].assign(**columns).join(rows[["share", *COUNTS]])
+
+
+def detectors(bench):
+    """Tfirst and Ttot of every detector over CenterNet2's: measured, and as published."""
+    measured = _rows(bench, PARTS).set_index("detector")[["first", "total"]]
+    measured = measured / measured.reindex([REFERENCE]).iloc[0]
+    printed = np.array([published.first_and_total(name) for name in measured.index])
+    printed = (printed / published.first_and_total(REFERENCE)).T
+    columns = {"Tfirst": measured["first"], "Tfirst, paper": printed[0]}
+    columns |= {"Ttot": measured["total"], "Ttot, paper": printed[1]}
+    return pd.DataFrame(columns).reset_index()
+
+
+def costs(bench):
+    """Time against the number of classes or proposals; ratio: over that of the first number."""
+    found = _rows(bench, [])["way"].str.extract(r"(.+), (\d+) \w+$")
+    found = found.set_axis(["detector", bench.bench], axis=1).astype({bench.bench: int})
+    printed = [published.total(*line, bench.bench) for line in found.to_numpy()]
+    found["total, ms"], found["paper, ms"] = 1e3 * _rows(bench, ["total"])["total"], printed
+    for name, time in {"ratio": "total, ms", "ratio, paper": "paper, ms"}.items():
+        found[name] = found.groupby("detector")[time].transform(lambda one: one / one.iloc[0])
+    return found
+
+
+def precisions(bench):
+    """AP in percent of a trained model by precision, and its difference from that of fp32."""
+    rows = _rows(bench, ["AP"])[["way", "precision", "AP"]]
+    return rows.assign(difference=rows["AP"] - value(bench, "AP", "fp32", "precision"))
+
+
+def targets(project):
+    """The targets of this work, what the records say of each, and the verdict; see `judged`."""
+    return pd.DataFrame(judged(latest(project)))
+
+
+def readable(frame):
+    """A table as text for people: rounded, the first column as its index, a dash for NaN."""
+    text = {name: [_text(one, name) for one in column] for name, column in frame.items()}
+    return pd.DataFrame(text).set_index(frame.columns[0]).rename_axis(None)
+
+
+def _rows(bench, numbers):
+    frame = pd.DataFrame(bench.rows).reindex(columns=["way", "detector", "precision", *numbers])
+    return frame.astype(dict.fromkeys(numbers, float))
+
+
+def _line(way, reference):
+    """Ways of one line differ by one change each; another runtime is no change of ours."""
+    if "onnxruntime" in way:
+        return way
+    return reference if way.startswith("ours") else way.removesuffix(", our means")
+
+
+def _text(one, name):
+    if isinstance(one, bool | str) or pd.isna(one):
+        return DASH if pd.isna(one) else str(one)
+    if 0 < abs(one) < 0.01:  # two decimals would hide it
+        return f"{one:.1e}"
+    return number(one, digits=0 if isinstance(one, int) else DIGITS.get(name.split(", ")[-1], 2))
