@@ -1,0 +1,194 @@
+"""What is said of invented measurements of speed: tables by hand, verdicts, pictures, a page."""
+
+import fakes
+import nbformat
+import numpy as np
+import pytest
+
+from p2s import records, report
+from p2s.bench import figures, tables
+from p2s.bench.chosen import latest
+from p2s.bench.published import first_and_total, total
+from p2s.records import Bench
+from p2s.runner import run_notebook
+from p2s.spec import NAMED
+
+FULL = {"size": [800, 1088], "threads": 2}
+AUTHORS = "authors' centernet2"
+NETS = [f"torchvision {net}_resnet50_fpn" for net in ("fasterrcnn", "retinanet")]
+SECONDS = {  # by way: fp32 is twice as fast as the authors', bf16 three times
+    AUTHORS: 6.0,
+    "ours, as trained": 5.0,
+    "ours, optimised, eager": 4.0,
+    "ours, optimised, fp32": 3.0,
+    "ours, optimised, bf16": 2.0,
+    "ours, onnxruntime": 4.5,
+    NETS[0]: 4.0,
+    f"{NETS[0]}, our means": 3.2,
+    NETS[1]: 3.5,
+}
+
+
+def row(way, seconds, detector="", precision="fp32"):
+    """A row as `infer.measure` makes it: half of the time in the first stage."""
+    fixed = {"way": way, "detector": detector, "precision": precision, "total": seconds}
+    parts = {"pre": 0.0, "first": seconds / 2, "second": seconds / 2, "post": 0.0}
+    return fixed | parts | {"seconds": [0.9 * seconds, seconds, 1.2 * seconds]}
+
+
+def bench(kind, rows, settings=FULL, created="2026-01-01", **facts):
+    machine = {"cpu": "a processor", "cores": 2, "threads": 2, "isa": "AVX2"}
+    name = records.bench_id(kind, settings, created)
+    fields = {"settings": settings, "machine": machine, "created": created}
+    return Bench(id=name, bench=kind, rows=rows, facts=facts, **fields)
+
+
+def infer(**changes):
+    """CenterNet2's ways; `changes` are seconds by precision."""
+    rows = []
+    for way, seconds in SECONDS.items():
+        precision = "bf16" if way.endswith("bf16") else "fp32"
+        one = row(way, seconds, precision=precision)
+        one |= {"ratio": 6.0 / seconds, "operations": 3e11, "share": 0.8, "detections": 100}
+        if way.startswith("torchvision") or "onnx" in way:
+            one = {key: each for key, each in one.items() if key not in ("first", "share")}
+        rows.append(one)
+    rows += [row(f"ours, optimised, {name}", s, "", name) for name, s in changes.items()]
+    return bench("infer", rows, FULL | {"detector": "CenterNet2"})
+
+
+def all_detectors():
+    seconds = {"CenterNet2": 2.0, "FasterRCNN-RPN": 3.0, "CascadeRCNN-RPN (P3-P7)": 4.0}
+    return bench("detectors", [row(name, s, name) for name, s in seconds.items()])
+
+
+def counted(what, seconds):
+    """Time by detector and number of classes or proposals."""
+    return bench(what, [row(f"{name}, {n} {what}", s, name) for (name, n), s in seconds.items()])
+
+
+def classes():
+    seconds = {80: 2.0, 365: 2.04, 1203: 2.2}
+    both = {("CenterNet2", n): s for n, s in seconds.items()}
+    return counted("classes", both | {("CenterNet*", n): s**2 for n, s in seconds.items()})
+
+
+def others():
+    train = [{"way": way, "total": s, "loss": [1.0]} for way, s in [("stock", 8.0), ("ours", 2.0)]]
+    memory = [{"way": AUTHORS, "memory": 900.0}, {"way": "ours, optimised, fp32", "memory": 600.0}]
+    ap = {"fp32": 42.0, "bf16": 42.1, "int8": 41.4}
+    precision = [{"way": f"ours, {name}", "precision": name, "AP": one} for name, one in ap.items()]
+    evaluation = [{"way": "pycocotools", "total": 9.0}, {"way": "hotcoco", "total": 1.0}]
+    return [
+        bench("train", train, loss_difference=2e-3),
+        bench("memory", memory, FULL | {"detector": "CenterNet2"}),
+        bench("precision", precision),
+        bench("eval", evaluation, {"images": 2000}),
+        counted("proposals", {("CenterNet2", n): 1 + n / 1000 for n in (64, 256)}),
+    ]
+
+
+@pytest.fixture
+def project(tmp_path):
+    """A project without any record."""
+    return fakes.project(tmp_path)
+
+
+@pytest.fixture
+def measured(project):
+    """A project with a record of every kind."""
+    return keep(project, infer(int8=1.0), all_detectors(), classes(), *others())
+
+
+def keep(project, *benches):
+    for one in benches:
+        records.write(one, project.benches)
+    return project
+
+
+def test_nothing_measured_makes_no_table_and_every_target_unmeasured(project):
+    assert tables.frames(project) == {} and figures.products(project) == {}
+    assert set(tables.targets(project)["verdict"]) == {"not measured"}
+
+
+def test_ratios_and_gains_are_those_of_the_seconds(measured):
+    frame = tables.frames(measured)["infer"].set_index("way")
+    assert frame.loc["ours, optimised, fp32", "ratio"] == 2
+    assert frame.loc["ours, optimised, fp32", "gain"] == pytest.approx(4 / 3)  # eager takes 4 s
+    assert np.isnan(frame.loc[AUTHORS, "gain"]) and np.isnan(frame.loc[NETS[0], "share"])
+    assert frame.loc["ours, optimised, bf16", "at ceiling, ms"] == pytest.approx(0.8 * 2000)
+
+
+def test_detectors_stand_beside_the_papers_ratios(measured):
+    frame = tables.frames(measured)["detectors"].set_index("detector")
+    assert frame.loc["FasterRCNN-RPN", "Ttot"] == 1.5 and frame.loc["CenterNet2", "Tfirst"] == 1
+    paper = first_and_total("FasterRCNN-RPN") / first_and_total("CenterNet2")
+    assert frame.loc["FasterRCNN-RPN", ["Tfirst, paper", "Ttot, paper"]].tolist() == list(paper)
+
+
+@pytest.mark.parametrize("name", NAMED)
+def test_the_paper_prints_a_total_of_every_named_detector(name):
+    first, whole = first_and_total(name)
+    assert whole > 30 and not first > whole
+    assert np.isnan(total(name, 81, "classes"))
+
+
+def test_costs_are_relative_to_the_first_number_of_each_detector(measured):
+    frame = tables.frames(measured)["classes"].set_index(["detector", "classes"])
+    assert frame.loc[("CenterNet2", 1203), "ratio"] == pytest.approx(1.1)
+    assert frame.loc[("CenterNet*", 365), "ratio"] == pytest.approx(1.02**2)
+
+
+def test_every_target_is_judged_from_the_records(measured):
+    lines = tables.targets(measured).set_index("target")
+    assert lines["measured"].notna().all()
+    expected = {
+        "fp32: times as fast as the authors'": (2, "reached"),
+        "bf16: times as fast as the authors'": (3, "missed"),
+        "int8: times as fast as the authors'": (6, "reached"),
+        "training: times as fast as the stock way": (4, "reached"),
+        "training: largest difference of losses": (2e-3, "missed"),
+        "time with 1203 classes over that with 80": (1.1, "missed"),
+        "bf16: AP from that of fp32": (0.1, "reached"),
+        "int8: AP from that of fp32": (0.6, "missed"),
+    }
+    for target, (value, verdict) in expected.items():
+        assert lines.loc[target, "measured"] == pytest.approx(value), target
+        assert lines.loc[target, "verdict"] == verdict, target
+
+
+def test_a_trial_or_an_older_record_does_not_count(measured):
+    trial = bench("infer", [row(AUTHORS, 1.0)], {"size": [64, 64]}, created="2027-01-01")
+    other = bench("infer", [row("detectron2's way", 1.0)], FULL | {"detector": "CenterNet*"})
+    keep(measured, trial, other, bench("eval", [], {"images": 3}, created="2025-01-01"))
+    found = latest(measured)
+    assert len(found["infer"].rows) == len(SECONDS) + 1 and len(found["eval"].rows) == 2
+
+
+def test_pictures_name_what_they_show(measured):
+    drawn = {kind: one.content().decode() for kind, one in figures.pictures(measured).items()}
+    assert drawn.keys() == {"infer", "detectors", "classes", "proposals"}
+    assert all(way in drawn["infer"] for way in ("ours, optimised, fp32", "onnxruntime"))
+    assert "FasterRCNN-RPN" in drawn["detectors"] and "CenterNet*" in drawn["classes"]
+    again = figures.pictures(measured)["infer"].content().decode()
+    assert again == drawn["infer"]
+
+
+def test_the_report_keeps_tables_and_figures_and_finds_their_drift(measured):
+    names = {path.name for path in report.regenerate(measured)}
+    assert {"performance_infer.csv", "performance_targets.md", "performance_infer.svg"} <= names
+    assert report.drift(measured) == []
+    keep(measured, counted("proposals", {("CenterNet2", 64): 9.0}))
+    assert "tables/performance_proposals.csv" in report.drift(measured)
+
+
+@pytest.mark.parametrize("kept", [[], [infer()]])
+def test_the_notebook_runs_with_any_part_of_the_records(project, kept):
+    keep(project, *kept)
+    notebook = nbformat.read(fakes.ROOT / "notebooks" / "performance.ipynb", as_version=4)
+    path = project.root / "notebooks" / "performance.ipynb"
+    nbformat.write(notebook, path)
+    problem = run_notebook(project, path, project.cache / "out.ipynb")
+    assert problem is None or problem == "", problem
+    page = (project.cache / "out.ipynb").read_text()
+    assert ("not measured" in page) and (("authors' centernet2" in page) == bool(kept))
