@@ -123,6 +123,17 @@ def evaluation(images):
     _measured("eval", {"images": images, "threads": 1}, lambda: evaluation.measure(images))
 
 
+@bench.command("precision")
+@THREADS
+def precision(threads):
+    """AP of a desk model by precision; trains it first where its weights are not in the cache."""
+    from p2s.bench import precision
+    from p2s.project import Project
+
+    project = Project.at()
+    _measured("precision", {"threads": threads}, lambda: precision.measure(project))
+
+
 def _measured(name, settings, measure):
     """Measure with the threads of the settings, write the record and print it as a table."""
     from p2s.bench import record, timing

@@ -9,6 +9,7 @@ import shutil
 import sys
 
 import torch
+import torch._dynamo.config as dynamo
 from detectron2.layers import Conv2d, FrozenBatchNorm2d
 from detectron2.modeling.roi_heads import FastRCNNConvFCHead
 from torch import nn
@@ -18,6 +19,7 @@ from torch.utils._pytree import tree_map_only
 from p2s.second_stage import RESOLUTION
 
 PRECISIONS = ("fp32", "bf16", "int8")
+COMPILATIONS = 256  # of one line of source, for all modules and sizes that it runs on
 NO_COMPILER = "no C++ compiler (g++ or clang++) here: the fast model runs without torch.compile"
 
 
@@ -95,6 +97,8 @@ def compile_parts(model):
 
 def compiled(part, dynamic=None):
     """A module through torch.compile, with weights packed for oneDNN; any size if `dynamic`."""
+    # Torch counts by source line, not by module: several heads of several models share a line.
+    dynamo.recompile_limit = max(dynamo.recompile_limit, COMPILATIONS)
     return torch.compile(part, dynamic=dynamic, options={"freezing": True})
 
 
