@@ -128,11 +128,12 @@ def test_every_way_of_a_detector_is_measured_on_the_same_network(tiny):
     found = infer.measure({name: ways[name] for name in chosen}, SIZE, rounds=1)
     assert [row["way"] for row in found["rows"]] == chosen
     for row in found["rows"]:
-        assert row["valid"] and row["unmatched_inside"] == 0, row
+        assert row["valid"], row
+        assert row["unmatched_inside"] == 0 or row["precision"] == "int8", row
         assert row["ratio"] == pytest.approx(found["rows"][0]["total"] / row["total"])
     assert len({row["operations"] for row in found["rows"]}) == 1
     staged = [row for row in found["rows"] if "first" in row]
-    assert len(staged) == len(chosen) - 1  # onnxruntime runs a whole graph
+    assert len(staged) == len(chosen) - 2  # onnxruntime runs a whole graph
     parts = [sum(row[part] for part in infer.PARTS[:-1]) for row in staged]
     assert parts == pytest.approx([row["total"] for row in staged], rel=0.05)
 

@@ -14,7 +14,7 @@ import torch
 from torchvision.models import detection
 
 from p2s.bench.train import stock
-from p2s.optimize import compiled, first_head, optimize
+from p2s.fast import compiled, first_head, optimize
 from p2s.spec import NAMED, Spec
 from p2s.zoo import build
 
@@ -83,7 +83,9 @@ def means(detector, size):
         found[f"ours, optimised, {precision}"] = Way(fast, spec, precision)
     int8 = partial(optimize, model, "int8", calibration=[picture(size)[0]])
     found["ours, optimised, int8"] = Way(int8, spec, "int8")
-    found["ours, onnxruntime"] = Way(partial(_onnx, model, size), spec, staged=False)
+    found["ours, onnxruntime"] = Way(partial(onnx, model, size), spec, staged=False)
+    int8 = partial(onnx, model, size, calibration=picture(size))
+    found["ours, onnxruntime, int8"] = Way(int8, spec, "int8", staged=False)
     for name, net in TORCHVISION.items():
         as_shipped = partial(torchvisions, net)
         found[name] = Way(as_shipped, staged=False)
@@ -157,10 +159,15 @@ def _our_means(make):
     return detector
 
 
-def _onnx(model, size):
+def onnx(model, size, calibration=()):
+    """A detector as onnxruntime runs it, in int8 where calibration images are given."""
     from p2s.onnx_export import OnnxDetector, export
+    from p2s.onnx_int8 import to_int8
 
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "model.onnx"
         export(model, path, size)
+        if calibration:
+            path, exported = path.with_name("int8.onnx"), path
+            to_int8(exported, path, calibration)
         return OnnxDetector(path, torch.get_num_threads())

@@ -5,9 +5,10 @@ import time
 import torch
 
 from p2s import runs, train_eval
+from p2s.bench.nets import onnx
 from p2s.data.loader import test_inputs
 from p2s.evaluate import coco_numbers
-from p2s.optimize import PRECISIONS, optimize
+from p2s.fast import PRECISIONS, optimize
 
 MODEL = {  # a run of the study whose weights are used, and trained first where there are none
     "experiment": "table5",
@@ -31,6 +32,9 @@ def measure(project):
         fast = optimize(model, precision, calibration=calibration)
         row = {"way": f"ours, optimised, {precision}", "precision": precision}
         rows.append(row | _numbers(fast, run, val))
+    size = tuple(calibration[0]["image"].shape[1:])
+    row = {"way": "ours, onnxruntime, int8", "precision": "int8"}
+    rows.append(row | _numbers(onnx(model, size, calibration), run, val))
     for row in rows:
         row["ratio"] = rows[0]["total"] / row["total"]
     return {"rows": rows, "training_id": run.training_id}

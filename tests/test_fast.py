@@ -5,7 +5,7 @@ import torch
 from detectron2.layers import Conv2d, FrozenBatchNorm2d
 from torch import nn
 
-from p2s import optimize
+from p2s import fast
 from p2s.bench.infer import unmatched
 from p2s.bench.nets import lively, picture
 from p2s.spec import NAMED, Spec
@@ -26,8 +26,8 @@ def plain(name, **backbone):
 @torch.no_grad()
 def test_the_eager_fast_model_finds_the_same(name, norm):
     model = plain(name, norm=norm, frozen_stages=0)
-    fast = optimize.optimize(model, compile=False)
-    wanted, found = (each(picture((96, 128)))[0]["instances"] for each in (model, fast))
+    quick = fast.optimize(model, compile=False)
+    wanted, found = (each(picture((96, 128)))[0]["instances"] for each in (model, quick))
     assert len(wanted) >= 10 and unmatched(found, wanted) == (0, 0)
     assert set(found.get_fields()) == set(wanted.get_fields())
 
@@ -36,7 +36,7 @@ def test_the_eager_fast_model_finds_the_same(name, norm):
 def test_the_given_model_is_left_alone():
     model = plain("CenterNet2")
     before = {name: value.clone() for name, value in model.state_dict().items()}
-    optimize.optimize(model, "bf16", compile=False)
+    fast.optimize(model, "bf16", compile=False)
     assert before.keys() == model.state_dict().keys()
     assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
 
@@ -51,7 +51,7 @@ def test_folding_leaves_no_batch_normalisation_and_the_same_maps():
         norm.bias.normal_()
     image = torch.randn(1, 3, 64, 96).double()
     wanted = backbone(image)
-    found = optimize.fold(backbone)(image)
+    found = fast.fold(backbone)(image)
     assert not any(isinstance(each, FrozenBatchNorm2d | Conv2d) for each in backbone.modules())
     for name in wanted:
         torch.testing.assert_close(found[name], wanted[name], rtol=1e-9, atol=1e-9)
@@ -62,7 +62,7 @@ def test_the_first_layer_of_a_region_head_is_a_convolution_with_the_same_answer(
     model = plain("CenterNet2")
     pooled = torch.randn(5, 32, 7, 7)
     wanted = [head(pooled) for head in model.roi_heads.box_head]
-    optimize.as_convolutions(model)
+    fast.as_convolutions(model)
     for head, expected in zip(model.roi_heads.box_head, wanted, strict=True):
         assert sum(isinstance(layer, nn.Conv2d) for layer in head) == 1
         torch.testing.assert_close(head(pooled), expected, rtol=1e-4, atol=1e-5)
@@ -72,20 +72,20 @@ def test_the_first_layer_of_a_region_head_is_a_convolution_with_the_same_answer(
 @torch.no_grad()
 def test_bf16_is_near_and_answers_in_fp32():
     model = plain("CenterNet2")
-    fast = optimize.optimize(model, "bf16", compile=False)
-    image = fast.preprocess_image(picture((96, 128))).tensor
+    quick = fast.optimize(model, "bf16", compile=False)
+    image = quick.preprocess_image(picture((96, 128))).tensor
     for name, wanted in model.backbone(image).items():
-        found = fast.backbone(image)[name]
+        found = quick.backbone(image)[name]
         assert found.dtype == torch.float32
         assert (found - wanted).norm() < 0.02 * wanted.norm()
-    assert len(fast(picture((96, 128)))[0]["instances"]) > 0
+    assert len(quick(picture((96, 128)))[0]["instances"]) > 0
 
 
 def test_without_a_compiler_a_line_says_so_and_the_model_is_fast_all_the_same(monkeypatch, capsys):
-    monkeypatch.setattr(optimize.shutil, "which", lambda name: None)
-    fast = optimize.optimize(plain("CenterNet2"))
-    assert capsys.readouterr().err.splitlines() == [optimize.NO_COMPILER]
-    assert type(fast.backbone).__name__ == "FPN"
+    monkeypatch.setattr(fast.shutil, "which", lambda name: None)
+    quick = fast.optimize(plain("CenterNet2"))
+    assert capsys.readouterr().err.splitlines() == [fast.NO_COMPILER]
+    assert type(quick.backbone).__name__ == "FPN"
 
 
 @pytest.mark.parametrize(
@@ -94,4 +94,4 @@ def test_without_a_compiler_a_line_says_so_and_the_model_is_fast_all_the_same(mo
 )
 def test_what_cannot_be_is_told(precision, told):
     with pytest.raises(ValueError, match=told):
-        optimize.optimize(plain("CenterNet2"), precision, compile=False)
+        fast.optimize(plain("CenterNet2"), precision, compile=False)
