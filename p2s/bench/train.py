@@ -12,9 +12,10 @@ import torch
 from detectron2.modeling.poolers import ROIPooler
 from detectron2.structures import Boxes, Instances
 from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
 
 from p2s import experiments
-from p2s.bench.timing import medians, turns
+from p2s.bench.timing import ceiling, medians, turns
 from p2s.pooler import FastROIPooler
 from p2s.zoo import build
 
@@ -31,22 +32,34 @@ def reference_step(project, detector):
 def measure(spec, steps=20, seed=0):
     """Measure training steps of a detector on noise images, both ways in turns: a row each.
 
-    A row holds the median seconds of a step, "ratio", the steps a second over the stock way's, and
-    "loss", the total loss of every step. The first step of each is not counted.
+    A row holds the median seconds of a step, "ratio", the steps a second over the stock way's,
+    "loss", the total loss of every step, and "share", its operations a second over those of one
+    convolution. "most" is the ratio of a step that is nothing but its operations at that pace. The
+    first step of each is not counted.
     """
     torch.manual_seed(seed)
     ours = build(spec)
     models = {"stock": stock(copy.deepcopy(ours)), "ours": ours}
     trainings = {way: _Training(model, spec, seed) for way, model in models.items()}
-    seconds = turns(trainings, rounds=steps, warmup=1)
-    base = medians(seconds["stock"])["total"]
+    conv, of_conv = ceiling(torch.float32)
+    seconds = turns(trainings | {"ceiling": conv}, rounds=steps, warmup=1)
+    peak = of_conv / medians(seconds.pop("ceiling"))["total"]
+    work, base = _operations(copy.deepcopy(ours), spec), medians(seconds["stock"])["total"]
     rows = []
     for way, each in seconds.items():
-        middle = medians(each)
-        row = {"way": way, "precision": "fp32", **middle, "ratio": base / middle["total"]}
+        middle = medians(each)["total"]
+        row = {"way": way, "precision": "fp32", "total": middle, "ratio": base / middle}
+        row |= {"operations": work, "share": work / middle / peak}
         rows.append(row | {"loss": trainings[way].losses, "seconds": each["total"]})
     losses = zip(*(one.losses for one in trainings.values()), strict=True)
-    return {"rows": rows, "loss_difference": max(abs(a - b) / abs(a) for a, b in losses)}
+    difference = max(abs(a - b) / abs(a) for a, b in losses)
+    return {"rows": rows, "loss_difference": difference, "most": base * peak / work}
+
+
+def _operations(model, spec):
+    with FlopCounterMode(display=False) as counter:
+        _Training(model, spec, seed=0)()
+    return counter.get_total_flops()
 
 
 def stock(model):
