@@ -123,6 +123,28 @@ def evaluation(images):
     _measured("eval", {"images": images, "threads": 1}, lambda: evaluation.measure(images))
 
 
+@bench.command("step")
+@detector("CenterNet2")
+@THREADS
+@ROUNDS
+def step(detector, threads, rounds):
+    """A full-size training step: the share of assignment, losses and decoding."""
+    from p2s.bench import step
+
+    settings = {"detector": detector, "threads": threads, "rounds": rounds}
+    _measured("step", settings, lambda: step.measure(detector, rounds))
+
+
+@bench.command("desk")
+def desk():
+    """One whole run at scale desk on one thread: scenes, training, evaluation; minutes."""
+    from p2s.bench import desk
+    from p2s.project import Project
+
+    project = Project.at()
+    _measured("desk", {"threads": 1}, lambda: desk.measure(project))
+
+
 @bench.command("precision")
 @THREADS
 def precision(threads):

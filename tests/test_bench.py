@@ -9,7 +9,7 @@ from commands import p2s
 from detectron2.modeling.poolers import ROIPooler
 from detectron2.structures import Boxes, Instances
 
-from p2s.bench import evaluation, infer, nets, record, timing
+from p2s.bench import desk, evaluation, infer, nets, precision, record, step, timing
 from p2s.bench import train as bench_train
 from p2s.bench.train import noise_batch, stock
 from p2s.pooler import FastROIPooler
@@ -144,6 +144,43 @@ def test_classes_and_proposals_are_those_asked_for(tiny):
     assert (few.num_classes, many.num_classes, many.test.detections) == (5, 1203, 300)
     assert proposals.test.proposals == 7
     assert next(iter(nets.detectors())) == "CenterNet2"
+
+
+def test_the_parts_of_a_full_size_step_are_shares_of_it(tiny, monkeypatch):
+    monkeypatch.setattr(step, "CHANGES", {"recipe": {"batch": 1}})
+    found = {row["way"]: row for row in step.measure(rounds=1)["rows"]}
+    assert found["step"]["share"] == 1
+    for way in ("assignment and losses", "decoding"):
+        assert found[way]["share"] == pytest.approx(found[way]["total"] / found["step"]["total"])
+
+
+@pytest.fixture
+def trained(tmp_path, monkeypatch):
+    """A project whose scale smoke, which trains in seconds, stands in for desk."""
+    monkeypatch.setattr(precision, "MODEL", precision.MODEL | {"scale": "smoke"})
+    monkeypatch.setattr(desk, "MODEL", precision.MODEL)
+    return Project(Project.at().root, tmp_path)
+
+
+def test_a_whole_run_is_the_sum_of_its_parts_and_leaves_nothing(trained, tmp_path):
+    found = desk.measure(trained)
+    *parts, whole = [row["total"] for row in found["rows"]]
+    assert sum(parts) == pytest.approx(whole) and found["AP"] >= 0
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_every_precision_is_evaluated_on_the_same_weights(trained, monkeypatch):
+    asked = []
+
+    def optimize(model, name, calibration):
+        asked.append((name, len(calibration)))
+        return model
+
+    monkeypatch.setattr(precision, "optimize", optimize)
+    monkeypatch.setattr(precision, "onnx", lambda model, size, calibration: model)
+    rows = precision.measure(trained)["rows"]
+    assert asked == [(name, precision.CALIBRATION) for name in ("fp32", "bf16", "int8")]
+    assert len({row["AP"] for row in rows}) == 1 and len(rows) == 5
 
 
 def test_both_evaluators_agree():

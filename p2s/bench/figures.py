@@ -7,9 +7,9 @@ import matplotlib
 import numpy as np
 
 from p2s.bench import tables
-from p2s.bench.chosen import latest, origin
+from p2s.bench.chosen import latest
 from p2s.figures import COLOURS, FAINT, INK, STYLE, Picture
-from p2s.statistics import DASH, number
+from p2s.statistics import number
 
 NAMES = {  # of the parts of a bar
     "pre": "pre-processing",
@@ -17,10 +17,6 @@ NAMES = {  # of the parts of a bar
     "second": "second stage",
     "post": "post-processing",
 }
-NOTE = """\
-Medians over rounds; ratios within one run. A dash: not measured, or not published.
-Made from results/bench by `p2s study report`; do not edit.
-"""
 
 
 def parts(bench):
@@ -31,7 +27,7 @@ def parts(bench):
     """
     lines = tables.means(bench)
     with matplotlib.rc_context(STYLE):
-        figure = Picture(figsize=(9, 1.1 + 0.42 * len(lines)), layout="constrained")
+        figure = Picture(figsize=(9, 1.4 + 0.36 * len(lines)), layout="constrained")
         axes = figure.subplots()
         _bars(axes, lines)
         for y, (row, line) in enumerate(zip(bench.rows, lines.to_dict("records"), strict=True)):
@@ -44,7 +40,7 @@ def parts(bench):
         axes.invert_yaxis()
         _clean(axes, "x")
         axes.plot([], [], "|", color=INK, ms=12, mew=1.6, label="all operations at the ceiling")
-        figure.legend(loc="outside upper center", ncols=6, frameon=False)
+        figure.legend(loc="outside upper center", ncols=3, frameon=False)
     return figure
 
 
@@ -91,8 +87,9 @@ def detectors(bench):
         for y, row in enumerate(bench.rows):
             panels[1].plot(_range(row, base), [y, y], color=COLOURS[0], lw=1)
         panels[0].set_yticks(heights, lines["detector"])
-        panels[0].invert_yaxis()
-        figure.legend(*panels[0].get_legend_handles_labels(), loc="outside upper center", ncols=2)
+        panels[0].set_ylim(len(lines) - 0.5, -0.5)
+        named = panels[0].get_legend_handles_labels()
+        figure.legend(*named, loc="outside upper center", ncols=2, frameon=False)
     return figure
 
 
@@ -105,20 +102,9 @@ def pictures(project):
 
 def products(project):
     """The bytes of all tables and figures of speed by place, from the newest records."""
-    texts, origins = {}, {kind: origin(one) for kind, one in latest(project).items()}
-    for kind, frame in tables.frames(project).items():
-        made = [origins[kind]] if kind in origins else origins.values()
-        lines = [", ".join(one.values()) for one in made]
-        grid = tables.readable(frame).to_markdown(disable_numparse=True)
-        texts[f"tables/performance_{kind}.md"] = "\n\n".join(
-            [f"# Speed: {kind}", grid, *lines, NOTE]
-        )
-        texts[f"tables/performance_{kind}.csv"] = frame.to_csv(
-            index=False, float_format="%.5g", na_rep=DASH, lineterminator="\n"
-        )
-    drawn = {f"figures/performance_{kind}.svg": one for kind, one in pictures(project).items()}
-    pictured = {place: one.content() for place, one in drawn.items()}
-    return {place: text.encode() for place, text in texts.items()} | pictured
+    texts = {f"tables/{name}": text.encode() for name, text in tables.texts(project).items()}
+    drawn = {f"performance_{kind}.{one.kind}": one for kind, one in pictures(project).items()}
+    return texts | {f"figures/{name}": one.content() for name, one in drawn.items()}
 
 
 def _bars(axes, lines):

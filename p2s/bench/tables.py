@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 
 from p2s.bench import published, record
-from p2s.bench.chosen import latest
+from p2s.bench.chosen import latest, origin
 from p2s.bench.published import REFERENCE
 from p2s.bench.targets import judged, value
 from p2s.statistics import DASH, number
@@ -12,13 +12,16 @@ from p2s.statistics import DASH, number
 PARTS = ["pre", "first", "second", "post", "total"]
 COUNTS = ["detections", "unmatched", "unmatched_inside"]
 DIGITS = {"ms": 1, "GFLOP": 1} | dict.fromkeys(COUNTS, 0)  # by a column's unit or name; else 2
+NOTE = """Medians over rounds; ratios within one run. A dash: not measured, or not published.
+Made from results/bench by `p2s study report`; do not edit.
+"""
 
 
 def frames(project):
     """A table for every kind that was measured, and "targets"; none where nothing was."""
-    special = {"infer": means, "detectors": detectors, "precision": precisions}
-    special |= {"classes": costs, "proposals": costs}
-    found = {kind: special.get(kind, record.readable)(one) for kind, one in latest(project).items()}
+    own = {"infer": means, "detectors": detectors, "precision": precisions}
+    own |= dict.fromkeys(("classes", "proposals"), costs)
+    found = {kind: own.get(kind, plain)(one) for kind, one in latest(project).items()}
     return found | ({"targets": targets(project)} if found else {})
 
 
@@ -60,14 +63,34 @@ def costs(bench):
 
 
 def precisions(bench):
-    """AP in percent of a trained model by precision, and its difference from that of fp32."""
-    rows = _rows(bench, ["AP"])[["way", "precision", "AP"]]
-    return rows.assign(difference=rows["AP"] - value(bench, "AP", "fp32", "precision"))
+    """AP in percent of a trained model by precision, its difference from fp32's, and the time."""
+    rows = _rows(bench, ["AP", "total", "ratio"]).drop(columns="detector")
+    rows.insert(3, "difference", rows["AP"] - value(bench, "AP", "fp32", "precision"))
+    return rows.assign(total=1e3 * rows["total"]).rename(columns={"total": "total, ms"})
+
+
+def plain(bench):
+    """The rows of any other kind as `record.readable` has them, and the facts that are numbers."""
+    facts = {name: fact for name, fact in bench.facts.items() if isinstance(fact, float)}
+    return record.readable(bench).assign(**facts)
 
 
 def targets(project):
     """The targets of this work, what the records say of each, and the verdict; see `judged`."""
     return pd.DataFrame(judged(latest(project)))
+
+
+def texts(project):
+    """The files that the report keeps of these tables, text by name: CSV and Markdown."""
+    kept = {}
+    origins = {kind: ", ".join(origin(one).values()) for kind, one in latest(project).items()}
+    for kind, frame in frames(project).items():
+        made = [origins[kind]] if kind in origins else origins.values()
+        grid = readable(frame).to_markdown(disable_numparse=True)
+        options = {"float_format": "%.5g", "na_rep": DASH, "lineterminator": "\n"}
+        kept[f"performance_{kind}.md"] = "\n\n".join([f"# Speed: {kind}", grid, *made, NOTE])
+        kept[f"performance_{kind}.csv"] = frame.to_csv(index=False, **options)
+    return kept
 
 
 def readable(frame):
@@ -82,15 +105,15 @@ def _rows(bench, numbers):
 
 
 def _line(way, reference):
-    """Ways of one line differ by one change each; another runtime is no change of ours."""
+    """Ways of one line differ by one change each; another runtime begins a line of its own."""
     if "onnxruntime" in way:
-        return way
+        return "onnxruntime"
     return reference if way.startswith("ours") else way.removesuffix(", our means")
 
 
 def _text(one, name):
-    if isinstance(one, bool | str) or pd.isna(one):
-        return DASH if pd.isna(one) else str(one)
+    if isinstance(one, bool | str) or one is None:
+        return DASH if one is None else str(one)
     if 0 < abs(one) < 0.01:  # two decimals would hide it
         return f"{one:.1e}"
     return number(one, digits=0 if isinstance(one, int) else DIGITS.get(name.split(", ")[-1], 2))

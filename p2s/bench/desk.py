@@ -1,0 +1,27 @@
+"""One whole run at scale desk, from nothing: scenes, training and evaluation."""
+
+import tempfile
+import time
+from pathlib import Path
+
+from p2s import runs, train_eval
+from p2s.bench.precision import MODEL
+from p2s.project import Project
+
+
+def measure(project):
+    """Seconds of each part of a run whose caches are empty, a row each, and of the whole."""
+    run, marks = runs.find(project, **MODEL), [time.perf_counter()]
+    with tempfile.TemporaryDirectory() as folder:
+        empty = Project(project.root, Path(folder))
+        data, val = train_eval.load_data(run, empty)
+        marks.append(time.perf_counter())
+        model, *_ = train_eval.trained(run, empty, data)
+        marks.append(time.perf_counter())
+        found = train_eval.measured(run, empty, model, val)
+        marks.append(time.perf_counter())
+    parts = zip(
+        ("scenes", "training", "evaluation", "run"), [0, 1, 2, 0], [1, 2, 3, 3], strict=True
+    )
+    rows = [{"way": name, "total": marks[end] - marks[begin]} for name, begin, end in parts]
+    return {"rows": rows, "AP": found["metrics"]["AP"], "training_id": run.training_id}

@@ -1,0 +1,63 @@
+"""A full-size training step: how much of it is not the network but assignment, losses, decoding."""
+
+import time
+from functools import partial
+
+import torch
+
+from p2s.bench.timing import medians, turns
+from p2s.bench.train import noise_batch
+from p2s.dense import suppress, top_candidates
+from p2s.geometry import locations
+from p2s.spec import Spec
+from p2s.zoo import build
+
+EDGE = {"short_edge": [928], "long_edge": 928}  # a square of as many pixels as 800 x 1088
+CHANGES = {"recipe": {"batch": 2, **EDGE}}
+
+
+def measure(detector="CenterNet2", rounds=7, seed=0):
+    """Seconds of a step and of the first stage's assignment, losses and decoding, a row each.
+
+    `share` is of the step; losses are taken with their gradients.
+    """
+    spec = Spec.named(detector).changed(CHANGES)
+    torch.manual_seed(seed)
+    model, batch = build(spec), noise_batch(spec, seed)
+    stage, seen = model.proposal_generator, []
+    hook = stage.head.register_forward_hook(lambda _, maps, answer: seen.append((maps[0], answer)))
+    model(batch)
+    hook.remove()
+    [(maps, (logit, ltrb))] = seen
+    grid = locations([each.shape[-2:] for each in maps], stage.strides)
+    answer = [each.detach().requires_grad_() for each in (logit, ltrb)]
+    truths = [one["instances"] for one in batch]
+    ways = {
+        "step": partial(_step, model, batch),
+        "assignment and losses": lambda: _losses(stage, grid, answer, truths),
+        "decoding": lambda: _decode(stage, grid, answer, truths),
+    }
+    middle = {way: medians(each)["total"] for way, each in turns(ways, rounds).items()}
+    rows = [
+        {"way": way, "total": each, "share": each / middle["step"]} for way, each in middle.items()
+    ]
+    return {"rows": rows}
+
+
+def _step(model, batch):
+    start = time.perf_counter()
+    model.zero_grad(set_to_none=True)
+    sum(model(batch).values()).backward()
+    return {"total": time.perf_counter() - start}
+
+
+def _losses(stage, grid, answer, truths):
+    sum(stage.objective(grid, *answer, truths).values()).backward()
+
+
+@torch.no_grad()
+def _decode(stage, grid, answer, truths):
+    selection = stage.train_selection
+    candidates = top_candidates(grid, *answer, selection.pre_nms)
+    for n, truth in enumerate(truths):
+        suppress(candidates[n], truth.image_size, selection)
