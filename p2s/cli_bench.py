@@ -45,6 +45,7 @@ def infer(detector, every, words, profile, size, threads, rounds):
     else:
         make, name = partial(nets.means, detector, size), "infer"
     settings = {"detector": "all" if every else detector, "size": size, "threads": threads}
+    settings |= {"ways": words} if words else {}
     ways = {
         key: way
         for index, (key, way) in enumerate(make().items())

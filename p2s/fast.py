@@ -10,6 +10,7 @@ import sys
 
 import torch
 import torch._dynamo.config as dynamo
+import torch._inductor.config as inductor
 from detectron2.layers import Conv2d, FrozenBatchNorm2d
 from detectron2.modeling.roi_heads import FastRCNNConvFCHead
 from torch import nn
@@ -90,16 +91,18 @@ def compile_parts(model):
     """Compile backbone and heads in place, with weights packed for oneDNN; returns the model."""
     model.backbone = compiled(model.backbone)
     set_first_head(model, compiled(first_head(model)))
-    if regions := _region_heads(model):  # whose number differs from image to image
-        model.roi_heads.box_head = nn.ModuleList(compiled(head, dynamic=True) for head in regions)
+    if regions := _region_heads(model):
+        model.roi_heads.box_head = nn.ModuleList(map(compiled, regions))
     return model
 
 
-def compiled(part, dynamic=None):
-    """A module through torch.compile, with weights packed for oneDNN; any size if `dynamic`."""
-    # Torch counts by source line, not by module: several heads of several models share a line.
+def compiled(part):
+    """A module through torch.compile, with weights packed for oneDNN; call it without gradient."""
+    # Both settings are the process's: an option of one torch.compile does not reach the packing,
+    # and torch counts compilations by source line, which the heads of several models share.
+    inductor.freezing = True
     dynamo.recompile_limit = max(dynamo.recompile_limit, COMPILATIONS)
-    return torch.compile(part, dynamic=dynamic, options={"freezing": True})
+    return torch.compile(part)
 
 
 def _as_convolution(linear):

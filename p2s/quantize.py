@@ -7,7 +7,6 @@ left to `optimize`. A quantised model takes images of the size that it was calib
 import copy
 
 import torch
-import torch._inductor.config as inductor
 from torch import nn
 from torch.export import export
 
@@ -34,7 +33,6 @@ def quantize(model, images):
     An RPN's head is left as it is: one layer, and not of `DenseHead`.
     """
     register_int8_convolutions()
-    inductor.freezing = True  # torchao's passes read this, not the options of one torch.compile
     first, levels = model.proposal_generator, []
     if isinstance(getattr(first, "head", None), DenseHead):
         first.head = _ByLevel(first.head)

@@ -28,8 +28,8 @@ def origin(bench):
 
 
 def _counts(bench):
-    """Trials leave records too: on smaller pictures, or of the ways of another detector."""
+    """Trials leave records too: on smaller pictures, of some ways only, or of another detector."""
     size, detector = (bench.settings.get(key) for key in ("size", "detector"))
     if bench.bench in ("infer", "memory") and detector not in (None, MAIN):
         return False
-    return size in (None, FULL)
+    return size in (None, FULL) and "ways" not in bench.settings

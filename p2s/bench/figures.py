@@ -1,6 +1,6 @@
 """Figures of speed, and all that the report keeps of it: pictures and tables as bytes.
 
-Each function draws one bench record; thin lines reach from the fastest round to the slowest.
+Each function draws one bench record; thin lines span the middle half of its rounds.
 """
 
 import matplotlib
@@ -127,9 +127,9 @@ def _gain(line):
 
 
 def _range(row, unit):
-    """The fastest and the slowest round in units of so many seconds."""
+    """Quartiles of the rounds in units of so many seconds; one disturbed round moves neither."""
     seconds = row.get("seconds") or [row.get("total") or np.nan]
-    return min(seconds) / unit, max(seconds) / unit
+    return np.quantile(seconds, [0.25, 0.75]) / unit
 
 
 def _hollow(colour):
