@@ -197,7 +197,6 @@ def test_a_measurement_leaves_a_record_that_reads_back_as_a_table(tmp_path):
     assert kept.rows == rows and kept.facts == {"ceiling": {"fp32": 1e9}}
     text = record.table(kept)
     assert "500.0" in text and "250.0" in text and "–" in text
-    assert record.latest(project, "infer") == kept and record.latest(project, "train") is None
     path.write_text(path.read_text().replace("0.25", "0.2"))
     with pytest.raises(ValueError, match="edited by hand"):
         record.read(path)

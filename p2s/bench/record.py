@@ -42,13 +42,6 @@ def read(path):
     return records.read(path, Bench)
 
 
-def latest(project, bench):
-    """The newest measurement of a kind, None where there is none."""
-    found, _ = records.survey(project.benches, Bench)
-    of_kind = [one for one in found.values() if one.bench == bench]
-    return max(of_kind, key=lambda one: one.created, default=None)
-
-
 def table(record):
     """A Bench as text: its rows as a table, the machine and the facts below."""
     frame = readable(record)
