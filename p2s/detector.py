@@ -8,7 +8,7 @@ the input's height and width.
 from contextlib import nullcontext
 
 from detectron2.modeling import GeneralizedRCNN, ProposalNetwork, detector_postprocess
-from detectron2.structures import Instances
+from detectron2.structures import ImageList, Instances
 from detectron2.utils.events import EventStorage, has_event_storage
 
 # ImageNet's RGB statistics, in 0..255 (torchvision)
@@ -76,6 +76,13 @@ class OneStageDetector(ProposalNetwork):
         """As detectron2's, under the key that it gives to detections."""
         outputs = super().forward(batched_inputs)
         return outputs if self.training else [{"instances": each["proposals"]} for each in outputs]
+
+    def preprocess_image(self, batched_inputs):
+        """Normalised images, padded to one size, as an `ImageList`."""
+        images = [one["image"].to(self.pixel_mean.device) for one in batched_inputs]
+        images = [(each - self.pixel_mean) / self.pixel_std for each in images]
+        padding = self.backbone.size_divisibility, self.backbone.padding_constraints
+        return ImageList.from_tensors(images, padding[0], padding_constraints=padding[1])
 
     def propose(self, inputs):
         """The detections of each image as class-agnostic proposals, the likeliest first."""

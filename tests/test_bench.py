@@ -138,6 +138,13 @@ def test_every_way_of_a_detector_is_measured_on_the_same_network(tiny):
     assert parts == pytest.approx([row["total"] for row in staged], rel=0.05)
 
 
+def test_a_one_stage_detector_has_no_second_stage(tiny):
+    spec = Spec.named("CenterNet*")
+    ways = {"plain": nets.Way(lambda: nets.lively(spec), spec)}
+    [row] = infer.measure(ways, SIZE, rounds=1)["rows"]
+    assert row["valid"] and row["second"] < 0.1 * row["first"]
+
+
 def test_classes_and_proposals_are_those_asked_for(tiny):
     ways = nets.with_classes(["CenterNet2"], [5, 1203]) | nets.with_proposals(["CenterNet2"], [7])
     few, many, proposals = (way.spec for way in ways.values())
