@@ -71,6 +71,7 @@ def as_convolutions(model):
         conv = _as_convolution(head.fc1)
         # Sequential: the layers run in their order, the flattening after the convolution.
         head.flatten, head.fc1 = conv, nn.Flatten()
+        head.fcs.clear()  # detectron2's list of its layers would keep the old weights in memory
     return model
 
 

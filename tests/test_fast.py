@@ -65,6 +65,7 @@ def test_the_first_layer_of_a_region_head_is_a_convolution_with_the_same_answer(
     fast.as_convolutions(model)
     for head, expected in zip(model.roi_heads.box_head, wanted, strict=True):
         assert sum(isinstance(layer, nn.Conv2d) for layer in head) == 1
+        assert head.fcs == []  # or the old weights would stay in memory
         torch.testing.assert_close(head(pooled), expected, rtol=1e-4, atol=1e-5)
     assert model.roi_heads.box_head[0](pooled[:0]).shape == (0, 32)
 
