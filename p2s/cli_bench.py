@@ -51,7 +51,7 @@ def infer(detector, every, words, profile, size, threads, rounds):
         for index, (key, way) in enumerate(make().items())
         if not words or index == 0 or any(word in key for word in words)
     }
-    _measured(name, settings | {"rounds": rounds}, lambda: infer.measure(ways, size, rounds))
+    _inferred(name, settings | {"rounds": rounds}, ways)
     if profile:
         click.echo(infer.profile(ways, size, profile))
 
@@ -77,11 +77,11 @@ def memory(detector, size, threads):
 @ROUNDS
 def classes(detector, counts, size, threads, rounds):
     """Inference time against the number of classes."""
-    from p2s.bench import infer, nets
+    from p2s.bench import nets
 
-    settings = {"detector": detector, "counts": counts, "size": size, "threads": threads}
     ways = nets.with_classes(detector, counts)
-    _measured("classes", settings | {"rounds": rounds}, lambda: infer.measure(ways, size, rounds))
+    settings = {"detector": detector, "counts": counts, "size": size, "threads": threads}
+    _inferred("classes", settings | {"rounds": rounds}, ways)
 
 
 @bench.command("proposals")
@@ -94,11 +94,11 @@ def classes(detector, counts, size, threads, rounds):
 @ROUNDS
 def proposals(detector, counts, size, threads, rounds):
     """Inference time against the number of proposals."""
-    from p2s.bench import infer, nets
+    from p2s.bench import nets
 
-    settings = {"detector": detector, "counts": counts, "size": size, "threads": threads}
     ways = nets.with_proposals(detector, counts)
-    _measured("proposals", settings | {"rounds": rounds}, lambda: infer.measure(ways, size, rounds))
+    settings = {"detector": detector, "counts": counts, "size": size, "threads": threads}
+    _inferred("proposals", settings | {"rounds": rounds}, ways)
 
 
 @bench.command("train")
@@ -155,6 +155,13 @@ def precision(threads):
 
     project = Project.at()
     _measured("precision", {"threads": threads}, lambda: precision.measure(project))
+
+
+def _inferred(name, settings, ways):
+    """Measure ways of full-size inference as the settings say; see `_measured`."""
+    from p2s.bench import infer
+
+    _measured(name, settings, lambda: infer.measure(ways, settings["size"], settings["rounds"]))
 
 
 def _measured(name, settings, measure):

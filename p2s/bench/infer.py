@@ -1,6 +1,7 @@
 """Full-size inference: our ways, the authors' and torchvision's, on the same image in one run."""
 
 import time
+from functools import lru_cache
 from itertools import pairwise
 from multiprocessing import get_context
 
@@ -20,10 +21,10 @@ CLOSE = {"pixels": 0.1, "score": 1e-3}  # of detections that are taken for the s
 def measure(ways, size, rounds=7):
     """Measure ways (of `nets`) on one image, in turns; the first is the reference of the others.
 
-    Returns "rows", "ceiling" (operations a second of one convolution, by precision) and
-    "operations" of an image. A row holds the median seconds of each part; `ratio`, times faster
-    than the reference; counts of proposals and detections; `unmatched` detections where it is the
-    reference's network; and `share`, its operations a second over the ceiling's.
+    Returns "rows" and "ceiling" (operations a second of one convolution, by precision). A row
+    holds the median seconds of each part; `ratio`, times faster than the reference; counts of
+    proposals and detections; `unmatched` detections where it is the reference's network; the
+    `operations` of an image and `share`, operations a second over the ceiling's.
     """
     inputs, models = picture(size), {name: way.make() for name, way in ways.items()}
     convs = {f"ceiling {name}": ceiling(dtype) for name, dtype in CEILINGS.items()}
@@ -37,7 +38,7 @@ def measure(ways, size, rounds=7):
         | _speed(seconds[name], seconds[next(iter(ways))])
         | _counts(*found[name], way.spec)
         | _likeness(way, found[name][1], *_first(ways, found))
-        | _work(way, inputs, seconds[name], peak)
+        | _work(way, tuple(size), seconds[name], peak)
         for name, way in ways.items()
     ]
     return {"rows": rows, "ceiling": peak}
@@ -63,10 +64,10 @@ def _likeness(way, found, spec, wanted):
     return dict(zip(("unmatched", "unmatched_inside"), unmatched(found, wanted), strict=True))
 
 
-def _work(way, inputs, seconds, peak):
+def _work(way, size, seconds, peak):
     if way.spec is None:
         return {}
-    work = operations(lively(way.spec), inputs)
+    work = operations(way.spec, size)
     rate = work / medians(seconds)["total"]
     limit = peak.get(way.precision)
     return {"operations": work, "share": rate / limit if limit else None}
@@ -125,10 +126,11 @@ def unmatched(found, wanted):
     return len(scores), int((scores - lowest > CLOSE["score"]).sum())
 
 
-def operations(model, inputs):
+@lru_cache  # the ways of a detector share a network, and counting takes a pass of it
+def operations(spec, size):
     """Floating point operations of an image, two a multiplication and addition."""
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
-        model(inputs)
+        lively(spec)(picture(size))
     return counter.get_total_flops()
 
 

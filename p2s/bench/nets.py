@@ -81,7 +81,7 @@ def means(detector, size):
     for precision in ("fp32", "bf16"):
         fast = partial(optimize, model, precision)
         found[f"ours, optimised, {precision}"] = Way(fast, spec, precision)
-    int8 = partial(optimize, model, "int8", calibration=[picture(size)[0]])
+    int8 = partial(optimize, model, "int8", calibration=picture(size))
     found["ours, optimised, int8"] = Way(int8, spec, "int8")
     found["ours, onnxruntime"] = Way(partial(onnx, model, size), spec, staged=False)
     int8 = partial(onnx, model, size, calibration=picture(size))
