@@ -79,3 +79,9 @@ def machine():
         "threads": torch.get_num_threads(),
         "isa": torch.backends.cpu.get_cpu_capability(),
     }
+
+
+def allocator():
+    """The settings of the C library's memory allocator in this process's environment, sorted."""
+    words = ("MALLOC_", "GLIBC_TUNABLES", "LD_PRELOAD", "THP_MEM_ALLOC_ENABLE")
+    return {name: os.environ[name] for name in sorted(os.environ) if name.startswith(words)}

@@ -8,10 +8,13 @@ MAIN = "CenterNet2"  # the detector that ways are measured of
 
 
 def latest(project):
-    """The newest record of each kind that counts, by kind, the oldest first."""
+    """The newest record of each kind that counts, by kind, the oldest first.
+
+    Kind "allocator" is "infer" with another memory allocator than the C library's default.
+    """
     found, _ = records.survey(project.benches, records.Bench)
     counting = filter(_counts, found.values())
-    return {one.bench: one for one in sorted(counting, key=lambda one: one.created)}
+    return {_kind(one): one for one in sorted(counting, key=lambda one: one.created)}
 
 
 def origin(bench):
@@ -27,9 +30,15 @@ def origin(bench):
     }
 
 
+def _kind(bench):
+    return "allocator" if "allocator" in bench.settings else bench.bench
+
+
 def _counts(bench):
     """Trials leave records too: on smaller pictures, of some ways only, or of another detector."""
     size, detector = (bench.settings.get(key) for key in ("size", "detector"))
+    if "allocator" in bench.settings and bench.bench != "infer":
+        return False
     if bench.bench in ("infer", "memory") and detector not in (None, MAIN):
         return False
     return size in (None, FULL) and "ways" not in bench.settings

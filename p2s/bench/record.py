@@ -20,8 +20,13 @@ UNITS = {"operations": "GFLOP", "memory": "MB", "share": "of ceiling"} | dict.fr
 
 
 def write(project, bench, settings, measured):
-    """Keep what a bench measured ({"rows": [...], other facts}); returns the record's path."""
+    """Keep what a bench measured ({"rows": [...], other facts}); returns the record's path.
+
+    An allocator that is not the C library's default is added to the settings.
+    """
     created = datetime.now(UTC).isoformat(timespec="seconds")
+    allocator = provenance.allocator()
+    settings = settings | ({"allocator": allocator} if allocator else {})
     facts = {key: value for key, value in measured.items() if key != "rows"}
     record = Bench(
         id=records.bench_id(bench, settings, created),

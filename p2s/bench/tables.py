@@ -19,7 +19,7 @@ Made from results/bench by `p2s study report`; do not edit.
 
 def frames(project):
     """A table for every kind that was measured, and "targets"; none where nothing was."""
-    own = {"infer": means, "detectors": detectors, "precision": precisions}
+    own = {"infer": means, "allocator": means, "detectors": detectors, "precision": precisions}
     own |= dict.fromkeys(("classes", "proposals"), costs)
     found = {kind: own.get(kind, plain)(one) for kind, one in latest(project).items()}
     return found | ({"targets": targets(project)} if found else {})
