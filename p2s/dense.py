@@ -3,7 +3,6 @@
 N images, L levels, A locations (all levels, concatenated), K classes, P positives, R regions.
 """
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from itertools import pairwise
@@ -11,59 +10,16 @@ from itertools import pairwise
 import torch
 from detectron2.structures import Boxes
 from torch import Tensor, nn
+from torch.nn.functional import binary_cross_entropy_with_logits, logsigmoid
 from torchvision.ops import batched_nms
 
-from p2s.assign import Targets, as_assigned, center_peaks
-from p2s.geometry import decode_ltrb, locations
-from p2s.losses import giou_loss, peak_focal
-from p2s.norms import group_norm
+from p2s.assign import Targets, as_assigned, center_peaks, centerness
+from p2s.coding import Deltas, Distances
+from p2s.geometry import SQUARE, encode_ltrb, locations
+from p2s.heads import Predictions
+from p2s.losses import distribution_focal, peak_focal
 
-GROUP_WIDTH = 8  # least channels of a group: 32 groups at the paper's 256 channels; C2
-PRIOR = 0.01  # P(positive) of an untrained head; Lin et al. (2017b), Sec. 4.1
-FIRST_SIDE = 8.0  # strides from a location to each side of an untrained box; C2
-
-
-def tower(channels: int, layers: int) -> nn.Sequential:
-    """3x3 convolutions of equal width, each with group normalisation and ReLU (Sec. 5; C2)."""
-    modules = [
-        module
-        for _ in range(layers)
-        for module in (_conv(channels, channels), group_norm(channels, GROUP_WIDTH), nn.ReLU())
-    ]
-    return nn.Sequential(*modules)
-
-
-def shared_tower(channels: int, layers: int) -> tuple[nn.Module, nn.Module, nn.Module]:
-    """One tower for scores and boxes: enough for a class-agnostic first stage (Sec. 5)."""
-    return tower(channels, layers), nn.Identity(), nn.Identity()
-
-
-def separate_towers(channels: int, layers: int) -> tuple[nn.Module, nn.Module, nn.Module]:
-    """A tower for scores and one for boxes, as a K-class one-stage detector has (Sec. 5)."""
-    return nn.Identity(), tower(channels, layers), tower(channels, layers)
-
-
-class DenseHead(nn.Module):
-    """Scores and distances to the four sides at every location; one set of weights for all levels.
-
-    `towers` are what comes before both outputs, before the scores alone, before the boxes alone.
-    """
-
-    def __init__(self, towers, channels: int, num_classes: int, num_levels: int):
-        super().__init__()
-        self.shared_tower, self.score_tower, self.box_tower = towers
-        self.score = _conv(channels, num_classes, bias=-math.log((1 - PRIOR) / PRIOR))
-        self.ltrb = _conv(channels, 4, bias=FIRST_SIDE)
-        self.scales = nn.Parameter(torch.ones(num_levels))
-
-    def forward(self, maps: list[Tensor]) -> tuple[Tensor, Tensor]:
-        """Logits (N, A, K) and non-negative distances in strides (N, A, 4), in float32."""
-        logits, sides = [], []
-        for features, scale in zip(maps, self.scales, strict=True):
-            features = self.shared_tower(features)
-            logits.append(_rows(self.score(self.score_tower(features))))
-            sides.append(_rows(scale * self.ltrb(self.box_tower(features))).relu())
-        return torch.cat(logits, 1), torch.cat(sides, 1)
+DISTRIBUTION_WEIGHT = 0.25  # Li et al. (2020b), Eq. 8 and Sec. 4
 
 
 @dataclass(frozen=True)
@@ -71,37 +27,77 @@ class Objective:
     """How predictions and truths become losses; each function can be replaced by its like."""
 
     assign: Callable = center_peaks  # grid and truths of an image -> Targets
-    refine: Callable = as_assigned  # Targets, predicted boxes -> Targets
+    refine: Callable = as_assigned  # Targets, predicted boxes, logits -> Targets
     score_loss: Callable = peak_focal  # logit, heat, peaks -> (N, A, K)
-    box_loss: Callable = giou_loss  # boxes, boxes -> (P,)
+    coding: Distances | Deltas = Distances()
+    extra_loss: Callable | None = None  # extra, grid, boxes, weight of the P positives -> a scalar
     weight: float = 1.0  # of all losses
-    box_weight: float = 2.0  # C2: of the box loss, beside 1 for scores
+    box_weight: float = 2.0  # C2, ATSS, GFL: of the box loss, beside 1 for scores
 
-    def __call__(self, grid, logit: Tensor, ltrb: Tensor, truths: list) -> dict[str, Tensor]:
+    def __call__(self, grid, predictions: Predictions, truths: list) -> dict[str, Tensor]:
         """Losses of N images: of scores per positive, of boxes per unit of weight."""
-        targets = Targets.stack(
-            [
-                self.assign(*grid, each.gt_boxes.tensor, each.gt_classes, logit.shape[-1])
-                for each in truths
-            ]
-        )
-        boxes = decode_ltrb(grid.points, ltrb * grid.stride[:, None])  # (N, A, 4)
-        targets = self.refine(targets, boxes.detach())
-        score_loss = self.score_loss(logit, targets.heat, targets.peaks)
-        image, location = targets.weight.nonzero(as_tuple=True)  # (P,)
-        unit = grid.stride[location, None]  # in strides, levels weigh alike in any box loss
-        box_loss = self.box_loss(
-            boxes[image, location] / unit, targets.boxes[image, location] / unit
-        )
-        weight = targets.weight[image, location]
-        box_loss = self.box_weight * (weight * box_loss).sum() / weight.sum().clamp(min=1)
+        logit, box, extra = predictions
+        targets = self._targets(grid, logit.detach(), box.detach(), truths)
         positive = targets.peaks > 0
+        score_loss = self.score_loss(logit, targets.heat, targets.peaks)
         score_loss = score_loss / targets.peaks.sum().clamp(min=1)
-        return {
-            "loss_dense_positive": self.weight * score_loss[positive].sum(),
-            "loss_dense_negative": self.weight * score_loss[~positive].sum(),
-            "loss_dense_box": self.weight * box_loss,
+        image, location = targets.weight.nonzero(as_tuple=True)  # (P,)
+        weight, boxes = targets.weight[image, location], targets.boxes[image, location]
+        where = grid.at(location)
+        box_loss = self.coding.loss(where, box[image, location], boxes)
+        losses = {
+            "loss_dense_positive": score_loss[positive].sum(),
+            "loss_dense_negative": score_loss[~positive].sum(),
+            "loss_dense_box": self.box_weight * weighted_mean(box_loss, weight),
         }
+        if self.extra_loss:
+            losses["loss_dense_extra"] = self.extra_loss(
+                extra[image, location], where, boxes, weight
+            )
+        return {name: self.weight * loss for name, loss in losses.items()}
+
+    def _targets(self, grid, logit, box, truths):
+        of_images = [
+            self.assign(grid, each.gt_boxes.tensor, each.gt_classes, logit.shape[-1])
+            for each in truths
+        ]
+        return self.refine(Targets.stack(of_images), self.coding.decode(grid, box), logit)
+
+
+def weighted_mean(loss: Tensor, weight: Tensor) -> Tensor:
+    """The mean of losses (P,) by weight, 0 of none; weights of less than 1 in all count as 1."""
+    return (weight * loss).sum() / weight.sum().clamp(min=1)
+
+
+def centerness_loss(extra: Tensor, grid, boxes: Tensor, weight: Tensor) -> Tensor:
+    """Mean cross entropy of centerness logits (P, 1) with the centerness of P points."""
+    wanted = centerness(grid.points, boxes)
+    loss = binary_cross_entropy_with_logits(extra[:, 0], wanted, reduction="sum")
+    return loss / max(len(boxes), 1)
+
+
+def side_distribution_loss(extra: Tensor, grid, boxes: Tensor, weight: Tensor) -> Tensor:
+    """Distribution focal loss of the bins (P, 4 B) of four sides (Li et al., 2020b, Eq. 6)."""
+    bins = extra.unflatten(-1, (4, -1))
+    longest = bins.shape[-1] - 1.0
+    sides = encode_ltrb(grid.points, boxes) / grid.stride[:, None]
+    loss = distribution_focal(bins, sides.clamp(0, longest)).mean(-1)
+    return DISTRIBUTION_WEIGHT * weighted_mean(loss, weight)
+
+
+def plain_score(predictions: Predictions) -> Tensor:
+    """The logits of scores (N, A, K) as the head gives them."""
+    return predictions.logit
+
+
+def centered_score(predictions: Predictions) -> Tensor:
+    """Logits of the product of score and centerness (ATSS, Sec. 5; FCOS), (N, A, K).
+
+    1 - p q = (1 - p) + p (1 - q) keeps them finite where both are certain.
+    """
+    logit, _, extra = predictions
+    log_p, log_q = logsigmoid(logit), logsigmoid(extra)
+    return log_p + log_q - torch.logaddexp(logsigmoid(-logit), log_p + logsigmoid(-extra))
 
 
 @dataclass(frozen=True)
@@ -129,11 +125,20 @@ class Candidates:
         return Candidates(*(field[rows] for field in fields))
 
 
+@dataclass(frozen=True)
+class Anchors:
+    """The anchors of a cell: width and height of each in strides, and where in a cell they are."""
+
+    shapes: tuple = SQUARE
+    offset: float = 0.5  # of a cell, from its corner; d2's anchors: 0
+
+
 class DenseProposer(nn.Module):
-    """A head, its objective and its selection on the contract of detectron2's RPN.
+    """A head, its objective and its selections on the contract of detectron2's RPN.
 
     Subclasses say what leaves: `instances(image_size, candidates) -> Instances`.
-    `train_selection` None: nothing leaves in training but losses.
+    `selections` are those of training and test; None: nothing leaves in training but losses.
+    `score` gives the logits that rank.
     """
 
     def __init__(
@@ -141,12 +146,13 @@ class DenseProposer(nn.Module):
         head: nn.Module,
         strides: dict[str, int],
         objective: Objective,
-        train_selection: Selection | None,
-        test_selection: Selection,
+        selections: tuple[Selection | None, Selection],
+        score: Callable = plain_score,
+        anchors: Anchors = Anchors(),
     ):
         super().__init__()
-        self.head, self.objective = head, objective
-        self.train_selection, self.test_selection = train_selection, test_selection
+        self.head, self.objective, self.score, self.anchors = head, objective, score, anchors
+        self.train_selection, self.test_selection = selections
         self.in_features = list(strides)
         self.register_buffer(
             "strides", torch.tensor(list(strides.values()), dtype=torch.float32), False
@@ -157,31 +163,43 @@ class DenseProposer(nn.Module):
 
         FloatingPointError, naming level and image, if a candidate is not finite.
         """
-        maps = [features[name] for name in self.in_features]
-        grid = locations([each.shape[-2:] for each in maps], self.strides)
-        logit, ltrb = self.head(maps)
-        losses = self.objective(grid, logit, ltrb, gt_instances) if self.training else {}
+        grid, predictions = self.predict(features)
+        losses = self.objective(grid, predictions, gt_instances) if self.training else {}
         selection = self.train_selection if self.training else self.test_selection
         if selection is None:
             return [], losses
         with torch.no_grad():
-            candidates = top_candidates(grid, logit, ltrb, selection.pre_nms)
+            candidates = self.candidates(grid, predictions, selection.pre_nms)
             chosen = [
                 self.instances(size, suppress(candidates[n], size, selection))
                 for n, size in enumerate(images.image_sizes)
             ]
         return chosen, losses
 
+    def predict(self, features: dict[str, Tensor]):
+        """The Grid of the images' locations, and what the head predicts there."""
+        maps = [features[name] for name in self.in_features]
+        return self.grid(maps), self.head(maps)
 
-def top_candidates(grid, logit: Tensor, ltrb: Tensor, count: int) -> Candidates:
+    def grid(self, maps: list[Tensor]):
+        """The locations of the maps of all levels."""
+        sizes = [each.shape[-2:] for each in maps]
+        return locations(sizes, self.strides, None, self.anchors.shapes, self.anchors.offset)
+
+    def candidates(self, grid, predictions: Predictions, count: int) -> "Candidates":
+        """The `count` likeliest of each level and image, decoded."""
+        decode = self.objective.coding.decode
+        return top_candidates(grid, self.score(predictions), predictions.box, decode, count)
+
+
+def top_candidates(grid, logit: Tensor, box: Tensor, decode, count: int) -> Candidates:
     """The `count` likeliest of each level and image, decoded: N images in a leading dimension."""
     borders = [0, *grid.level.bincount(minlength=len(grid.strides)).cumsum(0).tolist()]
     best = [_top(logit[:, a:b], count, first=a) for a, b in pairwise(borders)]
     logit, location, classes = (torch.cat(each, 1) for each in zip(*best, strict=True))  # (N, R)
-    stride = grid.stride[location]
-    ltrb = ltrb.gather(1, location[..., None].expand(-1, -1, 4)) * stride[..., None]
-    boxes = decode_ltrb(grid.points[location], ltrb)  # (N, R, 4)
-    candidates = Candidates(boxes, logit, classes, stride.log2().long())
+    where = grid.at(location)
+    boxes = decode(where, box.gather(1, location[..., None].expand(-1, -1, 4)))  # (N, R, 4)
+    candidates = Candidates(boxes, logit, classes, where.stride.log2().long())
     _refuse_nonfinite(candidates)
     return candidates
 
@@ -215,17 +233,6 @@ def first_kept(boxes: Tensor, scores: Tensor, classes: Tensor, iou: float, count
 def to_logit(probability: float) -> float:
     """log p / (1 - p) in double precision; infinite at 0 and 1."""
     return torch.tensor(probability, dtype=torch.float64).logit().item()
-
-
-def _conv(channels, outputs, bias=0.0):
-    conv = nn.Conv2d(channels, outputs, 3, padding=1)
-    nn.init.normal_(conv.weight, std=0.01)
-    nn.init.constant_(conv.bias, bias)
-    return conv
-
-
-def _rows(maps):
-    return maps.permute(0, 2, 3, 1).flatten(1, 2).float()  # (N, HW, C); free in channels_last
 
 
 def _top(logit, count, first):

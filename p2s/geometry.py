@@ -12,39 +12,54 @@ import torch
 from torch import Tensor
 
 EPSILON = 1e-7  # keeps a ratio of areas finite where both boxes are empty
+SQUARE = ((8.0, 8.0),)  # ATSS, Sec. 3.1: one anchor a cell, 8 strides a side
 
 
 class Grid(NamedTuple):
-    """The locations of an image on all levels, the finest level first."""
+    """The locations of an image on all levels, the finest level first.
+
+    A location is a cell's point with one of its anchors; most detectors have one anchor a cell.
+    """
 
     points: Tensor  # (A, 2): x, y in pixels
     level: Tensor  # (A,): index into strides
     strides: Tensor  # (L,): pixels a cell
+    sides: Tensor  # (A, 2): width and height of the anchor around the point, in pixels
 
     @property
     def stride(self) -> Tensor:
         """The stride of each location, (A,)."""
         return self.strides[self.level]
 
+    @property
+    def anchors(self) -> Tensor:
+        """The anchor of each location as a box, (A, 4)."""
+        return torch.cat((self.points - self.sides / 2, self.points + self.sides / 2), -1)
 
-def locations(map_sizes, strides, device=None) -> Grid:
-    """The centres of the cells of all levels, row by row: cell (i, j) is at ((j, i) + 1/2) stride.
+    def at(self, rows: Tensor) -> "Grid":
+        """The locations of so many rows, of any shape."""
+        return Grid(self.points[rows], self.level[rows], self.strides, self.sides[rows])
 
-    `map_sizes` holds a height and a width, in cells, for each of the L strides.
+
+def locations(map_sizes, strides, device=None, shapes=SQUARE, offset=0.5) -> Grid:
+    """The points of the cells of all levels, row by row: cell (i, j) has ((j, i) + offset) stride.
+
+    `map_sizes` holds a height and a width, in cells, for each of the L strides; `shapes` a width
+    and a height, in strides, of each anchor of a cell, whose locations follow one another.
     """
     strides = torch.as_tensor(strides, dtype=torch.float32, device=device)
-    points = [
-        _cell_centers(size, stride)
-        for size, stride in zip(map_sizes, strides.unbind(), strict=True)
-    ]
-    level = [
-        torch.full((len(each),), index, device=strides.device) for index, each in enumerate(points)
-    ]
-    return Grid(torch.cat(points), torch.cat(level), strides)
+    shapes = torch.as_tensor(shapes, dtype=torch.float32, device=device)  # (S, 2)
+    points, sides, levels = [], [], []
+    for level, (size, stride) in enumerate(zip(map_sizes, strides.unbind(), strict=True)):
+        cells = _cell_points(size, stride, offset)
+        points.append(cells.repeat_interleave(len(shapes), 0))
+        sides.append((shapes * stride).repeat(len(cells), 1))
+        levels.append(torch.full((len(points[-1]),), level, device=strides.device))
+    return Grid(torch.cat(points), torch.cat(levels), strides, torch.cat(sides))
 
 
-def _cell_centers(size, stride):
-    rows, columns = (torch.arange(cells, device=stride.device) + 0.5 for cells in size)
+def _cell_points(size, stride, offset):
+    rows, columns = (torch.arange(cells, device=stride.device) + offset for cells in size)
     y, x = torch.meshgrid(rows * stride, columns * stride, indexing="ij")
     return torch.stack((x, y), -1).flatten(0, 1)  # (HW, 2)
 

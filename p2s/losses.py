@@ -3,8 +3,9 @@
 A locations, P positives, K classes; any leading dimensions will do.
 """
 
+import torch
 from torch import Tensor
-from torch.nn.functional import logsigmoid
+from torch.nn.functional import binary_cross_entropy_with_logits, logsigmoid
 
 from p2s.geometry import paired_giou
 
@@ -30,6 +31,24 @@ def peak_focal(logit: Tensor, heat: Tensor, peaks: Tensor, ignore_above: float =
     cared = logit.detach().sigmoid() <= ignore_above
     negative = (1 - heat) ** BETA * cared * _focal(-logit, GAMMA)
     return ALPHA * peaks * _focal(logit, GAMMA) + (1 - ALPHA) * negative
+
+
+def quality_focal(logit: Tensor, quality: Tensor, beta: float = GAMMA) -> Tensor:
+    """Focal loss of a logit against a quality in [0, 1] (Li et al., 2020b, Eq. 4)."""
+    distance = (quality - logit.sigmoid()).abs() ** beta
+    return distance * binary_cross_entropy_with_logits(logit, quality, reduction="none")
+
+
+def distribution_focal(bin_logit: Tensor, side: Tensor) -> Tensor:
+    """Cross entropy of a side's length with the two bins that enclose it (Li et al., Eq. 6).
+
+    `bin_logit` (..., B) of lengths 0 to B - 1, `side` (...,) in the same unit and range.
+    """
+    lower = side.floor().clamp(max=bin_logit.shape[-1] - 2).long()
+    share = side - lower  # of the upper bin
+    log_p = bin_logit.log_softmax(-1)
+    both = log_p.gather(-1, torch.stack((lower, lower + 1), -1))
+    return -((1 - share) * both[..., 0] + share * both[..., 1])
 
 
 def giou_loss(pred: Tensor, target: Tensor) -> Tensor:

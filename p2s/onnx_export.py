@@ -22,9 +22,9 @@ from torchvision.ops import clip_boxes_to_image
 
 from p2s.dense import Candidates, to_logit
 from p2s.detector import OneStageDetector, TwoStageDetector
-from p2s.first_stage import FirstStage, FlooredRPN, OneStage
-from p2s.geometry import decode_ltrb, locations
+from p2s.first_stage import FirstStage, OneStage
 from p2s.likelihood import FUSIONS, fuse
+from p2s.rpn import FlooredRPN
 
 try:
     import onnxruntime
@@ -224,16 +224,17 @@ def _graph(model, size):
 
 
 def _of_locations(stage, features, size):
-    maps, rule = [features[name] for name in stage.in_features], stage.test_selection
-    sizes = [each.shape[2:] for each in maps]
-    grid = locations(sizes, stage.strides)
-    logit, ltrb = (each[0] for each in stage.head(maps))  # (A, K), (A, 4)
-    boxes = decode_ltrb(grid.points, ltrb * grid.stride[:, None])
+    grid, predictions = stage.predict(features)
+    rule, anchors = stage.test_selection, len(stage.anchors.shapes)
+    counts = [anchors * features[name][0, 0].numel() for name in stage.in_features]
+    logit = stage.score(predictions)[0]  # (A, K)
+    boxes = stage.objective.coding.decode(grid, predictions.box[0])  # (A, 4)
+    finite = _finite(logit, boxes)
     boxes = clip_boxes_to_image(boxes, size) if rule.clip else boxes
-    best = _best(boxes, logit, [height * width for height, width in sizes], rule.pre_nms)
+    best = _best(boxes, logit, counts, rule.pre_nms)
     limits = (rule.nms, to_logit(rule.floor), rule.keep)
     rows = _suppress(best, best.classes, logit.shape[1], limits)
-    return replace(rows, level=stage.strides.log2().long()[rows.level]), _finite(logit, ltrb)
+    return replace(rows, level=stage.strides.log2().long()[rows.level]), finite
 
 
 def _of_anchors(stage, features, size):

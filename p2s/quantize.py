@@ -10,7 +10,7 @@ import torch
 from torch import nn
 from torch.export import export
 
-from p2s.dense import DenseHead
+from p2s.heads import DenseHead, Predictions
 
 try:
     from torchao.quantization.pt2e.inductor_passes.x86 import (
@@ -35,7 +35,7 @@ def quantize(model, images):
     register_int8_convolutions()
     first, levels = model.proposal_generator, []
     if isinstance(getattr(first, "head", None), DenseHead):
-        first.head = _ByLevel(first.head)
+        first.head = _ByLevel(first.head, len(first.in_features))
         levels = first.head.levels
     model.backbone = _OneSize(model.backbone, _watched(model, model.backbone, images[0]))
     for index, level in enumerate(levels):
@@ -68,20 +68,23 @@ class _OneSize(nn.Module):
 class _ByLevel(nn.Module):
     """A dense head as a graph a level: a quantiser knows a module by its one place in a graph."""
 
-    def __init__(self, head: DenseHead):
+    def __init__(self, head: DenseHead, num_levels: int):
         super().__init__()
-        self.levels = nn.ModuleList(_of_level(head, level) for level in range(len(head.scales)))
+        self.levels = nn.ModuleList(_OfLevel(head, level) for level in range(num_levels))
 
     def forward(self, maps):
         """As `DenseHead`."""
-        outputs = [head([features]) for head, features in zip(self.levels, maps, strict=True)]
-        return tuple(torch.cat(each, 1) for each in zip(*outputs, strict=True))
+        outputs = [head(features) for head, features in zip(self.levels, maps, strict=True)]
+        return Predictions(*(torch.cat(each, 1) for each in zip(*outputs, strict=True)))
 
 
-def _of_level(head, level):
-    one = copy.copy(head)
-    one._parameters = {**head._parameters, "scales": nn.Parameter(head.scales[level : level + 1])}
-    return one
+class _OfLevel(nn.Module):
+    def __init__(self, head, level):
+        super().__init__()
+        self.head, self.level = copy.copy(head), level
+
+    def forward(self, features):
+        return self.head.at_level(features, self.level)
 
 
 def _watched(model, part, image):

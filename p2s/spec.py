@@ -13,6 +13,8 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, model_validator
 
 Probability = Annotated[float, Field(ge=0, le=1)]
+# Fields that came after the first records: at their default they are no part of an identity.
+YOUNGER = (("first_stage", "anchors"),)
 
 
 class Part(BaseModel):
@@ -34,6 +36,10 @@ class Part(BaseModel):
                 raise ValueError(f"{name}: {value!r} is not a number")
         return fields
 
+    def is_default(self, name):
+        """Whether a field has its default value."""
+        return getattr(self, name) == type(self).model_fields[name].default
+
 
 class Backbone(Part):
     """A ResNet trunk with a feature pyramid (Sec. 5, Hyperparameters; App. B)."""
@@ -52,6 +58,7 @@ class FirstStage(Part):
     """What infers P(O): the tower, its loss weight and its proposals in training (Sec. 5; C2)."""
 
     layers: Annotated[int, Field(ge=1, le=8)] = 4  # Sec. 5: 4-layer towers; RPN: 1
+    anchors: Literal["rpn", "retinanet"] = "rpn"  # of an RPN: 3 ratios, d2; Table 4 may mean 9
     weight: PositiveFloat = 0.5  # Sec. 5: first-stage loss weight; applied once
     extra_positives: bool = (
         True  # Sec. 5: 3x3 cells with regression loss < .2; C2: off in its two-stage base
@@ -135,7 +142,7 @@ class Coco(Part):
 class Spec(Part):
     """One detector: which first and second stage, on what, trained how, tested how."""
 
-    first: Literal["rpn", "centernet"] = "centernet"
+    first: Literal["rpn", "centernet", "retinanet", "atss", "gfl", "fcos"] = "centernet"
     second: Literal["none", "faster", "cascade"] = "cascade"
     num_classes: PositiveInt = 80
     levels: tuple[int, int] = (3, 7)  # Sec. 5: P3-P7; the original RPN detectors P2-P6
@@ -172,8 +179,15 @@ class Spec(Part):
         return Spec.model_validate(_merge(self.model_dump(), changes))
 
     def training_fields(self):
-        """All that a training depends on, except its data, as JSON values."""
-        return self.model_dump(mode="json", exclude={"test", "data"})
+        """All that a training depends on, except its data, as JSON values.
+
+        A field that is younger than the first records is left out at its default.
+        """
+        fields = self.model_dump(mode="json", exclude={"test", "data"})
+        for part, name in YOUNGER:
+            if getattr(self, part).is_default(name):
+                del fields[part][name]
+        return fields
 
     def test_fields(self):
         """All that an evaluation depends on besides its training and data, as JSON values."""
@@ -208,6 +222,14 @@ _RPN = {
     },
 }
 _FASTER, _CASCADE = {"second": "faster"}, {"second": "cascade"}
+_PROBABILISTIC_FASTER = {**_FASTER, "second_stage": {"iou": (0.6,)}}
+# NMS .6: C2, and the publications of GFL, ATSS and FCOS.
+_ONE_STAGE = {
+    "second": "none",
+    "first_stage": {"weight": 1.0},
+    "recipe": {"rate": 0.01},
+    "test": {"nms": 0.6},
+}
 NAMED = {
     "FasterRCNN-RPN": {**_RPN, **_FASTER, "levels": (2, 6), "second_stage": {"iou": (0.5,)}},
     "CascadeRCNN-RPN": {
@@ -218,13 +240,18 @@ NAMED = {
     },
     "FasterRCNN-RPN (P3-P7)": {**_RPN, **_FASTER, "second_stage": {"iou": (0.5,)}},
     "CascadeRCNN-RPN (P3-P7)": {**_RPN, **_CASCADE, "second_stage": {"iou": (0.5, 0.6, 0.7)}},
-    "CenterNet*": {
-        "second": "none",
-        "first_stage": {"weight": 1.0},
-        "recipe": {"rate": 0.01},
-        "test": {"nms": 0.6},
-    },
-    "FasterRCNN-CenterNet": {**_FASTER, "second_stage": {"iou": (0.6,)}},
+    "RetinaNet": {"first": "retinanet", **_ONE_STAGE, "test": {"nms": 0.5}},  # d2
+    "FasterRCNN-RetinaNet": {"first": "retinanet", **_PROBABILISTIC_FASTER},
+    "CascadeRCNN-RetinaNet": {"first": "retinanet", **_CASCADE},
+    "GFL": {"first": "gfl", **_ONE_STAGE},
+    "FasterRCNN-GFL": {"first": "gfl", **_PROBABILISTIC_FASTER},
+    "CascadeRCNN-GFL": {"first": "gfl", **_CASCADE},
+    "ATSS": {"first": "atss", **_ONE_STAGE},
+    "FasterRCNN-ATSS": {"first": "atss", **_PROBABILISTIC_FASTER},
+    "CascadeRCNN-ATSS": {"first": "atss", **_CASCADE},
+    "CenterNet*": _ONE_STAGE,
+    "FasterRCNN-CenterNet": _PROBABILISTIC_FASTER,
     "CascadeRCNN-CenterNet": _CASCADE,
     "CenterNet2": _CASCADE,
+    "FCOS-RT": {"first": "fcos", **_ONE_STAGE},
 }

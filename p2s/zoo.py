@@ -4,9 +4,12 @@ import torch
 
 from p2s.backbones import load_imagenet, resnet_fpn
 from p2s.detector import OneStageDetector, TwoStageDetector
-from p2s.first_stage import centernet, dense_detector, rpn
+from p2s.first_stage import dense_detector, dense_stage
+from p2s.rpn import rpn
 from p2s.second_stage import second_stage
 from p2s.spec import Spec
+
+PROPOSAL_NETWORKS = {"rpn": rpn}  # all other first stages are one-stage detectors
 
 
 def build(spec: Spec) -> OneStageDetector | TwoStageDetector:
@@ -20,9 +23,15 @@ def build(spec: Spec) -> OneStageDetector | TwoStageDetector:
     strides = {name: shape.stride for name, shape in backbone.output_shape().items()}
     where = (spec, strides, spec.backbone.fpn_channels)
     if spec.second == "none":
-        model = OneStageDetector(backbone, dense_detector(*where))
+        model = OneStageDetector(backbone, first_stage(*where))
     else:
-        first_stage = {"rpn": rpn, "centernet": centernet}[spec.first]
         model = TwoStageDetector(backbone, first_stage(*where), second_stage(*where))
     # Convolutions follow their weights' layout, so this makes every map channels_last too.
     return model.to(memory_format=torch.channels_last).train()
+
+
+def first_stage(spec: Spec, strides: dict[str, int], channels: int):
+    """The first stage of a Spec, or its one-stage detector; see p2s.first_stage."""
+    if spec.second == "none":
+        return dense_detector(spec, strides, channels)
+    return PROPOSAL_NETWORKS.get(spec.first, dense_stage)(spec, strides, channels)

@@ -21,7 +21,7 @@ def truths(seed, count, classes=3):
 
 
 def peaks_of(boxes, classes, num_classes=3):
-    return assign.center_peaks(*GRID, boxes, classes, num_classes)
+    return assign.center_peaks(GRID, boxes, classes, num_classes)
 
 
 def oracle_cells(point, stride, box):
@@ -130,9 +130,12 @@ def test_a_radius_away_along_a_side_the_overlap_is_the_minimum():
     torch.testing.assert_close(geometry.paired_iou(square, moved), torch.tensor([0.8]))
 
 
-def test_object_peaks_merge_the_classes():
+def test_class_agnostic_peaks_merge_the_classes():
     boxes, classes = truths(7, 10)
-    targets, merged = peaks_of(boxes, classes), assign.object_peaks(*GRID, boxes, classes, 1)
+    targets, merged = (
+        peaks_of(boxes, classes),
+        assign.class_agnostic(assign.center_peaks)(GRID, boxes, classes, 1),
+    )
     assert torch.equal(merged.heat[:, 0], targets.heat.amax(1))
     assert torch.equal(merged.peaks[:, 0], targets.peaks.sum(1))
 
@@ -146,7 +149,7 @@ def moved(boxes, share):
 @pytest.mark.parametrize(("share", "good"), [(0.10, True), (0.12, False)])
 def test_neighbours_become_positives_where_the_loss_is_below_a_fifth(share, good):
     targets = assign.Targets.stack([peaks_of(*truths(1, 4))])
-    more = assign.near_center_positives(targets, moved(targets.boxes, share))
+    more = assign.near_center_positives(targets, moved(targets.boxes, share), None)
     extra = (more.peaks > targets.peaks).sum(-1) > 0
     near = (targets.weight > 0) & (targets.peaks.amax(-1) == 0)
     assert torch.equal(extra, near & good)
@@ -156,7 +159,7 @@ def test_neighbours_become_positives_where_the_loss_is_below_a_fifth(share, good
 
 def test_extra_positives_never_lose_or_double_a_centre():
     targets = assign.Targets.stack([peaks_of(*truths(2, 20)), peaks_of(*truths(3, 20))])
-    more = assign.near_center_positives(targets, targets.boxes)
+    more = assign.near_center_positives(targets, targets.boxes, None)
     centres = targets.peaks > 0
     assert torch.equal(more.peaks[centres], targets.peaks[centres])
-    assert assign.as_assigned(targets, targets.boxes) is targets
+    assert assign.as_assigned(targets, targets.boxes, None) is targets

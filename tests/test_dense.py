@@ -5,8 +5,9 @@ import torch
 from detectron2.structures import Boxes, Instances
 from torchvision.ops import batched_nms
 
-from p2s import dense
+from p2s import dense, heads
 from p2s.assign import as_assigned, near_center_positives
+from p2s.coding import Distances
 from p2s.geometry import locations, pairwise_iou
 
 STRIDES = {"p3": 8, "p4": 16}
@@ -15,9 +16,9 @@ GRID = locations(SIZES, list(STRIDES.values()))
 COUNT = len(GRID.points)
 
 
-def head(towers=dense.shared_tower, num_classes=2, channels=8):
+def head(towers=heads.shared_tower, num_classes=2, channels=8):
     torch.manual_seed(0)
-    return dense.DenseHead(towers(channels, 2), channels, num_classes, len(SIZES))
+    return heads.DenseHead(towers(channels, 2), channels, num_classes, len(SIZES))
 
 
 def maps(images=2, channels=8, value=None):
@@ -35,12 +36,12 @@ def truths(boxes, classes):
 def predictions(images=2, num_classes=2):
     torch.manual_seed(2)
     logit = torch.randn(images, COUNT, num_classes) * 3
-    return logit, torch.rand(images, COUNT, 4) * 2
+    return heads.Predictions(logit, torch.rand(images, COUNT, 4) * 2)
 
 
-@pytest.mark.parametrize("towers", [dense.shared_tower, dense.separate_towers])
+@pytest.mark.parametrize("towers", [heads.shared_tower, heads.separate_towers])
 def test_an_untrained_head_says_one_percent_and_eight_strides(towers):
-    logit, ltrb = head(towers)(maps(value=0.0))
+    logit, ltrb, _ = head(towers)(maps(value=0.0))
     assert logit.shape == (2, COUNT, 2) and ltrb.shape == (2, COUNT, 4)
     torch.testing.assert_close(logit.sigmoid(), torch.full_like(logit, 0.01), atol=1e-2, rtol=0)
     torch.testing.assert_close(ltrb, torch.full_like(ltrb, 8.0), atol=0.5, rtol=0)
@@ -54,49 +55,52 @@ def test_rows_of_the_head_follow_the_locations():
         net.ltrb.weight[:2, :, 1, 1] = torch.eye(2)  # left and top copy channels 0 and 1
     parts = zip(GRID.points.split([24, 6]), SIZES, strict=True)
     rows = [part.reshape(1, *size, 2) for part, size in parts]
-    _, ltrb = net([each.permute(0, 3, 1, 2) for each in rows])
+    _, ltrb, _ = net([each.permute(0, 3, 1, 2) for each in rows])
     assert torch.equal(ltrb[0, :, :2], GRID.points)
 
 
 def test_each_level_has_its_own_scale():
     net = head()
-    _, before = net(maps())
+    _, before, _ = net(maps())
     with torch.no_grad():
         net.scales[1] *= 2
-    _, after = net(maps())
+    _, after, _ = net(maps())
     torch.testing.assert_close(after, before * torch.where(GRID.level == 1, 2, 1)[:, None])
 
 
 def test_separate_towers_have_twice_the_tower():
     counts = [
         sum(p.numel() for p in head(towers).parameters())
-        for towers in (dense.shared_tower, dense.separate_towers)
+        for towers in (heads.shared_tower, heads.separate_towers)
     ]
-    tower = sum(p.numel() for p in dense.tower(8, 2).parameters())
+    tower = sum(p.numel() for p in heads.tower(8, 2).parameters())
     assert counts[1] - counts[0] == tower
 
 
 @pytest.mark.parametrize("channels", [24, 7, 64])
 def test_towers_of_any_width_normalise(channels):
-    assert dense.tower(channels, 1)(torch.randn(1, channels, 4, 4)).shape == (1, channels, 4, 4)
+    assert heads.tower(channels, 1)(torch.randn(1, channels, 4, 4)).shape == (1, channels, 4, 4)
 
 
 def test_a_perfect_prediction_costs_nothing():
     truth = truths([[0, 0, 40, 24]], [1])
-    targets = dense.Objective().assign(*GRID, truth.gt_boxes.tensor, truth.gt_classes, 2)
+    targets = dense.Objective().assign(GRID, truth.gt_boxes.tensor, truth.gt_classes, 2)
     logit = torch.where(targets.peaks > 0, 50.0, -50.0)[None]
     side = (targets.boxes[:, 2:] - GRID.points, GRID.points - targets.boxes[:, :2])
     ltrb = torch.cat(side[::-1], -1)[None] / GRID.stride[:, None]
-    for loss in dense.Objective()(GRID, logit, ltrb, [truth]).values():
+    for loss in dense.Objective()(GRID, heads.Predictions(logit, ltrb), [truth]).values():
         assert abs(loss.item()) < 1e-5
 
 
 def test_losses_of_a_batch_are_normalised_by_its_positives():
-    logit, ltrb = predictions()
+    logit, ltrb, _ = predictions()
     pair = [truths([[0, 0, 40, 24]], [1]), truths([[8, 8, 30, 30], [0, 0, 9, 9]], [0, 1])]
-    whole = dense.Objective()(GRID, logit, ltrb, pair)
+    whole = dense.Objective()(GRID, heads.Predictions(logit, ltrb), pair)
     parts = [
-        dense.Objective()(GRID, logit[n : n + 1], ltrb[n : n + 1], pair[n : n + 1]) for n in (0, 1)
+        dense.Objective()(
+            GRID, heads.Predictions(logit[n : n + 1], ltrb[n : n + 1]), pair[n : n + 1]
+        )
+        for n in (0, 1)
     ]
     name = "loss_dense_positive"
     torch.testing.assert_close(whole[name], (parts[0][name] + 2 * parts[1][name]) / 3)
@@ -104,26 +108,26 @@ def test_losses_of_a_batch_are_normalised_by_its_positives():
 
 def test_all_losses_are_multiplied_by_the_weight_once():
     pair = [truths([[0, 0, 40, 24]], [1])] * 2
-    one = dense.Objective()(GRID, *predictions(), pair)
-    two = dense.Objective(weight=2.0)(GRID, *predictions(), pair)
+    one = dense.Objective()(GRID, predictions(), pair)
+    two = dense.Objective(weight=2.0)(GRID, predictions(), pair)
     for name, loss in one.items():
         torch.testing.assert_close(two[name], 2 * loss)
 
 
 def test_box_losses_weigh_twice_a_score():
-    losses = dense.Objective(box_loss=lambda a, b: torch.ones(len(a)))(
-        GRID, *predictions(), [truths([[0, 0, 40, 24]], [1])] * 2
+    losses = dense.Objective(coding=Distances(lambda a, b: torch.ones(len(a))))(
+        GRID, predictions(), [truths([[0, 0, 40, 24]], [1])] * 2
     )
     assert losses["loss_dense_box"].item() == 2
 
 
 def test_extra_positives_are_a_passed_in_refinement():
     truth = truths([[0, 0, 40, 24]], [1])
-    logit, _ = predictions(1)
+    logit, *_ = predictions(1)
     sides = torch.cat((GRID.points, torch.tensor([40.0, 24.0]) - GRID.points), -1)
     ltrb = (sides / GRID.stride[:, None]).clamp(min=0)[None]
     plain, more = (
-        dense.Objective(refine=refine)(GRID, logit, ltrb, [truth])
+        dense.Objective(refine=refine)(GRID, heads.Predictions(logit, ltrb), [truth])
         for refine in (as_assigned, near_center_positives)
     )
     assert plain["loss_dense_positive"] != more["loss_dense_positive"]
@@ -131,37 +135,39 @@ def test_extra_positives_are_a_passed_in_refinement():
 
 
 def test_refinements_see_boxes_without_gradient():
-    def refine(targets, pred_boxes):
-        assert not pred_boxes.requires_grad
+    def refine(targets, pred_boxes, logit):
+        assert not pred_boxes.requires_grad and not logit.requires_grad
         return targets
 
-    logit, ltrb = head()(maps())
+    logit, ltrb, _ = head()(maps())
     assert ltrb.requires_grad
-    dense.Objective(refine=refine)(GRID, logit, ltrb, [truths([[0, 0, 40, 24]], [1])] * 2)
+    dense.Objective(refine=refine)(
+        GRID, heads.Predictions(logit, ltrb), [truths([[0, 0, 40, 24]], [1])] * 2
+    )
 
 
 @pytest.mark.parametrize("boxes", [[], [[16, 16, 17, 17]], [[-500, -500, 900, 900]]])
 @pytest.mark.parametrize("refine", [as_assigned, near_center_positives])
 def test_any_number_and_size_of_truths_trains(boxes, refine):
     net = head()
-    logit, ltrb = net(maps())
+    logit, ltrb, _ = net(maps())
     pair = [truths(boxes, [0] * len(boxes)), truths([], [])]
-    losses = dense.Objective(refine=refine)(GRID, logit, ltrb, pair)
+    losses = dense.Objective(refine=refine)(GRID, heads.Predictions(logit, ltrb), pair)
     sum(losses.values()).backward()
     assert all(loss.isfinite() for loss in losses.values())
     assert all(p.grad is not None and p.grad.isfinite().all() for p in net.parameters())
 
 
 def test_huge_predictions_have_finite_losses():
-    logit, ltrb = predictions()
+    logit, ltrb, _ = predictions()
     pair = [truths([[0, 0, 40, 24]], [1])] * 2
-    losses = dense.Objective()(GRID, logit * 1e4, ltrb * 1e6, pair)
+    losses = dense.Objective()(GRID, heads.Predictions(logit * 1e4, ltrb * 1e6), pair)
     assert all(loss.isfinite() for loss in losses.values())
 
 
 def test_top_candidates_are_the_best_of_each_level():
-    logit, ltrb = predictions()
-    found = dense.top_candidates(GRID, logit, ltrb, 5)
+    logit, ltrb, _ = predictions()
+    found = dense.top_candidates(GRID, logit, ltrb, Distances().decode, 5)
     for n in range(2):
         for level, rows in ((3, slice(0, 24)), (4, slice(24, 30))):
             best = logit[n, rows].flatten().sort(descending=True).values[:5]
@@ -169,8 +175,8 @@ def test_top_candidates_are_the_best_of_each_level():
 
 
 def test_candidates_carry_the_box_and_class_of_their_logit():
-    logit, ltrb = predictions()
-    found = dense.top_candidates(GRID, logit, ltrb, 100)[1]
+    logit, ltrb, _ = predictions()
+    found = dense.top_candidates(GRID, logit, ltrb, Distances().decode, 100)[1]
     assert len(found.logit) == COUNT * 2
     for box, value, kind in zip(found.boxes, found.logit, found.classes, strict=True):
         location = (logit[1, :, kind] == value).nonzero().item()
@@ -183,11 +189,11 @@ def test_candidates_carry_the_box_and_class_of_their_logit():
 @pytest.mark.parametrize("where", ["logit", "ltrb"])
 @pytest.mark.parametrize("value", [math.nan, math.inf])
 def test_a_nonfinite_prediction_is_named_by_level_and_image(where, value):
-    logit, ltrb = predictions()
+    logit, ltrb, _ = predictions()
     logit[1, 25] = 99.0
     {"logit": logit, "ltrb": ltrb}[where][1, 25] = value
     with pytest.raises(FloatingPointError, match="level p4, image 1"):
-        dense.top_candidates(GRID, logit, ltrb, 5)
+        dense.top_candidates(GRID, logit, ltrb, Distances().decode, 5)
 
 
 def candidates(count=60, seed=0):

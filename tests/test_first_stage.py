@@ -4,26 +4,28 @@ from detectron2.structures import Boxes, ImageList, Instances
 from detectron2.utils.events import EventStorage
 
 from p2s.assign import as_assigned, near_center_positives
-from p2s.first_stage import centernet, dense_detector, rpn
 from p2s.geometry import pairwise_iou
 from p2s.spec import Spec
+from p2s.zoo import first_stage
 
 STRIDES = {f"p{level}": 2**level for level in range(3, 8)}
 CHANNELS, SIZE = 8, 64
-STAGES = {
-    centernet: Spec.named("CenterNet2"),
-    rpn: Spec.named("CascadeRCNN-RPN (P3-P7)"),
-    dense_detector: Spec.named("CenterNet*").changed({"num_classes": 3}),
-}
-proposers = pytest.mark.parametrize("factory", [centernet, rpn])
-everything = pytest.mark.parametrize("factory", STAGES)
+RPN, CENTERNET, DETECTOR = "CascadeRCNN-RPN (P3-P7)", "CenterNet2", "CenterNet*"
+PROPOSERS = [CENTERNET, RPN, "CascadeRCNN-RetinaNet", "CascadeRCNN-ATSS", "CascadeRCNN-GFL"]
+DETECTORS = [DETECTOR, "RetinaNet", "ATSS", "GFL", "FCOS-RT"]
+proposers = pytest.mark.parametrize("name", PROPOSERS)
+everything = pytest.mark.parametrize("name", PROPOSERS + DETECTORS)
 
 
-def build(factory, **first_stage):
+def spec_of(name):
+    return Spec.named(name).changed({"num_classes": 3})
+
+
+def build(name, **changes):
     torch.manual_seed(0)
-    spec = STAGES[factory].changed({"first_stage": first_stage})
-    stage = factory(spec, STRIDES, CHANNELS)
-    if factory is not rpn:  # boxes smaller than the image, so that clipping leaves them apart
+    stage = first_stage(spec_of(name).changed({"first_stage": changes}), STRIDES, CHANNELS)
+    if hasattr(stage, "head") and stage.head.scales is not None:
+        # boxes smaller than the image, so that clipping leaves them apart
         torch.nn.init.constant_(stage.head.ltrb.bias, 0.8)
     return stage
 
@@ -55,8 +57,8 @@ CROWDED = truths([2, 3, 40, 30], [4, 5, 38, 28], [30, 30, 60, 60])
 
 @everything
 @pytest.mark.parametrize("truth", [truths(), truths([5, 5, 6, 6]), truths([-99, -99, 300, 300])])
-def test_any_truth_trains_with_finite_losses_and_gradients(factory, truth):
-    stage = build(factory)
+def test_any_truth_trains_with_finite_losses_and_gradients(name, truth):
+    stage = build(name)
     _, losses = run(stage, truth, CROWDED)
     sum(losses.values()).backward()
     assert all(loss.isfinite() for loss in losses.values())
@@ -64,25 +66,25 @@ def test_any_truth_trains_with_finite_losses_and_gradients(factory, truth):
 
 
 @everything
-def test_a_batch_without_any_truth_trains(factory):
-    stage = build(factory)
+def test_a_batch_without_any_truth_trains(name):
+    stage = build(name)
     _, losses = run(stage, truths(), truths())
     sum(losses.values()).backward()
     assert all(loss.isfinite() for loss in losses.values())
 
 
 @everything
-def test_doubling_the_weight_doubles_every_loss(factory):
-    _, one = run(build(factory, weight=0.5), CROWDED, CROWDED)
-    _, two = run(build(factory, weight=1.0), CROWDED, CROWDED)
+def test_doubling_the_weight_doubles_every_loss(name):
+    _, one = run(build(name, weight=0.5), CROWDED, CROWDED)
+    _, two = run(build(name, weight=1.0), CROWDED, CROWDED)
     for name, loss in one.items():
         torch.testing.assert_close(two[name], 2 * loss)
 
 
 @proposers
 @pytest.mark.parametrize("training", [True, False])
-def test_proposals_are_likeliest_first_within_the_image_and_without_gradient(factory, training):
-    stage = build(factory).train(training)
+def test_proposals_are_likeliest_first_within_the_image_and_without_gradient(name, training):
+    stage = build(name).train(training)
     proposals, _ = run(stage, CROWDED, CROWDED) if training else run(stage)
     for each, (height, width) in zip(proposals, scene()[0].image_sizes, strict=True):
         boxes, logits = each.proposal_boxes.tensor, each.objectness_logits
@@ -92,22 +94,23 @@ def test_proposals_are_likeliest_first_within_the_image_and_without_gradient(fac
 
 
 @everything
-def test_in_test_there_are_no_losses(factory):
-    instances, losses = run(build(factory).eval())
+def test_in_test_there_are_no_losses(name):
+    instances, losses = run(build(name).eval())
     assert losses == {} and len(instances) == 2
 
 
 @proposers
-def test_objectness_logits_are_logits(factory):
-    proposals, _ = run(build(factory).eval())
+def test_objectness_logits_are_logits(name):
+    proposals, _ = run(build(name).eval())
     prior = proposals[0].objectness_logits.sigmoid().median().item()
-    expected = {centernet: 0.01, rpn: 0.5}[factory]  # an untrained head's probability
+    untrained = {RPN: 0.5, "CascadeRCNN-ATSS": 0.005}  # ATSS: .01 by a centerness of .5
+    expected = untrained.get(name, 0.01)
     assert prior == pytest.approx(expected, abs=0.3 * expected)
 
 
 @proposers
-def test_test_settings_hold_at_once_and_in_test_only(factory):
-    stage, test = build(factory), STAGES[factory].test
+def test_test_settings_hold_at_once_and_in_test_only(name):
+    stage, test = build(name), spec_of(name).test
     before, _ = run(stage, CROWDED, CROWDED)
     stage.set_test(test.model_copy(update={"proposals": 3, "proposal_nms": 0.6, "pre_nms": 50}))
     after, _ = run(stage, CROWDED, CROWDED)
@@ -117,15 +120,15 @@ def test_test_settings_hold_at_once_and_in_test_only(factory):
 
 
 def test_nms_of_the_test_holds_across_levels_for_centernet():
-    stage = build(centernet).eval()
-    stage.set_test(STAGES[centernet].test.model_copy(update={"proposal_nms": 0.3}))
+    stage = build(CENTERNET).eval()
+    stage.set_test(spec_of(CENTERNET).test.model_copy(update={"proposal_nms": 0.3}))
     boxes = run(stage)[0][0].proposal_boxes.tensor
     assert pairwise_iou(boxes, boxes).fill_diagonal_(0).max() <= 0.3 + 1e-5
 
 
 @proposers
-def test_a_stricter_nms_in_test_leaves_fewer_proposals(factory):
-    stage, test = build(factory).eval(), STAGES[factory].test
+def test_a_stricter_nms_in_test_leaves_fewer_proposals(name):
+    stage, test = build(name).eval(), spec_of(name).test
     counts = []
     for iou in (0.9, 0.2):
         stage.set_test(test.model_copy(update={"proposal_nms": iou}))
@@ -134,14 +137,14 @@ def test_a_stricter_nms_in_test_leaves_fewer_proposals(factory):
 
 
 @proposers
-def test_training_keeps_the_specs_number_of_proposals(factory):
-    proposals, _ = run(build(factory, proposals=5, pre_nms=40, nms=0.95), CROWDED, CROWDED)
+def test_training_keeps_the_specs_number_of_proposals(name):
+    proposals, _ = run(build(name, proposals=5, pre_nms=40, nms=0.95), CROWDED, CROWDED)
     assert [len(each) for each in proposals] == [5, 5]
 
 
 @proposers
-def test_a_floor_drops_exactly_the_unlikelier_proposals(factory):
-    stage, test = build(factory).eval(), STAGES[factory].test
+def test_a_floor_drops_exactly_the_unlikelier_proposals(name):
+    stage, test = build(name).eval(), spec_of(name).test
     every = run(stage)[0][0]
     middle = every.objectness_logits.double().sigmoid().median().item()
     stage.set_test(test.model_copy(update={"proposal_floor": middle}))
@@ -152,8 +155,8 @@ def test_a_floor_drops_exactly_the_unlikelier_proposals(factory):
 
 
 @everything
-def test_an_image_alone_gives_what_it_gives_in_a_batch(factory):
-    stage = build(factory).eval()
+def test_an_image_alone_gives_what_it_gives_in_a_batch(name):
+    stage = build(name).eval()
     images, features = scene()
     together, _ = stage(images, features)
     alone = ImageList(images.tensor[1:], images.image_sizes[1:])
@@ -166,7 +169,7 @@ def test_an_image_alone_gives_what_it_gives_in_a_batch(factory):
 
 
 def test_centernet_proposals_know_their_level_and_stay_one_class():
-    stage = build(centernet).eval()
+    stage = build(CENTERNET).eval()
     levels = run(stage)[0][0].level
     assert levels.dtype == torch.long and set(levels.tolist()) <= {3, 4, 5, 6, 7}
     assert stage.head.score.out_channels == 1
@@ -174,14 +177,14 @@ def test_centernet_proposals_know_their_level_and_stay_one_class():
 
 def test_classes_of_truths_dont_matter_to_a_first_stage():
     other = Instances((SIZE, SIZE), gt_boxes=CROWDED.gt_boxes, gt_classes=torch.tensor([9, 70, 9]))
-    _, one = run(build(centernet), CROWDED)
-    _, two = run(build(centernet), other)
+    _, one = run(build(CENTERNET), CROWDED)
+    _, two = run(build(CENTERNET), other)
     assert one == two
 
 
 def test_detections_carry_every_field_above_the_threshold():
-    stage = build(dense_detector).eval()
-    stage.set_test(STAGES[dense_detector].test.model_copy(update={"score_threshold": 0.0095}))
+    stage = build(DETECTOR).eval()
+    stage.set_test(spec_of(DETECTOR).test.model_copy(update={"score_threshold": 0.0095}))
     for each in run(stage)[0]:
         assert 0 < len(each) <= 100 and (each.scores > 0.0095).all()
         assert torch.equal(each.scores, each.p_object) and (each.p_class == 1).all()
@@ -190,31 +193,32 @@ def test_detections_carry_every_field_above_the_threshold():
 
 
 def test_the_one_stage_detector_returns_only_losses_in_training():
-    detections, losses = run(build(dense_detector), CROWDED, CROWDED)
+    detections, losses = run(build(DETECTOR), CROWDED, CROWDED)
     assert detections == [] and len(losses) == 3
 
 
 def test_the_spec_chooses_the_algorithms():
-    plain = build(centernet, extra_positives=False, ignore_above=0.85).objective
+    plain = build(CENTERNET, extra_positives=False, ignore_above=0.85).objective
     assert plain.refine is as_assigned
     assert plain.score_loss.keywords == {"ignore_above": 0.85}
-    assert build(centernet).objective.refine is near_center_positives
+    assert build(CENTERNET).objective.refine is near_center_positives
 
 
 @everything
 @pytest.mark.parametrize("layers", [1, 4])
-def test_towers_have_the_specs_number_of_layers(factory, layers):
+def test_towers_have_the_specs_number_of_layers(name, layers):
     convolutions = [
         name
-        for name, m in build(factory, layers=layers).named_modules()
+        for name, m in build(name, layers=layers).named_modules()
         if isinstance(m, torch.nn.Conv2d)
     ]
-    towers = 2 if factory is dense_detector else 1
-    assert len(convolutions) == towers * layers + 2
+    towers = 2 if name in DETECTORS else 1
+    outputs = 3 if "ATSS" in name or "FCOS" in name else 2  # centerness
+    assert len(convolutions) == towers * layers + outputs
 
 
 def test_rpn_anchors_start_at_32_pixels_and_double():
-    anchors = build(rpn).anchor_generator([f for f in scene()[1].values()])
+    anchors = build(RPN).anchor_generator([f for f in scene()[1].values()])
     sides = [each.area().sqrt().mean().item() for each in anchors]
     assert sides == pytest.approx([32, 64, 128, 256, 512], rel=1e-4)
     assert all(each.get_centers()[0].tolist() == [0, 0] for each in anchors)  # detectron2's
@@ -224,11 +228,11 @@ def test_a_nan_feature_stops_with_the_level():
     images, features = scene()
     features["p4"][0] = torch.nan
     with pytest.raises(FloatingPointError, match="level p4, image 0"):
-        build(centernet).eval()(images, features)
+        build(CENTERNET).eval()(images, features)
 
 
 def test_a_short_training_finds_every_object():
-    stage = build(centernet)
+    stage = build(CENTERNET)
     optimiser = torch.optim.Adam(stage.parameters(), 0.01)
     for _ in range(60):
         _, losses = run(stage, CROWDED, CROWDED)
@@ -242,8 +246,8 @@ def test_a_short_training_finds_every_object():
 
 @pytest.mark.parametrize("training", [True, False])
 @proposers
-def test_a_map_that_is_not_finite_is_told_by_level_and_image(factory, training):
-    stage = build(factory).train(training)
+def test_a_map_that_is_not_finite_is_told_by_level_and_image(name, training):
+    stage = build(name).train(training)
     images, features = scene()
     features["p5"][1, 0, 0, 0] = torch.nan
     with EventStorage(), pytest.raises(FloatingPointError, match="level p5, image 1"):

@@ -45,7 +45,7 @@ def lively(spec, seed=0):
     if spec.first == "rpn":
         head.objectness_logits.bias.fill_(2.0)
     elif spec.second == "none":
-        head.score.bias[LIKELY_CLASSES] = -1.0
+        head.score.bias.view(-1, spec.num_classes)[:, LIKELY_CLASSES] = -1.0
     else:
         head.score.bias.fill_(2.0)
     for predictor in model.roi_heads.box_predictor if spec.second != "none" else ():

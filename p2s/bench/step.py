@@ -4,11 +4,11 @@ import time
 from functools import partial
 
 import torch
+from torch.utils._pytree import tree_map_only
 
 from p2s.bench.timing import medians, turns
 from p2s.bench.train import noise_batch
-from p2s.dense import suppress, top_candidates
-from p2s.geometry import locations
+from p2s.dense import suppress
 from p2s.spec import Spec
 from p2s.zoo import build
 
@@ -28,9 +28,9 @@ def measure(detector="CenterNet2", rounds=7, seed=0):
     hook = stage.head.register_forward_hook(lambda _, maps, answer: seen.append((maps[0], answer)))
     model(batch)
     hook.remove()
-    [(maps, (logit, ltrb))] = seen
-    grid = locations([each.shape[-2:] for each in maps], stage.strides)
-    answer = [each.detach().requires_grad_() for each in (logit, ltrb)]
+    [(maps, answer)] = seen
+    grid = stage.grid(maps)
+    answer = tree_map_only(torch.Tensor, lambda each: each.detach().requires_grad_(), answer)
     truths = [one["instances"] for one in batch]
     ways = {
         "step": partial(_step, model, batch),
@@ -52,12 +52,12 @@ def _step(model, batch):
 
 
 def _losses(stage, grid, answer, truths):
-    sum(stage.objective(grid, *answer, truths).values()).backward()
+    sum(stage.objective(grid, answer, truths).values()).backward()
 
 
 @torch.no_grad()
 def _decode(stage, grid, answer, truths):
     selection = stage.train_selection
-    candidates = top_candidates(grid, *answer, selection.pre_nms)
+    candidates = stage.candidates(grid, answer, selection.pre_nms)
     for n, truth in enumerate(truths):
         suppress(candidates[n], truth.image_size, selection)
