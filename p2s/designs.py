@@ -8,8 +8,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 
-from torch import nn
-
 from p2s import assign, losses
 from p2s.coding import Deltas
 from p2s.dense import (
@@ -20,7 +18,14 @@ from p2s.dense import (
     plain_score,
     side_distribution_loss,
 )
-from p2s.heads import GROUPED, AnchorHead, CenternessHead, DenseHead, IntegralHead
+from p2s.heads import (
+    AnchorHead,
+    CenternessHead,
+    DenseHead,
+    IntegralHead,
+    plain_tower,
+    tower,
+)
 
 OCTAVE = [4 * 2 ** (step / 3) for step in range(3)]  # strides; Lin et al. (2017b), Sec. 4
 RATIOS = (0.5, 1.0, 2.0)  # height over width
@@ -33,7 +38,7 @@ class Design:
 
     objective: Objective
     head: Callable = DenseHead  # towers, channels, classes, levels -> a module
-    norm: Callable = GROUPED  # of a tower: channels -> a module
+    tower: Callable = tower  # channels, layers -> a module
     score: Callable = plain_score
     anchors: Anchors = Anchors()
 
@@ -53,13 +58,13 @@ def centernet(stage) -> Design:
 
 
 def retinanet(stage) -> Design:
-    """RetinaNet: nine anchors a cell, IoU .5 and .4, focal loss, towers without norm (d2)."""
+    """RetinaNet: nine anchors a cell, IoU .5 and .4, focal loss (Lin et al., 2017b; d2)."""
     return Design(
         Objective(
             assign=assign.iou_thresholds, coding=Deltas(), weight=stage.weight, box_weight=1.0
         ),
         head=partial(AnchorHead, anchors=len(NINE)),
-        norm=nn.Identity,
+        tower=tower if stage.norm == "GN" else plain_tower,
         anchors=Anchors(NINE, offset=0.0),
     )
 

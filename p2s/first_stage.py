@@ -61,7 +61,7 @@ def dense_stage(spec, strides: dict[str, int], channels: int) -> FirstStage:
     stage = spec.first_stage
     design = designs.OF_FIRST_STAGE[spec.first](stage)
     assign = class_agnostic(design.objective.assign)
-    towers = shared_tower(channels, stage.layers, design.norm)
+    towers = shared_tower(channels, stage.layers, design.tower)
     return FirstStage(
         head=design.head(towers, channels, 1, len(strides)),
         strides=strides,
@@ -81,7 +81,7 @@ def dense_detector(spec, strides: dict[str, int], channels: int) -> OneStage:
     In training it returns losses and no detections.
     """
     design = designs.OF_DETECTOR[spec.first](spec.first_stage)
-    towers = separate_towers(channels, spec.first_stage.layers, design.norm)
+    towers = separate_towers(channels, spec.first_stage.layers, design.tower)
     return OneStage(
         head=design.head(towers, channels, spec.num_classes, len(strides)),
         strides=strides,

@@ -16,6 +16,7 @@ GROUP_WIDTH = 8  # least channels of a group: 32 groups at the paper's 256 chann
 PRIOR = 0.01  # P(positive) of an untrained head; Lin et al. (2017b), Sec. 4.1
 FIRST_SIDE = 8.0  # strides from a location to each side of an untrained box; C2
 BINS = 17  # lengths of 0 to 16 strides; Li et al. (2020b), Sec. 4: n = 16
+D2_CHANNELS = 256
 GROUPED = partial(group_norm, group_width=GROUP_WIDTH)
 
 
@@ -37,14 +38,31 @@ def tower(channels: int, layers: int, norm=GROUPED) -> nn.Sequential:
     return nn.Sequential(*modules)
 
 
-def shared_tower(channels: int, layers: int, norm=GROUPED):
+def plain_tower(channels: int, layers: int) -> nn.Sequential:
+    """The same without normalisation, as RetinaNet has it (d2)."""
+    modules = tower(channels, layers, lambda _: nn.Identity())
+    keep_gain(each for each in modules if isinstance(each, nn.Conv2d))
+    return modules
+
+
+@torch.no_grad()
+def keep_gain(convs):
+    """Let convolutions that no norm follows pass on as much as at detectron2's 256 channels.
+
+    Its deviation of .01 is for that width; in a narrow tower the signal would die out.
+    """
+    for conv in convs:
+        conv.weight.mul_((D2_CHANNELS / conv.in_channels) ** 0.5)
+
+
+def shared_tower(channels: int, layers: int, tower=tower):
     """One tower for scores and boxes: enough for a class-agnostic first stage (Sec. 5)."""
-    return tower(channels, layers, norm), nn.Identity(), nn.Identity()
+    return tower(channels, layers), nn.Identity(), nn.Identity()
 
 
-def separate_towers(channels: int, layers: int, norm=GROUPED):
+def separate_towers(channels: int, layers: int, tower=tower):
     """A tower for scores and one for boxes, as a K-class one-stage detector has (Sec. 5)."""
-    return nn.Identity(), tower(channels, layers, norm), tower(channels, layers, norm)
+    return nn.Identity(), tower(channels, layers), tower(channels, layers)
 
 
 class DenseHead(nn.Module):

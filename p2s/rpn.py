@@ -6,6 +6,7 @@ from detectron2.modeling.matcher import Matcher
 from detectron2.modeling.proposal_generator.rpn import RPN, StandardRPNHead
 
 from p2s.dense import to_logit
+from p2s.heads import keep_gain
 
 SCALES = {
     "rpn": (1.0,),
@@ -73,6 +74,8 @@ def rpn(spec, strides: dict[str, int], channels: int) -> FlooredRPN:
         nms_thresh=stage.nms,
         loss_weight=stage.weight,
     )
+    if stage.layers > 1:
+        keep_gain(network.rpn_head.conv)
     network.set_test(spec.test)
     return network
 

@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, m
 
 Probability = Annotated[float, Field(ge=0, le=1)]
 # Fields that came after the first records: at their default they are no part of an identity.
-YOUNGER = (("first_stage", "anchors"),)
+YOUNGER = (("first_stage", "anchors"), ("first_stage", "norm"))
 
 
 class Part(BaseModel):
@@ -59,6 +59,7 @@ class FirstStage(Part):
 
     layers: Annotated[int, Field(ge=1, le=8)] = 4  # Sec. 5: 4-layer towers; RPN: 1
     anchors: Literal["rpn", "retinanet"] = "rpn"  # of an RPN: 3 ratios, d2; Table 4 may mean 9
+    norm: Literal["GN"] | None = None  # of RetinaNet's towers, which have none; d2
     weight: PositiveFloat = 0.5  # Sec. 5: first-stage loss weight; applied once
     extra_positives: bool = (
         True  # Sec. 5: 3x3 cells with regression loss < .2; C2: off in its two-stage base
