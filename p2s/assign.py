@@ -20,6 +20,7 @@ MIN_RADIUS = 4.0  # C2: pixels
 GOOD_BOX = 0.2  # Sec. 5: regression loss below which a neighbour of a centre is a positive
 BACKGROUND_BELOW, OBJECT_FROM = 0.4, 0.5  # IoU of an anchor; Lin et al. (2017b), Sec. 4
 NEAREST = 9  # candidates a level; Zhang et al. (2020b), Sec. 4.1
+MIDDLE, AROUND = 0.2, 0.5  # shares of a side: positive, and ignored; Wang et al. (2019), Sec. 3.5
 SAMPLING_RADIUS = 1.5  # strides; Tian et al. (2020); d2
 
 
@@ -126,6 +127,25 @@ def center_region(grid, boxes, classes, num_classes) -> Targets:
     claims &= (longest > low[grid.level, None]) & (longest < high[grid.level, None])
     best, truth = pad(claims.float(), (0, 1), value=0.5).max(-1)  # the first of equals: smallest
     return _hard(best == 1, truth, boxes, classes, num_classes)
+
+
+def center_share(grid, boxes, classes, num_classes) -> Targets:
+    """Guided Anchoring: the middle fifth of a box, on the level of its size (Wang et al., 2019).
+
+    Points in the middle of .2 of the sides are positive, and the centre's cell in any case; those
+    in the middle half are ignored, there and on the neighbouring levels. A truth's level is that
+    whose squares of 8 strides are nearest in size.
+    """
+    boxes, classes = _smallest_first(boxes, classes)
+    centers, sides = (boxes[:, :2] + boxes[:, 2:]) / 2, boxes[:, 2:] - boxes[:, :2]
+    own = (area(boxes).sqrt() / (8 * grid.strides[0])).log2().round()  # (G,)
+    steps = (grid.level[:, None] - own.clamp(0, len(grid.strides) - 1)).abs()  # (A, G)
+    away = (grid.points[:, None] - centers).abs()  # (A, G, 2)
+    cell = (away <= grid.stride[:, None, None] / 2).all(-1)
+    positive = (steps == 0) & ((away <= sides * MIDDLE / 2).all(-1) | cell)
+    ignored = (steps <= 1) & (away <= sides * AROUND / 2).all(-1)
+    best, truth = pad(positive.float(), (0, 1), value=0.5).max(-1)
+    return _hard(best == 1, truth, boxes, classes, num_classes, ignored.any(-1))
 
 
 def centerness(points: Tensor, boxes: Tensor) -> Tensor:

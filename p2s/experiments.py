@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal
 from pydantic import ConfigDict, Field, PositiveFloat, model_validator
 
 from p2s import strict_yaml
-from p2s.spec import Coco, Part, Spec
+from p2s.spec import Coco, Part, Spec, merge
 
 SHARED_FIELDS = {"first_stage": ("pre_nms", "proposals"), "test": ("pre_nms", "proposals")}
 Name = Annotated[str, Field(min_length=1)]
@@ -63,6 +63,7 @@ class Experiment(Strict):
     notebook: Name  # its page in the report
     rows: Annotated[tuple[Row, ...], Field(min_length=1, strict=False)]
     variants: Annotated[tuple[Variant, ...], Field(strict=False)] = ()
+    at: dict[Name, dict[str, Any]] = {}  # what every row changes at one scale alone, by its name
 
     @model_validator(mode="after")
     def _names_are_unique(self):
@@ -70,6 +71,11 @@ class Experiment(Strict):
             if twice := sorted({name for name in names if names.count(name) > 1}):
                 raise ValueError(f"named twice: {', '.join(twice)}")
         return self
+
+    def sized(self, name, scale):
+        """The scale of this name with what this experiment changes at it."""
+        changes = merge(scale.changes, self.at.get(name, {}))
+        return scale.model_copy(update={"changes": changes})
 
 
 class Scale(Strict):

@@ -86,12 +86,12 @@ class DenseHead(nn.Module):
     def at_level(self, features: Tensor, level: int) -> list[Tensor]:
         """The same of one level."""
         features = self.shared_tower(features)
-        score = _rows(self.score(self.score_tower(features)))
+        score = rows(self.score(self.score_tower(features)))
         return [score, *self.boxes(self.box_tower(features), level)]
 
     def boxes(self, features: Tensor, level: int) -> list[Tensor]:
         """All predictions of one level but scores."""
-        return [_rows(self.scales[level] * self.ltrb(features)).relu()]
+        return [rows(self.scales[level] * self.ltrb(features)).relu()]
 
 
 class CenternessHead(DenseHead):
@@ -103,7 +103,7 @@ class CenternessHead(DenseHead):
 
     def boxes(self, features: Tensor, level: int) -> list[Tensor]:
         """All predictions of one level but scores."""
-        return [*super().boxes(features, level), _rows(self.centerness(features))]
+        return [*super().boxes(features, level), rows(self.centerness(features))]
 
 
 class IntegralHead(DenseHead):
@@ -115,7 +115,7 @@ class IntegralHead(DenseHead):
 
     def boxes(self, features: Tensor, level: int) -> list[Tensor]:
         """All predictions of one level but scores."""
-        bins = _rows(self.scales[level] * self.ltrb(features))  # (N, HW, 4 B)
+        bins = rows(self.scales[level] * self.ltrb(features))  # (N, HW, 4 B)
         lengths = torch.arange(BINS, device=bins.device, dtype=bins.dtype)
         return [bins.unflatten(-1, (4, BINS)).softmax(-1) @ lengths, bins]
 
@@ -135,7 +135,7 @@ class AnchorHead(DenseHead):
 
     def boxes(self, features: Tensor, level: int) -> list[Tensor]:
         """All predictions of one level but scores."""
-        return [_rows(self.ltrb(features))]
+        return [rows(self.ltrb(features))]
 
 
 def _conv(channels, outputs, bias=0.0):
@@ -145,9 +145,10 @@ def _conv(channels, outputs, bias=0.0):
     return conv
 
 
-def _rows(maps):
-    return maps.permute(0, 2, 3, 1).flatten(1, 2).float()  # (N, HW, C); free in channels_last
+def rows(maps: Tensor) -> Tensor:
+    """Maps (N, C, H, W) as rows (N, HW, C) in float32; free in channels_last."""
+    return maps.permute(0, 2, 3, 1).flatten(1, 2).float()
 
 
-def _by_anchor(rows, anchors):
-    return rows.unflatten(-1, (anchors, -1)).flatten(1, 2)  # (N, HW, S C) -> (N, HW S, C)
+def _by_anchor(predictions, anchors):
+    return predictions.unflatten(-1, (anchors, -1)).flatten(1, 2)  # (N, HW, S C) -> (N, HW S, C)

@@ -5,9 +5,9 @@ A locations, P positives, K classes; any leading dimensions will do.
 
 import torch
 from torch import Tensor
-from torch.nn.functional import binary_cross_entropy_with_logits, logsigmoid
+from torch.nn.functional import binary_cross_entropy_with_logits, logsigmoid, smooth_l1_loss
 
-from p2s.geometry import paired_giou
+from p2s.geometry import EPSILON, paired_giou
 
 ALPHA, GAMMA = 0.25, 2.0  # Lin et al. (2017b), Sec. 5; C2
 BETA = 4.0  # how fast the cost of a negative falls towards a centre; Law & Deng (2018), Eq. 1; C2
@@ -49,6 +49,15 @@ def distribution_focal(bin_logit: Tensor, side: Tensor) -> Tensor:
     log_p = bin_logit.log_softmax(-1)
     both = log_p.gather(-1, torch.stack((lower, lower + 1), -1))
     return -((1 - share) * both[..., 0] + share * both[..., 1])
+
+
+def bounded_iou_loss(sides: Tensor, wanted: Tensor) -> Tensor:
+    """How far width and height (P, 2) are from those wanted, as (P,): 0 where equal.
+
+    Smooth L1 of one minus the smaller side over the larger (Wang et al., 2019, Eq. 5).
+    """
+    ratio = torch.minimum(sides / wanted, wanted / sides.clamp(min=EPSILON))
+    return smooth_l1_loss(1 - ratio, torch.zeros_like(ratio), beta=0.2, reduction="none").sum(-1)
 
 
 def giou_loss(pred: Tensor, target: Tensor) -> Tensor:

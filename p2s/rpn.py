@@ -40,7 +40,7 @@ class FlooredRPN(RPN):
         detectron2's own would drop it silently.
         """
         for level, *maps in zip(self.in_features, logits, deltas, strict=True):
-            _refuse_nonfinite(level, *maps)
+            refuse_nonfinite(level, *maps)
         proposals = super().predict_proposals(anchors, logits, deltas, image_sizes)
         if self.training:
             return proposals
@@ -80,7 +80,8 @@ def rpn(spec, strides: dict[str, int], channels: int) -> FlooredRPN:
     return network
 
 
-def _refuse_nonfinite(level, logit, deltas):
+def refuse_nonfinite(level, logit, deltas):
+    """FloatingPointError with level and image unless (N, A) and (N, A, 4) values are finite."""
     bad = ~(logit.isfinite() & deltas.isfinite().all(-1))  # (N, A)
     if bad.any():
         image = bad.any(1).nonzero()[0].item()

@@ -108,14 +108,17 @@ def _table(project, scale, only):
     refuse_unknown("experiment", only, valid)
     table = []
     for name in [each for each in valid if not only or each in only]:
-        for row, variant in cells(load_experiment(project, name), scales[scale]):
+        experiment = load_experiment(project, name)
+        refuse_unknown(f"scale in {name}.yaml: at:", experiment.at, scales)
+        size = experiment.sized(scale, scales[scale])
+        for row, variant in cells(experiment, size):
             names = {
                 "experiment": name,
                 "row": row.name,
                 "variant": variant.name if variant else "",
             }
             try:
-                spec = resolve(row, variant, scales[scale], project.root)
+                spec = resolve(row, variant, size, project.root)
             except ValueError as error:
                 problem = records.first_problem(error)
                 place = f"{project.experiments / name}.yaml at scale {scale}"

@@ -143,7 +143,9 @@ class Coco(Part):
 class Spec(Part):
     """One detector: which first and second stage, on what, trained how, tested how."""
 
-    first: Literal["rpn", "centernet", "retinanet", "atss", "gfl", "fcos"] = "centernet"
+    first: Literal[
+        "rpn", "ga_rpn", "cascade_rpn", "centernet", "retinanet", "atss", "gfl", "fcos"
+    ] = "centernet"
     second: Literal["none", "faster", "cascade"] = "cascade"
     num_classes: PositiveInt = 80
     levels: tuple[int, int] = (3, 7)  # Sec. 5: P3-P7; the original RPN detectors P2-P6
@@ -158,9 +160,10 @@ class Spec(Part):
     def _consistent(self):
         if self.levels not in ((2, 6), (3, 7)):
             raise ValueError(f"levels {self.levels}; valid: (2, 6), (3, 7)")
-        if self.second == "none" and self.first == "rpn":
+        if self.second == "none" and self.first.endswith("rpn"):
             raise ValueError(
-                "first rpn with second none: an RPN has no classes; valid second: faster, cascade"
+                f"first {self.first} with second none: an RPN has no classes; "
+                "valid second: faster, cascade"
             )
         stages = {"none": len(self.second_stage.iou), "faster": 1, "cascade": 3}[self.second]
         if len(self.second_stage.iou) != stages:
@@ -177,7 +180,7 @@ class Spec(Part):
 
     def changed(self, changes):
         """A validated copy; `changes` is nested like the fields: {"test": {"fusion": "class"}}."""
-        return Spec.model_validate(_merge(self.model_dump(), changes))
+        return Spec.model_validate(merge(self.model_dump(), changes))
 
     def training_fields(self):
         """All that a training depends on, except its data, as JSON values.
@@ -201,9 +204,10 @@ def canonical_hash(value):
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def _merge(base, changes):
+def merge(base, changes):
+    """Nested settings with changes of the same nesting."""
     both = {
-        k: _merge(base[k], v)
+        k: merge(base[k], v)
         for k, v in changes.items()
         if isinstance(v, dict) and isinstance(base.get(k), dict)
     }
@@ -224,6 +228,22 @@ _RPN = {
 }
 _FASTER, _CASCADE = {"second": "faster"}, {"second": "cascade"}
 _PROBABILISTIC_FASTER = {**_FASTER, "second_stage": {"iou": (0.6,)}}
+
+
+def _mmdetection(first, nms, iou):
+    """A proposal network of Table 11 under Faster R-CNN, as mmdetection has it."""
+    proposals = {"pre_nms": 2000, "proposals": 300, "nms": nms}
+    test = {"pre_nms": 2000, "proposals": 300, "proposal_nms": nms, "score_threshold": 1e-3}
+    return {
+        "first": first,
+        **_FASTER,
+        "levels": (2, 6),
+        "first_stage": {"layers": 1, "weight": 1.0, **proposals},
+        "second_stage": {"iou": (iou,)},
+        "test": {"fusion": "class", "proposal_floor": 0.0, "nms": 0.5, **test},
+    }
+
+
 # NMS .6: C2, and the publications of GFL, ATSS and FCOS.
 _ONE_STAGE = {
     "second": "none",
@@ -254,5 +274,7 @@ NAMED = {
     "FasterRCNN-CenterNet": _PROBABILISTIC_FASTER,
     "CascadeRCNN-CenterNet": _CASCADE,
     "CenterNet2": _CASCADE,
+    "GA RPN": _mmdetection("ga_rpn", nms=0.7, iou=0.6),
+    "Cascade RPN": _mmdetection("cascade_rpn", nms=0.8, iou=0.65),
     "FCOS-RT": {"first": "fcos", **_ONE_STAGE},
 }

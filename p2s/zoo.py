@@ -3,13 +3,16 @@
 import torch
 
 from p2s.backbones import load_imagenet, resnet_fpn
+from p2s.cascade_rpn import cascade_rpn
 from p2s.detector import OneStageDetector, TwoStageDetector
 from p2s.first_stage import dense_detector, dense_stage
+from p2s.guided_anchoring import guided_anchoring
 from p2s.rpn import rpn
 from p2s.second_stage import second_stage
 from p2s.spec import Spec
 
-PROPOSAL_NETWORKS = {"rpn": rpn}  # all other first stages are one-stage detectors
+# All other first stages are one-stage detectors.
+PROPOSAL_NETWORKS = {"rpn": rpn, "ga_rpn": guided_anchoring, "cascade_rpn": cascade_rpn}
 
 
 def build(spec: Spec) -> OneStageDetector | TwoStageDetector:

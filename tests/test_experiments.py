@@ -51,7 +51,7 @@ def test_table5_has_every_published_row_and_trains_each_detector_once_a_share_of
 @pytest.mark.parametrize(
     "table, told",
     [
-        ({"claims": "x"}, "unknown claims; valid: claim, name, notebook"),
+        ({"claims": "x"}, "unknown claims; valid: at, claim, name, notebook"),
         ({"rows": [ROW | {"chnages": {}}]}, r"rows\.0: unknown chnages; valid: changes"),
         ({"rows": [ROW | {"name": 5}]}, r"rows\.0\.name: Input should be a valid string"),
         ({"rows": []}, "rows: .* at least 1"),
