@@ -63,18 +63,22 @@ def coco_numbers(data, detections):
 
 
 def proposal_recall(data, proposals):
-    """Class-agnostic AR over IoU .5:.95 at 100 and 256 proposals, and the mean count an image."""
+    """Class-agnostic AR over IoU .5:.95 of proposals, and how many there are, as a dict.
+
+    "proposal_AR" of all, "proposal_AR100" and "proposal_AR256" of the best; "proposals_per_image".
+    """
     rows = [
         _rows(image, each.proposal_boxes.tensor, each.objectness_logits, None)
         for image, each in enumerate(proposals)
     ]
     scorer = _scorer(data, rows)
     scorer.params.use_cats = False
-    scorer.params.max_dets = list(PROPOSALS_AT)
+    scorer.params.max_dets = [*PROPOSALS_AT, max(PROPOSALS_AT[-1], *map(len, rows), 0)]
     scorer.evaluate()
     scorer.accumulate()
     recall = scorer.eval["recall"][:, 0, 0]  # (IoU, counts): any area
     at = {f"proposal_AR{n}": _percent(recall[:, i]) for i, n in enumerate(PROPOSALS_AT)}
+    at["proposal_AR"] = _percent(recall[:, -1])
     return {**at, "proposals_per_image": sum(map(len, rows)) / max(len(rows), 1)}
 
 

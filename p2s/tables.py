@@ -13,7 +13,7 @@ from p2s.statistics import DASH, Estimate, estimate, number, verdict
 COMMITTED = "desk"  # the scale whose records, tables and figures are part of the project
 METRICS = (
     *("AP", "AP50", "AP75", "APs", "APm", "APl"),
-    *("proposal_AR100", "proposal_AR256", "proposals_per_image"),
+    *("proposal_AR", "proposal_AR100", "proposal_AR256", "proposals_per_image"),
 )
 PAPER_LINE = "the paper, COCO val"
 PLAIN = "class"  # the fusion that others are compared with
