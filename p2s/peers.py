@@ -1,7 +1,7 @@
-"""The authors' own detector, `centernet2` on PyPI (extra `peers`), built to compare ours with.
+"""The authors' own detectors, `centernet2` on PyPI (extra `peers`), built to compare ours with.
 
-It is run, never copied: same weights, same image, same output. `AUTHORS` are its choices that the
-paper does not state, as changes of our Spec.
+They are run, never copied: same weights, same image, same output. `AUTHORS` are their choices that
+the paper does not state, as changes of our Spec; `like_theirs` makes those that no Spec names.
 """
 
 from dataclasses import replace
@@ -10,7 +10,11 @@ from detectron2.config import get_cfg
 from detectron2.modeling import build_model
 from detectron2.modeling.proposal_generator import PROPOSAL_GENERATOR_REGISTRY
 
+from p2s.coding import Distances
+from p2s.dense import to_logit
 from p2s.detector import PIXEL_MEAN, PIXEL_STD
+from p2s.geometry import area, paired_iou
+from p2s.losses import giou_loss
 
 try:
     from centernet.config import add_centernet_config
@@ -22,12 +26,29 @@ AUTHORS = {
     "first_stage": {"extra_positives": False, "ignore_above": 0.85},
     "test": {"fusion": "released"},
 }
-RENAMED = {  # parts of our weights' names to theirs; all others are equal
-    "proposal_generator.head.shared_tower.": "proposal_generator.centernet_head.bbox_tower.",
-    "proposal_generator.head.score.": "proposal_generator.centernet_head.agn_hm.",
-    "proposal_generator.head.ltrb.": "proposal_generator.centernet_head.bbox_pred.",
+HEAD, THEIR_HEAD = "proposal_generator.head.", "proposal_generator.centernet_head."
+TWO_STAGE = {  # starts of our weights' names to theirs; all others are equal
+    f"{HEAD}shared_tower.": f"{THEIR_HEAD}bbox_tower.",
+    f"{HEAD}score.": f"{THEIR_HEAD}agn_hm.",
+    f"{HEAD}ltrb.": f"{THEIR_HEAD}bbox_pred.",
 }
-SCALES = "proposal_generator.head.scales"  # one tensor of ours, a tensor a level of theirs
+RENAMED = {  # by second stage
+    "none": {
+        f"{HEAD}score_tower.": f"{THEIR_HEAD}cls_tower.",
+        f"{HEAD}box_tower.": f"{THEIR_HEAD}bbox_tower.",
+        f"{HEAD}score.": f"{THEIR_HEAD}cls_logits.",
+        f"{HEAD}ltrb.": f"{THEIR_HEAD}bbox_pred.",
+    },
+    "faster": {
+        **TWO_STAGE,
+        "roi_heads.box_head.0.": "roi_heads.box_head.",
+        "roi_heads.box_predictor.0.": "roi_heads.box_predictor.",
+    },
+    "cascade": TWO_STAGE,
+}
+SCALES = f"{HEAD}scales"  # one tensor of ours, a tensor a level of theirs
+CERTAIN = 1e-4  # their focal loss takes no probability for nearer to 0 or 1 than this
+NO_HEAT = 1e-4  # below, their heat is 0
 
 
 @PROPOSAL_GENERATOR_REGISTRY.register()
@@ -40,49 +61,76 @@ class AuthorsCenterNet(CenterNet):
 
 
 def authors(ours, spec):
-    """The authors' CenterNet2 with the weights of ours, in evaluation mode.
+    """The authors' CenterNet2, or CenterNet*, with the weights of ours, in evaluation mode.
 
-    ValueError unless the Spec is a two-stage CenterNet on P3-P7.
+    ValueError unless the Spec is a CenterNet on P3-P7.
     """
-    if (spec.first, spec.levels) != ("centernet", (3, 7)) or spec.second == "none":
-        raise ValueError(f"first {spec.first}, second {spec.second}: the authors have no such net")
+    if (spec.first, spec.levels) != ("centernet", (3, 7)):
+        raise ValueError(f"first {spec.first}, levels {spec.levels}: the authors have no such net")
     config = get_cfg()
     add_centernet_config(config)
     for name, value in _settings(spec).items():
         config.merge_from_list([name, value])
     peer = build_model(config)
-    peer.load_state_dict(dict(_their_weights(ours)))
+    pixels = {name: value for name, value in peer.state_dict().items() if "pixel" in name}
+    peer.load_state_dict(pixels | dict(_their_weights(ours, RENAMED[spec.second])))
     return peer.eval()
 
 
 def like_theirs(model):
-    """Ours, in place, proposing as they do in test: boxes are pooled without being clipped."""
-    stage = model.proposal_generator
-    stage.test_selection = replace(stage.test_selection, clip=False)
+    """Ours, in place, with what no Spec names: uncut boxes before NMS, and details of the losses.
+
+    Extra positives stay ours: see tests/test_peers.py.
+    """
+    stage, objective = model.proposal_generator, model.proposal_generator.objective
+    uncut = replace(stage.test_selection, clip=False)
+    stage.test_selection = uncut
+    if stage.train_selection:
+        stage.train_selection = replace(stage.train_selection, clip=False)
+    stage.objective = replace(
+        objective,
+        coding=Distances(padded_giou_loss),
+        score_loss=_limited(objective.score_loss),
+    )
     return model
 
 
-def _their_weights(ours):
+def padded_giou_loss(boxes, others):
+    """The gIoU loss of boxes in strides whose IoU has one square more above and below."""
+    iou = paired_iou(boxes, others)
+    union = (area(boxes) + area(others)) / (1 + iou)
+    return giou_loss(boxes, others) + iou - (iou * union + 1) / (union + 1)
+
+
+def _limited(score_loss):
+    limit = to_logit(1 - CERTAIN)
+    return lambda logit, heat, peaks: score_loss(
+        logit.clamp(-limit, limit), heat * (heat >= NO_HEAT), peaks
+    )
+
+
+def _their_weights(ours, renamed):
     for name, value in ours.state_dict().items():
         if name == SCALES:
-            their = "proposal_generator.centernet_head.scales"
+            their = f"{THEIR_HEAD}scales"
             yield from ((f"{their}.{level}.scale", one) for level, one in enumerate(value[:, None]))
         else:
-            for our_part, their_part in RENAMED.items():
+            for our_part, their_part in renamed.items():
                 name = name.replace(our_part, their_part)
             yield name, value.contiguous()
 
 
 def _settings(spec):
-    return {**_network(spec), **_first_stage(spec), **_second_stage(spec)}
+    second = {} if spec.second == "none" else _second_stage(spec)
+    return {**_network(spec), **_first_stage(spec), **second}
 
 
 def _network(spec):
-    backbone = spec.backbone
+    backbone, alone = spec.backbone, spec.second == "none"
     stages = ["res3", "res4", "res5"]
     return {
         "MODEL.DEVICE": "cpu",
-        "MODEL.META_ARCHITECTURE": "GeneralizedRCNN",
+        "MODEL.META_ARCHITECTURE": "CenterNetDetector" if alone else "GeneralizedRCNN",
         "MODEL.PIXEL_MEAN": list(PIXEL_MEAN),
         "MODEL.PIXEL_STD": list(PIXEL_STD),
         "INPUT.FORMAT": "RGB",
@@ -101,24 +149,30 @@ def _network(spec):
 
 
 def _first_stage(spec):
-    stage, test = spec.first_stage, spec.test
+    stage, test, alone = spec.first_stage, spec.test, spec.second == "none"
+    floor, nms, keep = (
+        (test.score_threshold, test.nms, test.detections)
+        if alone
+        else (test.proposal_floor, test.proposal_nms, test.proposals)
+    )
     settings = {
         "NUM_CLASSES": spec.num_classes,
-        "ONLY_PROPOSAL": True,
-        "WITH_AGN_HM": True,
+        "ONLY_PROPOSAL": not alone,
+        "WITH_AGN_HM": not alone,
+        "NUM_CLS_CONVS": stage.layers,
         "NUM_BOX_CONVS": stage.layers,
         "POS_WEIGHT": stage.weight,
         "NEG_WEIGHT": stage.weight,
         "REG_WEIGHT": 2 * stage.weight,
         "MORE_POS": stage.extra_positives,
         "IGNORE_HIGH_FP": -1.0 if stage.ignore_above is None else stage.ignore_above,
-        "INFERENCE_TH": test.proposal_floor,
+        "INFERENCE_TH": floor,
         "PRE_NMS_TOPK_TRAIN": stage.pre_nms,
         "POST_NMS_TOPK_TRAIN": stage.proposals,
         "NMS_TH_TRAIN": stage.nms,
         "PRE_NMS_TOPK_TEST": test.pre_nms,
-        "POST_NMS_TOPK_TEST": test.proposals,
-        "NMS_TH_TEST": test.proposal_nms,
+        "POST_NMS_TOPK_TEST": keep,
+        "NMS_TH_TEST": nms,
     }
     named = {f"MODEL.CENTERNET.{name}": value for name, value in settings.items()}
     return {**named, "MODEL.PROPOSAL_GENERATOR.NAME": AuthorsCenterNet.__name__}
