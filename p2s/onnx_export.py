@@ -20,6 +20,7 @@ from torch import nn
 from torch.nn import functional as F
 from torchvision.ops import clip_boxes_to_image
 
+from p2s.adaptive_rpn import AdaptiveRPN
 from p2s.dense import Candidates, to_logit
 from p2s.detector import OneStageDetector, TwoStageDetector
 from p2s.first_stage import FirstStage, OneStage
@@ -217,8 +218,11 @@ def _graph(model, size):
         TwoStageDetector: (_TwoStage, FirstStage | FlooredRPN),
     }
     graph, stage = stages.get(type(model), (None, ()))
-    if graph is None or not isinstance(model.proposal_generator, stage):
-        raise ValueError(f"a {type(model).__name__} has no ONNX form; valid: what p2s.zoo builds")
+    proposer = getattr(model, "proposal_generator", None)
+    if not isinstance(proposer, stage) or isinstance(proposer, AdaptiveRPN):
+        kind = type(model if graph is None else proposer).__name__
+        valid = "what p2s.zoo builds, but GA RPN and Cascade RPN"
+        raise ValueError(f"a {kind} has no ONNX form; valid: {valid}")
     alone = copy.deepcopy(model).to("cpu", memory_format=torch.contiguous_format)
     return graph(alone, size).eval()
 

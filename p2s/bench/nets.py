@@ -44,6 +44,11 @@ def lively(spec, seed=0):
     head = first_head(model)
     if spec.first == "rpn":
         head.objectness_logits.bias.fill_(2.0)
+    elif spec.first == "ga_rpn":
+        head.location.bias.fill_(2.0)
+        head.objectness.bias.fill_(2.0)
+    elif spec.first == "cascade_rpn":
+        head.objectness.bias.fill_(2.0)
     elif spec.second == "none":
         head.score.bias.view(-1, spec.num_classes)[:, LIKELY_CLASSES] = -1.0
     else:
