@@ -65,8 +65,13 @@ class AdaptiveRPN(FlooredRPN):
             proposals += self.predict_proposals(*one, [size])
         return proposals, losses
 
+    @property
+    def weight(self):
+        """That of the Spec, of all losses; detectron2 keeps it by loss."""
+        return self.loss_weight["loss_rpn_cls"]
+
     def first_step(self, grid: Grid, steps: Steps, anchors: Tensor, truths) -> dict[str, Tensor]:
-        """The losses of the anchors (N, A, 4)."""
+        """The losses of the anchors (N, A, 4), before their weight."""
         raise NotImplementedError
 
     def may_hold(self, steps: Steps, image: int) -> Tensor:
@@ -81,7 +86,8 @@ class AdaptiveRPN(FlooredRPN):
             for n, truth in enumerate(truths)
         ]
         means = {name: sum(each[name] for each in second) / len(second) for name in second[0]}
-        return means | self.first_step(grid, steps, anchors, truths)
+        first = self.first_step(grid, steps, anchors, truths)
+        return means | {name: self.weight * loss for name, loss in first.items()}
 
     def _second_step(self, grid, steps, anchors, image, truth):
         boxes, logits, deltas = self._levels(grid, anchors, steps, image)

@@ -80,10 +80,8 @@ class CascadeRPN(AdaptiveRPN):
             logit[known], label[known].float(), reduction="sum"
         )
         box = (1 - paired_iou(proposals[0, positive], boxes[0][positive])).sum()
-        return {
-            "loss_rpn_cls": objectness / self.batch_size_per_image,
-            "loss_rpn_loc": BOX_WEIGHT * box / self.batch_size_per_image,
-        }
+        unit = self.weight / self.batch_size_per_image
+        return {"loss_rpn_cls": unit * objectness, "loss_rpn_loc": unit * BOX_WEIGHT * box}
 
 
 def cascade_rpn(spec, strides: dict[str, int], channels: int) -> CascadeRPN:

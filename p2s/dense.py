@@ -232,7 +232,7 @@ def first_kept(boxes: Tensor, scores: Tensor, classes: Tensor, iou: float, count
 
 def to_logit(probability: float) -> float:
     """log p / (1 - p) in double precision; infinite at 0 and 1."""
-    return torch.tensor(probability, dtype=torch.float64).logit().item()
+    return torch.tensor(probability, dtype=torch.float64, device="cpu").logit().item()
 
 
 def _top(logit, count, first):

@@ -24,6 +24,7 @@ from p2s.geometry import Grid, pairwise_iou
 from p2s.losses import bounded_iou_loss, peak_focal
 
 CENTRE_FLOOR = 0.01  # P(centre) below which a location has no anchor in test
+AWAY = 0.1  # weight of a location that is not a centre; the publication's code
 
 
 class GuidedHead(nn.Module):
@@ -67,7 +68,8 @@ class GuidedAnchoring(AdaptiveRPN):
         """Focal loss of the location, bounded IoU loss of the shape (Wang et al., Sec. 3.5)."""
         targets = center_targets(grid, truths)
         location = steps.location[..., None]
-        location_loss = peak_focal(location, targets.heat, targets.peaks).sum()
+        unit = torch.where(targets.peaks > 0, 1.0, AWAY)  # (N, A, 1)
+        location_loss = (unit * peak_focal(location, targets.heat, targets.peaks)).sum()
         sides = anchors[..., 2:] - anchors[..., :2]
         shape_loss = sum(
             self._shape_loss(grid, sides[n], each.gt_boxes) for n, each in enumerate(truths)

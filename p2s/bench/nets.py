@@ -18,6 +18,7 @@ from p2s.fast import compiled, first_head, optimize
 from p2s.spec import NAMED, Spec
 from p2s.zoo import build
 
+SAY_OBJECT = ("score", "centerness", "objectness_logits", "objectness", "location")  # layers
 LIKELY_CLASSES = slice(1, 11)  # that random weights detect; torchvision's class 0 is background
 LARGE_VOCABULARY = {"classes": 1000, "detections": 300}  # LVIS: more classes, more detections
 TORCHVISION = {
@@ -42,17 +43,12 @@ def lively(spec, seed=0):
     torch.manual_seed(seed)
     model = build(spec).eval().requires_grad_(False)
     head = first_head(model)
-    if spec.first == "rpn":
-        head.objectness_logits.bias.fill_(2.0)
-    elif spec.first == "ga_rpn":
-        head.location.bias.fill_(2.0)
-        head.objectness.bias.fill_(2.0)
-    elif spec.first == "cascade_rpn":
-        head.objectness.bias.fill_(2.0)
-    elif spec.second == "none":
+    certain = [name for name in SAY_OBJECT if hasattr(head, name)]
+    if spec.second == "none":
+        certain.remove("score")
         head.score.bias.view(-1, spec.num_classes)[:, LIKELY_CLASSES] = -1.0
-    else:
-        head.score.bias.fill_(2.0)
+    for name in certain:
+        getattr(head, name).bias.fill_(2.0)
     for predictor in model.roi_heads.box_predictor if spec.second != "none" else ():
         predictor.cls_score.bias[LIKELY_CLASSES] = 8.0
     return model

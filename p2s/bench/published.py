@@ -12,6 +12,9 @@ CELLS = {  # of Tfirst and Ttot; other detectors are in Table 1 under their own 
     "CascadeRCNN-RPN": [(1, "CascadeRCNN-RPN (original)", column) for column in BOTH],
     "FasterRCNN-RPN (P3-P7)": [(4, "(2) P3-P7", column) for column in BOTH],
     "CascadeRCNN-RPN (P3-P7)": [None, (6, "1000", "CascadeRCNN Runtime")],
+    "GA RPN": [None, (11, "GA RPN", "Runtime")],
+    "Cascade RPN": [None, (11, "Cascade RPN", "Runtime")],
+    "FCOS-RT": [None, None],  # Table 2 has it with another trunk and input
     REFERENCE: [(1, SAME, column) for column in BOTH],
 }
 TOTALS = {  # of the runtime by detector, number and what it is the number of
