@@ -101,6 +101,24 @@ def proposals(detector, counts, size, threads, rounds):
     _inferred("proposals", settings | {"rounds": rounds}, ways)
 
 
+@bench.command("rows")
+@click.argument("experiment")
+@SIZE
+@THREADS
+@ROUNDS
+def rows(experiment, size, threads, rounds):
+    """Inference time of the rows of an EXPERIMENT: table1, table4, ..."""
+    from p2s import experiments
+    from p2s.bench import nets, tables
+    from p2s.project import Project
+
+    project = Project.at()
+    experiments.refuse_unknown("experiment", [experiment], experiments.experiment_names(project))
+    ways = nets.of_rows(experiments.load_experiment(project, experiment))
+    settings = {"size": size, "threads": threads, "rounds": rounds}
+    _inferred(tables.rows_of(experiment), settings, ways)
+
+
 @bench.command("train")
 @detector("CascadeRCNN-CenterNet")
 @click.option("--steps", default=20, show_default=True, type=click.IntRange(min=1))

@@ -32,6 +32,7 @@ class PaperRow(Strict):
     table: int
     row: Name
     column: Name = "mAP"  # "AP" in Table 3
+    recall: Name | None = None  # the column of the proposals' recall
 
 
 class Row(Strict):
@@ -53,6 +54,16 @@ class Variant(Strict):
     )
 
 
+class Contrast(Strict):
+    """A difference of two rows that the claim is about, taken seed by seed."""
+
+    name: Name  # what is gained by what, or over what
+    row: Name
+    than: Name
+    less: Annotated[tuple[Name, Name], Field(strict=False)] | None = None  # rows of a difference
+    metric: Literal["AP", "proposal_AR"] = "AP"
+
+
 class Experiment(Strict):
     """One table or figure: its question, the paper's claim, and its rows."""
 
@@ -63,11 +74,17 @@ class Experiment(Strict):
     notebook: Name  # its page in the report
     rows: Annotated[tuple[Row, ...], Field(min_length=1, strict=False)]
     variants: Annotated[tuple[Variant, ...], Field(strict=False)] = ()
+    contrasts: Annotated[tuple[Contrast, ...], Field(strict=False)] = ()
     at: dict[Name, dict[str, Any]] = {}  # what every row changes at one scale alone, by its name
 
     @model_validator(mode="after")
     def _names_are_unique(self):
-        for names in ([row.name for row in self.rows], [each.name for each in self.variants]):
+        rows = [row.name for row in self.rows]
+        for one in self.contrasts:
+            of_rows = [one.row, one.than, *(one.less or ())]
+            refuse_unknown(f"row in contrast {one.name!r}:", of_rows, rows)
+        pairs = [f"{one.row}: {one.name}" for one in self.contrasts]
+        for names in (rows, [each.name for each in self.variants], pairs):
             if twice := sorted({name for name in names if names.count(name) > 1}):
                 raise ValueError(f"named twice: {', '.join(twice)}")
         return self

@@ -21,7 +21,8 @@ from p2s.spec import Glyphs
 from p2s.statistics import DASH, Estimate, estimate
 
 INK, FAINT, PALE = "#24292f", "#6e7781", "#f6f8fa"
-COLOURS = ("#3a6ea5", "#d1622b", "#3f8f5f", "#8a5aa8")  # one a detector, in order of appearance
+COLOURS = ("#3a6ea5", "#d1622b", "#3f8f5f", "#8a5aa8", "#b08a1e")  # one a first stage, in order
+DASHES = {"none": ":", "faster": "--", "cascade": "-"}  # of a second stage's curves
 STYLE = {
     "svg.hashsalt": "p2s",
     "font.size": 9.5,
@@ -40,6 +41,7 @@ COLUMNS = 3  # measured panels side by side
 FILLED = {"class": "none", "product": "full", "released": "left"}  # the mark of each fusion
 NAMED = {"class": "P(C|O)", "product": "P(C|O) P(O)", "released": "P(C|O)^.5 P(O)^.25, released"}
 LINE = 0.72  # height of a gain in words, in rows
+LEGEND = 1.7  # its height in inches
 SHOWN_ABOVE = 0.3  # Fig. 3 of the paper shows proposals above this score
 
 
@@ -69,23 +71,30 @@ class Photographs(Picture):
     kind = "png"
 
 
-def ablation(lines):
+def ablation(lines, contrasts=()):
     """AP of each row of `tables.measured`, a panel a variant: means, 95 % intervals and seeds.
 
-    The paper's values stand apart, on an axis of their own.
+    Under a row stand its contrasts. The paper's values are apart, on an axis of their own.
     """
+    contrasts = [one for one in contrasts if one.metric == "AP"]
     variants = list(lines["variant"].unique())
     columns = min(COLUMNS, len(variants))
-    shape = max(2, -(-len(variants) // columns)), columns + 1  # under the paper's is the legend
-    places = _places(lines)
-    bottom = _bottom(lines, places)
+    rows = -(-len(variants) // columns)
+    shape = max(2, rows), columns + 1  # under the paper's is the legend
+    places = _places(lines, contrasts)
+    bottom = (
+        min(height - LINE * _count(contrasts, row) for row, (height, _) in places.items()) - 0.6
+    )
     with matplotlib.rc_context(STYLE):
-        size = 4.6 + 2.5 * columns, 0.4 + (0.85 - 0.21 * bottom) * shape[0]
+        heights = [0.85 - 0.21 * bottom] * rows + [LEGEND] * (shape[0] - rows)
+        size = 4.6 + 2.5 * columns, 0.4 + sum(heights)
         figure = Picture(figsize=size, layout="constrained")
-        axes = figure.subplots(*shape, squeeze=False, sharey=True)
+        axes = figure.subplots(*shape, squeeze=False, sharey=True, height_ratios=heights)
         panels = axes[:, :-1].ravel()
         for panel, variant in zip(panels, variants, strict=False):
-            _dots(panel, lines[lines["variant"] == variant], places)
+            of_variant = lines[lines["variant"] == variant]
+            _dots(panel, of_variant, places)
+            _gains(panel, of_variant, places, contrasts)
             panel.set_title(textwrap.fill(variant, 24))
         for panel in panels[len(variants) :]:
             panel.axis("off")
@@ -101,8 +110,7 @@ def ablation(lines):
 def curves(records):
     """Training losses, a panel a loss: each seed faint, the mean over seeds of each detector."""
     trainings = {one.training_id: one for one in records if one.curve}.values()
-    detectors = dict.fromkeys(one.detector for one in trainings)
-    both = list(zip(detectors, COLOURS, strict=False))
+    styles = _styles(trainings)
     losses = sorted({name for one in trainings for name in one.curve} - {"iteration"})
     columns = min(4, max(1, len(losses)))
     rows = -(-max(1, len(losses)) // columns)
@@ -110,15 +118,15 @@ def curves(records):
         figure = Picture(figsize=(2.9 * columns, 0.5 + 2.1 * rows), layout="constrained")
         panels = figure.subplots(rows, columns, squeeze=False, sharex=True).ravel()
         for panel, loss in zip(panels, losses, strict=False):
-            for detector, colour in both:
+            for detector, style in styles.items():
                 same = [one.curve for one in trainings if one.detector == detector]
-                _curve(panel, [curve for curve in same if loss in curve], loss, colour)
+                _curve(panel, [curve for curve in same if loss in curve], loss, style)
             panel.set(title=loss, xlabel="iteration", yscale="log")
             _plain_decades(panel)
         for panel in panels[len(losses) :]:
             panel.axis("off")
-        handles = [Line2D([], [], color=c, label=d) for d, c in both]
-        figure.legend(handles=handles, loc="outside upper left", ncols=2, frameon=False)
+        handles = [Line2D([], [], label=detector, **style) for detector, style in styles.items()]
+        figure.legend(handles=handles, loc="outside upper left", ncols=columns, frameon=False)
     return figure
 
 
@@ -144,26 +152,19 @@ def scenes(records):
     return figure
 
 
-def _places(lines):
-    """Height and colour of each row, from the top, with room for gains below a detector's rows."""
-    places, height = {}, 0.0
-    of_detectors = (group for _, group in lines.groupby("detector", sort=False))
-    for group, colour in zip(of_detectors, itertools.cycle(COLOURS)):  # noqa: B905
-        rows = group["row"].unique()
-        places |= {row: (height - k, colour) for k, row in enumerate(rows)}
-        height -= len(rows) + LINE * _gain_count(group) + 0.2
+def _places(lines, contrasts):
+    """Height and colour of each row, from the top, with room for the contrasts below it."""
+    places, height, above = {}, 0.0, lines["first"].iloc[0]
+    colours = dict(zip(lines["first"].unique(), itertools.cycle(COLOURS)))  # noqa: B905
+    for row, first in lines.drop_duplicates("row")[["row", "first"]].itertuples(index=False):
+        height -= 0.2 * (first != above)
+        places[row], above = (height, colours[first]), first
+        height -= 1 + LINE * _count(contrasts, row)
     return places
 
 
-def _bottom(lines, places):
-    """The height below the last row and its gains."""
-    row, detector = lines.iloc[-1][["row", "detector"]]
-    gains = _gain_count(lines[lines["detector"] == detector])
-    return places[row][0] - LINE * gains - 0.6
-
-
-def _gain_count(of_detector):
-    return of_detector["fusion"].nunique() - 1
+def _count(contrasts, row):
+    return sum(one.row == row for one in contrasts)
 
 
 def _dots(panel, lines, places):
@@ -177,16 +178,19 @@ def _dots(panel, lines, places):
         if not seeds:
             place = panel.get_yaxis_transform()
             panel.text(0.5, height - 0.15, DASH, transform=place, color=colour, size=13)
-    found = tables.effects(lines).set_index("contrast")
-    for detector, rows in lines.groupby("detector", sort=False):
-        gains = {fusion: tables.contrast(detector, fusion) for fusion in rows["fusion"].unique()}
-        height, colour = places[rows["row"].iloc[-1]]
-        for fusion in [each for each in gains if gains[each] in found.index]:
-            gain = Estimate(*found.loc[gains[fusion], [*Estimate._fields]])
-            style = {"size": 8, "color": colour, "ha": "right", "va": "center"}
-            place = panel.get_yaxis_transform()
-            height -= LINE
-            panel.text(0.98, height, f"{fusion}: gain {gain.text('+')}", transform=place, **style)
+
+
+def _gains(panel, lines, places, contrasts):
+    """The paired differences of each row, in words below it."""
+    found = tables.effects(contrasts, lines)[[*Estimate._fields]].itertuples(index=False)
+    pairs = [(one, Estimate(*gain)) for one, gain in zip(contrasts, found, strict=True)]
+    for row, (height, colour) in places.items():
+        style = {"size": 8, "color": colour, "ha": "right", "va": "center"}
+        style["transform"] = panel.get_yaxis_transform()
+        of_row = [pair for pair in pairs if pair[0].row == row]
+        for k, (one, gain) in enumerate(of_row, 1):
+            text = f"{one.name}: {gain.text('+')}"
+            panel.text(0.98, height - LINE * k, text, **style)
 
 
 def _mark(fusion):
@@ -229,7 +233,7 @@ def _legend(panel, lines):
         Line2D([], [], marker="|", ms=9, label="one seed", **grey),
         Line2D([], [], marker="D", mfc="none", ms=6.5, label="published", **grey),
     ]
-    title = f"AP at scale {scale};\ngain: paired mean ± interval (seeds)"
+    title = f"AP at scale {scale}; in words:\npaired mean ± interval (seeds)"
     panel.legend(handles=handles, loc="center", frameon=False, title=title, title_fontsize=9)
 
 
@@ -249,12 +253,22 @@ def _plain_decades(panel):
     panel.grid(axis="y")
 
 
-def _curve(panel, seeds, loss, colour):
+def _styles(records):
+    """Of each detector: the colour of its first stage, the dashes of its second."""
+    firsts = dict.fromkeys(one.spec["first"] for one in records)
+    colours = dict(zip(firsts, itertools.cycle(COLOURS)))  # noqa: B905
+    return {
+        one.detector: {"color": colours[one.spec["first"]], "ls": DASHES[one.spec["second"]]}
+        for one in records
+    }
+
+
+def _curve(panel, seeds, loss, style):
     for curve in seeds:
-        panel.plot(curve["iteration"], curve[loss], color=colour, lw=0.7, alpha=0.3)
+        panel.plot(curve["iteration"], curve[loss], lw=0.7, alpha=0.3, **style)
     if seeds and all(curve["iteration"] == seeds[0]["iteration"] for curve in seeds):
         mean = np.array([curve[loss] for curve in seeds], float).mean(0)
-        panel.plot(seeds[0]["iteration"], mean, color=colour, lw=1.5)
+        panel.plot(seeds[0]["iteration"], mean, lw=1.5, **style)
 
 
 def _scene(pair, data, shown, colour):

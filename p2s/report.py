@@ -78,8 +78,9 @@ def render(project, output=None):
 def _products(project, name, lines):
     """Bytes of an experiment's tables and figures by place."""
     every = [tables.table(lines, metric).assign(metric=metric) for metric in tables.METRICS]
-    frames = [tables.table(lines), tables.effects(lines)]
-    frames = [frame for frame in frames if len(frame)]  # without a pair there is no effect
+    contrasts = experiments.load_experiment(project, name).contrasts
+    frames = [tables.table(lines), tables.effects(contrasts, lines)]
+    frames = [frame for frame in frames if len(frame)]
     texts = {
         f"tables/{name}.csv": tables.csv(pd.concat(every)),
         f"tables/{name}.md": _markdown(project, name, frames),
@@ -87,7 +88,7 @@ def _products(project, name, lines):
     main, found = tables.main_variant(lines), tables.load(project, tables.COMMITTED)
     examples = tables.examples(main)
     drawn = {
-        name: figures.ablation(lines),
+        name: figures.ablation(lines, contrasts),
         f"{name}_curves": figures.curves(tables.chosen(found, main)),
         f"{name}_scenes": figures.scenes(tables.chosen(found, examples)),
     }

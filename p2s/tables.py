@@ -16,15 +16,16 @@ METRICS = (
     *("proposal_AR", "proposal_AR100", "proposal_AR256", "proposals_per_image"),
 )
 PAPER_LINE = "the paper, COCO val"
-PLAIN = "class"  # the fusion that others are compared with
-INTERACTION = "difference of the gains"
+RANK = {"product": 2, "class": 1}  # of a fusion among examples
+WIDE = 6  # columns of a table that fit on a page
+PRINTED = {"AP": "paper", "proposal_AR": "paper_AR"}  # where a line holds the published value
 
 
 def measured(project, name, scale, origin="all"):
     """One line for each row, variant and seed of an experiment at a scale; NaN where no record is.
 
-    Columns: row, variant, detector, fusion, weights (equal in lines that share them), scale, seed,
-    record (its id), paper and METRICS.
+    Columns: row, variant, detector, first, fusion, training and weights (equal in lines that share
+    them), scale, seed, record (its id), paper and paper_AR (published), and METRICS.
     origin: "committed" and "here" count only records that are, and are not, part of the commit.
     """
     published = {
@@ -33,13 +34,13 @@ def measured(project, name, scale, origin="all"):
     found, lines = load(project, scale, origin), []
     for run in runs.asked(project, scale, [name]):
         record = found.get(run.evaluation_id)
-        values = record.metrics if record else {}
+        values = _metrics(record, run)
         # A training made again elsewhere may have other weights under its identity.
         weights = (record.weights if record else None) or run.training_id
-        line = {"record": record.id if record else None, "paper": published[run.row]}
-        line |= {"weights": weights}
-        lines.append(_cell(run) | line | {metric: values.get(metric) for metric in METRICS})
-    return pd.DataFrame(lines).astype(dict.fromkeys(("paper", *METRICS), float))
+        line = {"record": record.id if record else None, "weights": weights}
+        line |= published[run.row] | {metric: values.get(metric) for metric in METRICS}
+        lines.append(_cell(run) | line)
+    return pd.DataFrame(lines).astype(dict.fromkeys((*PRINTED.values(), *METRICS), float))
 
 
 def load(project, scale, origin="all"):
@@ -63,10 +64,10 @@ def main_variant(lines):
 
 
 def examples(lines):
-    """A line a detector to draw scenes of: the first seed's, with the product if there is one."""
+    """A line a first stage to draw scenes of: the first seed's last, with the product if any."""
     first = lines[lines["seed"] == lines["seed"].min()]
-    ranked = first.sort_values("fusion", key=lambda fusion: fusion != "product", kind="stable")
-    return ranked.drop_duplicates("detector").sort_index()
+    ranked = first.sort_values("fusion", key=lambda one: one.map(RANK).fillna(0), kind="stable")
+    return ranked.drop_duplicates("first", keep="last").sort_index()
 
 
 def chosen(found, lines):
@@ -77,33 +78,48 @@ def chosen(found, lines):
 def table(lines, metric="AP"):
     """Mean, interval (low, high) and seeds of a metric for each row and variant of `measured`."""
     keys = ["row", "variant", "scale", "paper"]
-    lines = lines if metric == "AP" else lines.assign(paper=np.nan)
+    printed = PRINTED.get(metric)
+    lines = lines.assign(paper=lines[printed] if printed else np.nan)
     groups = lines.groupby(keys, sort=False, dropna=False)
     found = [(*key, *estimate(group[metric])) for key, group in groups]
     return pd.DataFrame(found, columns=[*keys, *Estimate._fields])
 
 
-def effects(lines):
-    """What another fusion than P(C|O) alone changes in AP, seed by seed; empty without a pair.
+def effects(contrasts, lines):
+    """The differences that an experiment is about, of the lines that hold its rows.
 
-    Rows that share their weights and differ in fusion are paired; with two detectors, the second
-    one's gain of the product less the first's follows. The verdict is computed, see
-    `statistics.verdict`; a contrast of which the paper says nothing has none.
+    Rows are paired seed by seed; those of one training only where they have the same weights. The
+    verdict is computed, see `statistics.verdict`; a contrast of which the paper says nothing has
+    none.
     """
     found = []
     for (variant, scale), group in lines.groupby(["variant", "scale"], sort=False):
-        for name, gain in _gains(group).items():
-            effect, published = estimate(gain["AP"]), round(float(gain["paper"].mean()), 2)
+        rows = dict(tuple(group.set_index("seed").groupby("row", sort=False)))
+        for one in contrasts:
+            gain = _difference(rows, one.row, one.than, one.metric)
+            if one.less:
+                gain = gain - _difference(rows, *one.less, one.metric)
+            effect, published = estimate(gain["here"]), round(float(gain["paper"].mean()), 2)
             said = verdict(effect, published)
-            found.append((name, variant, scale, published, *effect, said))
+            found.append((contrast(one), variant, scale, published, *effect, said))
     columns = ["contrast", "variant", "scale", "paper", *Estimate._fields, "verdict"]
     return pd.DataFrame(found, columns=columns)
+
+
+def words(frame):
+    """Each effect of which the paper says something, as a sentence with its verdict."""
+    said = frame.assign(text=cells(frame)).dropna(subset="paper")
+    return [
+        f"{one.contrast}: published {number(one.paper, '+')}, here {one.text}: **{one.verdict}**"
+        for one in said.itertuples()
+    ]
 
 
 def readable(frame):
     """A table or effects for people: a line for each variant, and the paper's values as the last.
 
-    A cell is mean ± half the interval (seeds), with the verdict on an effect; a dash where no
+    Where that is wider than long, the paper's values and the variants are columns. A cell is mean
+    ± half the interval (seeds), with the verdict on an effect; a dash where no
     record is. What a line was measured at stands before it: scale, variant.
     """
     name, sign = frame.columns[0], "+" if "verdict" in frame else ""
@@ -119,7 +135,8 @@ def readable(frame):
     grid = grid.loc[frame["line"].unique(), frame[name].unique()]
     published = frame.drop_duplicates(name).set_index(name)["paper"]
     grid.loc[PAPER_LINE] = [number(value, sign) for value in published]
-    return grid.rename_axis(index=None, columns=None)
+    grid = grid.rename_axis(index=None, columns=None)
+    return grid.T if grid.shape[1] > max(len(grid), WIDE) else grid
 
 
 def cells(frame):
@@ -159,30 +176,36 @@ def origins(project, scale):
     return counts.join(hours.round(2)).reset_index()
 
 
-def contrast(detector, fusion):
-    """The name of a detector's gain by a fusion in `effects`."""
-    return f"{detector}: {fusion} − {PLAIN}"
+def contrast(one):
+    """The name of an `experiments.Contrast` in a table of all."""
+    return f"{one.row}: {one.name}"
+
+
+def _metrics(record, run):
+    """The record's, with the recall of all proposals, which the first records call AR256."""
+    values = record.metrics if record else {}
+    few = run.spec.test.proposals <= 256
+    return ({"proposal_AR": values.get("proposal_AR256")} if few else {}) | values
 
 
 def _cell(run):
     names = {name: getattr(run, name) for name in ("row", "variant", "detector", "scale", "seed")}
+    names |= {"training": run.training_id, "first": run.spec.first}
     return names | {"fusion": run.spec.test.fusion}
 
 
-def _gains(lines):
-    """Each fusion less the plain one by `contrast`, a line a seed with columns AP and paper."""
-    gains, products = {}, []
-    for detector, rows in lines.groupby("detector", sort=False):
-        fusions = dict(tuple(rows.set_index(["weights", "seed"]).groupby("fusion", sort=False)))
-        plain = fusions.pop(PLAIN, None)
-        for fusion, one in fusions.items() if plain is not None else ():
-            gain = (one[["AP", "paper"]] - plain[["AP", "paper"]]).droplevel("weights")
-            gains[contrast(detector, fusion)] = gain
-            products += [gain] if fusion == "product" else []
-    return gains | ({INTERACTION: products[1] - products[0]} if len(products) == 2 else {})
+def _difference(rows, row, than, metric):
+    """Of one row and another, a line a seed, here and in the paper."""
+    this, other = rows[row], rows[than]
+    apart = (this["training"] == other["training"]) & (this["weights"] != other["weights"])
+    here = (this[metric] - other[metric]).mask(apart)
+    return pd.DataFrame({"here": here, "paper": this[PRINTED[metric]] - other[PRINTED[metric]]})
 
 
 def _published(row):
-    return (
-        paper.published(row.paper.table, row.paper.row, row.paper.column) if row.paper else np.nan
-    )
+    place = row.paper
+    columns = {"paper": place.column, "paper_AR": place.recall} if place else {}
+    found = {
+        key: paper.published(place.table, place.row, one) for key, one in columns.items() if one
+    }
+    return dict.fromkeys(PRINTED.values(), np.nan) | found

@@ -6,9 +6,11 @@ import numpy as np
 import pytest
 
 from p2s import records, report
-from p2s.bench import figures, tables
+from p2s.bench import figures, nets, tables
 from p2s.bench.chosen import latest
 from p2s.bench.published import first_and_total, total
+from p2s.experiments import load_experiment
+from p2s.project import Project
 from p2s.records import Bench
 from p2s.runner import run_notebook
 from p2s.spec import NAMED
@@ -142,6 +144,30 @@ def test_the_paper_prints_a_total_of_every_named_detector(name):
     first, whole = first_and_total(name)
     assert whole > 30 and not first > whole
     assert np.isnan(total(name, 81, "classes"))
+
+
+def test_rows_of_an_experiment_stand_beside_the_papers_ratios(project):
+    levels = [row("(1) P2-P6, 1000 proposals", 2.0), row("(2) P3-P7", 1.0)]
+    counts = [row("CascadeRCNN, 1000", 2.0), row("CenterNet2, 64", 1.0), row("new", 4.0)]
+    kept = keep(project, bench("rows_table4", levels), bench("rows_table6", counts))
+    frames = {
+        name: frame.set_index("row")
+        for name, frame in tables.frames(kept).items()
+        if "rows" in name
+    }
+    columns = ["Tfirst", "Tfirst, paper", "Ttot", "Ttot, paper"]
+    found = frames["rows_table4"].loc["(2) P3-P7", columns]
+    assert found.tolist() == [0.5, 38 / 46, 0.5, 45 / 55]
+    found = frames["rows_table6"]
+    assert found["Ttot, paper"].tolist() == pytest.approx([1, 52 / 66, np.nan], nan_ok=True)
+    assert found["Tfirst, paper"].isna().all() and list(found["Ttot"]) == [1, 0.5, 2]
+
+
+def test_a_row_is_measured_as_its_first_variant_tests_it():
+    ways = nets.of_rows(load_experiment(Project.at(fakes.ROOT), "table4"))
+    assert len(ways) == 10 and all(way.spec.test.nms == 0.5 for way in ways.values())
+    few = ways["(6) P3-P7 + 256p. + 4 l."].spec
+    assert (few.first_stage.layers, few.test.proposals) == (4, 256)
 
 
 def test_what_is_missing_is_a_dash(measured):

@@ -51,11 +51,16 @@ def test_table5_has_every_published_row_and_trains_each_detector_once_a_share_of
 @pytest.mark.parametrize(
     "table, told",
     [
-        ({"claims": "x"}, "unknown claims; valid: at, claim, name, notebook"),
+        ({"claims": "x"}, "unknown claims; valid: at, claim, contrasts, name"),
         ({"rows": [ROW | {"chnages": {}}]}, r"rows\.0: unknown chnages; valid: changes"),
         ({"rows": [ROW | {"name": 5}]}, r"rows\.0\.name: Input should be a valid string"),
         ({"rows": []}, "rows: .* at least 1"),
         ({"rows": [ROW, ROW]}, "named twice: a"),
+        (
+            {"contrasts": [{"name": "c", "row": "a", "than": "b"}]},
+            "unknown row in contrast 'c': 'b'; valid: a",
+        ),
+        ({"at": {"desk": {}}}, "'desk'; valid: tiny"),
         ({"name": "u"}, "name: 'u' is not the file's name"),
         ({"rows": [ROW | {"detector": "CenterNet3"}]}, "unknown detector .*valid: .*CenterNet2"),
         ({"rows": [ROW | {"changes": {"tset": {}}}]}, "a : unknown tset; valid: .*test"),
@@ -99,6 +104,17 @@ def test_changes_of_the_variant_come_last_and_of_the_scale_first(project):
     assert (with_variant.recipe.rate, without.recipe.rate) == (0.125, 0.25)
     assert with_variant.recipe.batch == 2  # the scale's
     assert with_variant.num_classes == 3  # the data's
+
+
+def test_what_an_experiment_changes_at_one_scale_comes_after_the_scales_own(project):
+    here = {"recipe": {"batch": 4, "rate": 0.75}}
+    [spec, *_] = [run.spec for run in runs(project({"at": {"tiny": here}}), "tiny")]
+    assert (spec.recipe.batch, spec.recipe.rate) == (4, 0.25)  # the row's change is the last
+    at = Project.at(ROOT)
+    edges = {
+        scale: runs(at, scale, ["table11"])[0].spec.recipe.short_edge for scale in ("desk", "paper")
+    }
+    assert edges == {"desk": (160,), "paper": (800,)}
 
 
 def test_the_proposal_share_is_of_every_row_alike_rounded_up(project):

@@ -1,7 +1,7 @@
 import fakes
 import numpy as np
 
-from p2s import figures, runs, tables
+from p2s import experiments, figures, runs, tables
 
 
 def first_records(project, count):
@@ -18,18 +18,28 @@ def test_a_figure_has_the_same_bytes_whenever_it_is_drawn(lines):
     assert first == second and b"<dc:date>" not in first
 
 
-def test_every_measured_mean_is_a_point_of_its_panel(lines):
-    figure = figures.ablation(lines)
+def contrasts(project):
+    return experiments.load_experiment(project, "table5").contrasts
+
+
+def test_every_measured_mean_is_a_point_of_its_panel(project, lines):
+    figure = figures.ablation(lines, contrasts(project))
     drawn = {
         x for axes in figure.axes for line in axes.lines for x in np.atleast_1d(line.get_xdata())
     }
     assert set(tables.table(lines)["mean"].dropna()) <= drawn
-    assert "gain" in words(figure)
+    effects = tables.effects(contrasts(project), lines)
+    gains = [
+        f"{name.split(': ')[1]}: {cell}"
+        for name, cell in zip(effects["contrast"], tables.cells(effects), strict=True)
+    ]
+    assert gains and all(gain in words(figure) for gain in gains)
 
 
 def test_without_records_a_figure_shows_dashes_and_the_paper(project):
-    figure = figures.ablation(tables.measured(project, "table5", "smoke"))
-    rows, gains, variants = 6, 4, 3
+    none = tables.measured(project, "table5", "smoke")
+    figure = figures.ablation(none, contrasts(project))
+    rows, gains, variants = 6, 5, 3
     assert words(figure).count("–") == variants * (rows + gains) and "42.9" in words(figure)
     assert figure.content().startswith(b"<?xml")
 

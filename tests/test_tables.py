@@ -2,7 +2,7 @@ import fakes
 import numpy as np
 import pytest
 
-from p2s import paper, provenance, records, runs, tables
+from p2s import experiments, paper, provenance, records, runs, tables
 from p2s.statistics import DASH, estimate
 
 
@@ -31,38 +31,67 @@ def test_a_missing_record_is_a_dash_and_never_the_papers_number(project):
     grid = tables.readable(tables.table(none))
     assert (grid.iloc[:-1] == DASH).all(axis=None)
     assert list(grid.iloc[-1]) == ["42.1", "42.1", DASH, "42.1", "42.9", DASH]
-    assert (tables.readable(tables.effects(none)).iloc[:-1] == DASH).all(axis=None)
+    effects = tables.effects(contrasts(project), none)
+    assert (tables.readable(effects).iloc[:-1] == DASH).all(axis=None)
 
 
-def test_gains_are_paired_by_seed(lines):
+def contrasts(project):
+    return experiments.load_experiment(project, "table5").contrasts
+
+
+def test_gains_are_paired_by_seed(project, lines):
     default = tables.main_variant(lines)
     ap = {row: group["AP"].to_numpy() for row, group in default.groupby("row")}
     gain = ap["CascadeRCNN-CenterNet w. prob."] - ap["CascadeRCNN-CenterNet"]
     less = ap["CascadeRCNN-RPN w. prob."] - ap["CascadeRCNN-RPN (P3-P7)"]
-    found = tables.effects(default).set_index("contrast")
+    effects = tables.effects(contrasts(project), default)
+    found = effects.set_index("contrast")
     fields = ["mean", "low", "high", "seeds"]
-    name = tables.contrast("CascadeRCNN-CenterNet", "product")
-    assert tuple(found.loc[name][fields]) == pytest.approx(estimate(gain))
-    assert tuple(found.loc[tables.INTERACTION][fields]) == pytest.approx(estimate(gain - less))
+    product = "CascadeRCNN-CenterNet w. prob.: product"
+    assert tuple(found.loc[product][fields]) == pytest.approx(estimate(gain))
+    more = found.loc["CascadeRCNN-CenterNet w. prob.: over RPN's gain"]
+    assert tuple(more[fields]) == pytest.approx(estimate(gain - less))
     assert list(found["paper"].dropna()) == [0, 0.8, 0.8]
     assert list(found["verdict"] == DASH) == list(found["paper"].isna())
+    told = tables.words(effects)
+    assert len(told) == 3 and told[1].startswith(f"{product}: published +0.8, here +")
 
 
-def test_a_seed_with_one_row_of_a_pair_has_no_gain(lines):
+def test_a_seed_with_one_row_of_a_pair_has_no_gain(project, lines):
     half = tables.main_variant(lines).copy()
     half.loc[(half["fusion"] == "class") & (half["seed"] == 0), "AP"] = np.nan
-    assert list(tables.effects(half)["seeds"]) == [2] * 5
+    assert list(tables.effects(contrasts(project), half)["seeds"]) == [2] * 5
 
 
-def test_rows_of_different_weights_are_never_paired(lines):
+def test_rows_of_one_training_are_paired_on_equal_weights_only(project, lines):
     apart = tables.main_variant(lines).copy()
     apart.loc[apart["fusion"] == "class", "weights"] += "x"
-    assert not tables.effects(apart)["seeds"].any()
+    assert not tables.effects(contrasts(project), apart)["seeds"].any()
+    apart["training"] += apart["fusion"]
+    assert (tables.effects(contrasts(project), apart)["seeds"] == 3).all()
 
 
-def test_scenes_are_drawn_of_one_line_a_detector_the_product_if_there_is_one(lines):
+def test_recall_is_compared_with_the_papers_recall(project, lines):
+    one = experiments.Contrast(
+        name="recall",
+        row="CascadeRCNN-CenterNet",
+        than="CascadeRCNN-RPN (P3-P7)",
+        metric="proposal_AR",
+    )
+    spread = tables.main_variant(lines).assign(proposal_AR=lines["seed"], paper_AR=62.4)
+    spread.loc[spread["row"] == one.row, ["proposal_AR", "paper_AR"]] += [2, 8.4]
+    [effect] = tables.effects([one], spread).itertuples()
+    assert (effect.paper, effect.mean, effect.low, effect.high, effect.seeds) == (8.4, 2, 2, 2, 3)
+
+
+def test_recall_at_up_to_256_proposals_is_that_of_all(lines):
+    known = lines.dropna(subset="AP")
+    assert (known["proposal_AR"] == known["proposal_AR256"]).all()
+
+
+def test_scenes_are_drawn_of_one_line_a_first_stage_the_product_if_there_is_one(lines):
     chosen = tables.examples(lines)
-    assert list(chosen["fusion"]) == ["product", "product"] and chosen["detector"].is_unique
+    assert list(chosen["fusion"]) == ["product", "product"] and chosen["first"].is_unique
     plain = tables.examples(lines[lines["fusion"] != "product"])
     assert list(plain["fusion"]) == ["class", "class"]
 

@@ -110,7 +110,7 @@ def products(project):
 def _bars(axes, lines):
     """Bars of the parts one after the other; one bar where the parts are unknown."""
     y, left = np.arange(len(lines)), np.zeros(len(lines))
-    for (part, name), colour in zip(NAMES.items(), COLOURS, strict=True):
+    for (part, name), colour in zip(NAMES.items(), COLOURS, strict=False):
         width = lines[f"{part}, ms"].fillna(0).to_numpy()
         axes.barh(y, width, 0.6, left, color=colour, label=name)
         left += width

@@ -124,6 +124,19 @@ def with_proposals(names, counts):
     }
 
 
+def of_rows(experiment):
+    """The optimised model of each row of an experiment in its first variant, not compiled.
+
+    Compiling is left out: it takes a minute a row and gains little over the means before it.
+    """
+    changes = experiment.variants[0].changes if experiment.variants else {}
+    found = {}
+    for row in experiment.rows:
+        spec = Spec.named(row.detector).changed(row.changes).changed(changes)
+        found[row.name] = Way(partial(_eager, spec), spec, detector=row.detector)
+    return found
+
+
 def torchvisions(net):
     """A torchvision detector of random weights that finds something everywhere, on our inputs."""
     torch.manual_seed(0)
@@ -149,6 +162,10 @@ class _OnOurInputs(torch.nn.Module):
 
 def _optimised(detector, spec):
     return Way(lambda: optimize(lively(spec)), spec, detector=detector)
+
+
+def _eager(spec):
+    return optimize(lively(spec), compile=False)
 
 
 def _our_means(make):

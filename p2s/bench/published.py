@@ -6,7 +6,7 @@ from p2s import paper
 
 REFERENCE = "CenterNet2"
 SAME = "CascadeRCNN-CenterNet"  # CenterNet2 in Table 1
-BOTH = ("Tfirst", "Ttot")
+BOTH = ["Tfirst", "Ttot"]
 CELLS = {  # of Tfirst and Ttot; other detectors are in Table 1 under their own names
     "FasterRCNN-RPN": [(1, "FasterRCNN-RPN (original)", column) for column in BOTH],
     "CascadeRCNN-RPN": [(1, "CascadeRCNN-RPN (original)", column) for column in BOTH],
@@ -39,6 +39,16 @@ def first_and_total(detector):
 def total(detector, count, what):
     """Milliseconds with so many "classes" or "proposals"; NaN where the paper has none."""
     return _value(TOTALS.get((detector, count, what)))
+
+
+def of_row(place):
+    """Tfirst and Ttot of an experiments.PaperRow or None in milliseconds; NaN where missing."""
+    if place is None:
+        return np.nan, np.nan
+    [columns] = [one.columns for one in paper.read_tables() if one.table == place.table]
+    whole = "Ttot" if "Ttot" in columns else place.column.replace("mAP", "Runtime")
+    both = [name if name in columns else None for name in ("Tfirst", whole)]
+    return tuple(_value(name and (place.table, place.row, name)) for name in both)
 
 
 def _value(cell):

@@ -1,11 +1,14 @@
 """What the measurements of speed say, beside the paper's runtimes; what is missing is NaN."""
 
+from functools import partial
+
 import numpy as np
 import pandas as pd
 
+from p2s import experiments
 from p2s.bench import published, record
 from p2s.bench.chosen import latest, origin
-from p2s.bench.published import REFERENCE
+from p2s.bench.published import BOTH, REFERENCE
 from p2s.bench.targets import judged, value
 from p2s.statistics import DASH, number
 
@@ -21,6 +24,10 @@ def frames(project):
     """A table for every kind that was measured, and "targets"; none where nothing was."""
     own = {"infer": means, "allocator": means, "detectors": detectors, "precision": precisions}
     own |= dict.fromkeys(("classes", "proposals"), costs)
+    names = experiments.experiment_names(project)
+    own |= {
+        rows_of(name): partial(rows, experiments.load_experiment(project, name)) for name in names
+    }
     found = {kind: own.get(kind, plain)(one) for kind, one in latest(project).items()}
     return found | ({"targets": targets(project)} if found else {})
 
@@ -49,6 +56,22 @@ def detectors(bench):
     columns = {"Tfirst": measured["first"], "Tfirst, paper": printed[0]}
     columns |= {"Ttot": measured["total"], "Ttot, paper": printed[1]}
     return pd.DataFrame(columns).reset_index()
+
+
+def rows_of(name):
+    """The kind of record that holds the times of an experiment's rows."""
+    return f"rows_{name}"
+
+
+def rows(experiment, bench):
+    """Tfirst and Ttot of an experiment's rows over those of its first: measured, and published."""
+    measured = _rows(bench, PARTS).set_index("way")[["first", "total"]].set_axis(BOTH, axis=1)
+    places = {row.name: row.paper for row in experiment.rows}
+    printed = [published.of_row(places.get(name)) for name in measured.index]
+    printed = pd.DataFrame(printed, measured.index, BOTH)
+    both = [measured / measured.iloc[0], (printed / printed.iloc[0]).add_suffix(", paper")]
+    lines = pd.concat(both, axis=1).assign(ms=1e3 * measured["Ttot"])
+    return lines.rename(columns={"ms": "Ttot, ms"}).rename_axis("row").reset_index()
 
 
 def costs(bench):
