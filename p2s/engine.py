@@ -89,6 +89,16 @@ def rate_at(recipe, iteration):
     return recipe.scaled_rate * (WARMUP_FROM + (1 - WARMUP_FROM) * warm) * 0.1**drops
 
 
+def optimizer(model, recipe):
+    """Stochastic gradient descent with momentum, without decay of normalisations (d2)."""
+    return torch.optim.SGD(
+        get_default_optimizer_params(model, weight_decay_norm=0.0),
+        lr=recipe.scaled_rate,
+        momentum=recipe.momentum,
+        weight_decay=recipe.weight_decay,
+    )
+
+
 @dataclass
 class _Training:
     """A training at work: all that its next step depends on, and where that is kept."""
@@ -103,14 +113,8 @@ class _Training:
     curve: dict[str, list[float]] = field(default_factory=dict)
 
     def __post_init__(self):
-        recipe = self.spec.recipe
         self.identity = training_id(self.spec, self.data.fingerprint, self.seed)
-        self.optimizer = torch.optim.SGD(
-            get_default_optimizer_params(self.model, weight_decay_norm=0.0),  # d2
-            lr=recipe.scaled_rate,
-            momentum=recipe.momentum,
-            weight_decay=recipe.weight_decay,
-        )
+        self.optimizer = optimizer(self.model, self.spec.recipe)
 
     def run(self, save_every):
         """Train to the end, from the saved state if there is one."""

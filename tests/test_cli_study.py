@@ -31,6 +31,20 @@ def test_a_plan_runs_nothing(asked):
     assert asked == {"failed": 0, "plan": ("desk", ("only", ("table5",)), ("jobs", 2))}
 
 
+def test_a_dry_run_builds_every_training_of_the_papers_scale_and_names_missing_files():
+    done = p2s("study", "run", "--dry-run", "--scale", "paper", "--only", "table11")
+    assert done.exit_code == 0, done.output
+    rows = [line for line in done.output.splitlines() if line.startswith("table11 | ")]
+    assert [row.split(" | ")[1].split(" (")[0] for row in rows] == [
+        "FasterRCNN-CenterNet",
+        "GA RPN",
+        "Cascade RPN",
+    ]
+    assert done.output.count("short_edge 800, long_edge 1333") == 3
+    assert "iterations 90000, drops 0.6667/0.8889, rate 0.02, batch 16" in done.output
+    assert "missing: " in done.output and "instances_train2017.json" in done.output
+
+
 @pytest.mark.parametrize("failed, code", [(0, 0), (2, 1)])
 def test_a_study_with_a_failed_run_exits_with_1(asked, failed, code):
     asked["failed"] = failed

@@ -1,0 +1,56 @@
+"""A dry run of a study: every model and optimiser is built, nothing is trained and no data read."""
+
+import click
+from tqdm import tqdm
+
+from p2s import engine
+from p2s.experiments import annotation_files
+from p2s.runs import runs
+from p2s.spec import Coco
+from p2s.zoo import build
+
+PARTS = ("backbone", "first_stage", "second_stage", "recipe")
+
+
+def dry_run(project, scale, *, only=()):
+    """Tell of each training of a seed its row, the size of its network, and all settings.
+
+    Files that are not there yet are named at the end: a training needs them, a dry run does not.
+    """
+    trainings, missing = {}, {}
+    for each in runs(project, scale, only):
+        key = each.train_fingerprint, str(each.spec.training_fields())
+        trainings.setdefault(key, each)
+        missing |= dict.fromkeys(_missing(project, each.spec))
+    for each in tqdm(trainings.values(), "dry run", disable=None):
+        click.echo(f"{each.experiment} | {each.row} ({each.detector}): {_network(each.spec)}")
+        for part in PARTS:
+            click.echo(f"    {part}: {_settings(getattr(each.spec, part))}")
+    click.echo(f"{len(trainings)} trainings a seed can be built")
+    for path in missing:
+        click.echo(f"missing: {path}")
+
+
+def _network(spec):
+    model = build(spec.changed({"backbone": {"weights": None}}))
+    groups = engine.optimizer(model, spec.recipe).param_groups
+    learnt = sum(weight.numel() for group in groups for weight in group["params"])
+    levels = "P{}-P{}".format(*spec.levels)
+    stages = f"{spec.first} and {spec.second} on {levels}, {spec.num_classes} classes"
+    return f"{stages}, {learnt / 1e6:.1f} M weights to learn"
+
+
+def _settings(part):
+    return ", ".join(f"{name} {_text(value)}" for name, value in part)
+
+
+def _text(value):
+    if isinstance(value, tuple):
+        return "/".join(map(_text, value))
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def _missing(project, spec):
+    files = annotation_files(spec.data, project.root) if isinstance(spec.data, Coco) else []
+    files += [project.root / spec.backbone.weights] if spec.backbone.weights else []
+    return [path for path in files if not path.exists()]
