@@ -41,6 +41,7 @@ class Row(Strict):
     name: Name
     detector: Name
     changes: dict[str, Any] = {}
+    at: dict[Name, dict[str, Any]] = {}  # more changes at one scale alone, by its name
     paper: PaperRow | None = None
 
 
@@ -75,7 +76,7 @@ class Experiment(Strict):
     rows: Annotated[tuple[Row, ...], Field(min_length=1, strict=False)]
     variants: Annotated[tuple[Variant, ...], Field(strict=False)] = ()
     contrasts: Annotated[tuple[Contrast, ...], Field(strict=False)] = ()
-    at: dict[Name, dict[str, Any]] = {}  # what every row changes at one scale alone, by its name
+    at: dict[Name, dict[str, Any]] = {}  # what every row changes at one scale alone
 
     @model_validator(mode="after")
     def _names_are_unique(self):
@@ -89,10 +90,15 @@ class Experiment(Strict):
                 raise ValueError(f"named twice: {', '.join(twice)}")
         return self
 
-    def sized(self, name, scale):
-        """The scale of this name with what this experiment changes at it."""
-        changes = merge(scale.changes, self.at.get(name, {}))
-        return scale.model_copy(update={"changes": changes})
+    def sized(self, scale):
+        """The experiment as it is at the scale of this name; its rows hold all their changes."""
+        here = [
+            merge(merge(self.at.get(scale, {}), row.changes), row.at.get(scale, {}))
+            for row in self.rows
+        ]
+        rows = zip(self.rows, here, strict=True)
+        sized = tuple(row.model_copy(update={"changes": changes}) for row, changes in rows)
+        return self.model_copy(update={"rows": sized})
 
 
 class Scale(Strict):

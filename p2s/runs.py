@@ -109,16 +109,16 @@ def _table(project, scale, only):
     table = []
     for name in [each for each in valid if not only or each in only]:
         experiment = load_experiment(project, name)
-        refuse_unknown(f"scale in {name}.yaml: at:", experiment.at, scales)
-        size = experiment.sized(scale, scales[scale])
-        for row, variant in cells(experiment, size):
+        for part in (experiment, *experiment.rows):
+            refuse_unknown(f"scale in {name}.yaml: at:", part.at, scales)
+        for row, variant in cells(experiment.sized(scale), scales[scale]):
             names = {
                 "experiment": name,
                 "row": row.name,
                 "variant": variant.name if variant else "",
             }
             try:
-                spec = resolve(row, variant, size, project.root)
+                spec = resolve(row, variant, scales[scale], project.root)
             except ValueError as error:
                 problem = records.first_problem(error)
                 place = f"{project.experiments / name}.yaml at scale {scale}"

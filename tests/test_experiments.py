@@ -52,7 +52,7 @@ def test_table5_has_every_published_row_and_trains_each_detector_once_a_share_of
     "table, told",
     [
         ({"claims": "x"}, "unknown claims; valid: at, claim, contrasts, name"),
-        ({"rows": [ROW | {"chnages": {}}]}, r"rows\.0: unknown chnages; valid: changes"),
+        ({"rows": [ROW | {"chnages": {}}]}, r"rows\.0: unknown chnages; valid: at, changes"),
         ({"rows": [ROW | {"name": 5}]}, r"rows\.0\.name: Input should be a valid string"),
         ({"rows": []}, "rows: .* at least 1"),
         ({"rows": [ROW, ROW]}, "named twice: a"),
@@ -110,6 +110,10 @@ def test_what_an_experiment_changes_at_one_scale_comes_after_the_scales_own(proj
     here = {"recipe": {"batch": 4, "rate": 0.75}}
     [spec, *_] = [run.spec for run in runs(project({"at": {"tiny": here}}), "tiny")]
     assert (spec.recipe.batch, spec.recipe.rate) == (4, 0.25)  # the row's change is the last
+    [spec, *_] = [
+        run.spec for run in runs(project({"rows": [ROW | {"at": {"tiny": here}}]}), "tiny")
+    ]
+    assert (spec.recipe.batch, spec.recipe.rate) == (4, 0.75)
     at = Project.at(ROOT)
     edges = {
         scale: runs(at, scale, ["table11"])[0].spec.recipe.short_edge for scale in ("desk", "paper")
