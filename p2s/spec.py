@@ -230,7 +230,7 @@ _FASTER, _CASCADE = {"second": "faster"}, {"second": "cascade"}
 _PROBABILISTIC_FASTER = {**_FASTER, "second_stage": {"iou": (0.6,)}}
 
 
-def _mmdetection(first, nms, iou):
+def _mmdetection(first, nms, iou, weight):
     """A proposal network of Table 11 under Faster R-CNN, as mmdetection has it."""
     proposals = {"pre_nms": 2000, "proposals": 300, "nms": nms}
     test = {"pre_nms": 2000, "proposals": 300, "proposal_nms": nms, "score_threshold": 1e-3}
@@ -238,8 +238,8 @@ def _mmdetection(first, nms, iou):
         "first": first,
         **_FASTER,
         "levels": (2, 6),
-        "first_stage": {"layers": 1, "weight": 1.0, **proposals},
-        "second_stage": {"iou": (iou,)},
+        "first_stage": {"layers": 1, "weight": weight, **proposals},
+        "second_stage": {"iou": (iou,), "regions": 256},
         "test": {"fusion": "class", "proposal_floor": 0.0, "nms": 0.5, **test},
     }
 
@@ -274,7 +274,7 @@ NAMED = {
     "FasterRCNN-CenterNet": _PROBABILISTIC_FASTER,
     "CascadeRCNN-CenterNet": _CASCADE,
     "CenterNet2": _CASCADE,
-    "GA RPN": _mmdetection("ga_rpn", nms=0.7, iou=0.6),
-    "Cascade RPN": _mmdetection("cascade_rpn", nms=0.8, iou=0.65),
+    "GA RPN": _mmdetection("ga_rpn", nms=0.7, iou=0.6, weight=1.0),
+    "Cascade RPN": _mmdetection("cascade_rpn", nms=0.8, iou=0.65, weight=0.7),
     "FCOS-RT": {"first": "fcos", **_ONE_STAGE},
 }
