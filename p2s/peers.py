@@ -80,7 +80,7 @@ def authors(ours, spec):
 def like_theirs(model):
     """Ours, in place, with what no Spec names: uncut boxes before NMS, and details of the losses.
 
-    Extra positives stay ours: see tests/test_peers.py.
+    Left is one: a cell that two objects claim is an extra positive of both in theirs, ours of one.
     """
     stage, objective = model.proposal_generator, model.proposal_generator.objective
     uncut = replace(stage.test_selection, clip=False)

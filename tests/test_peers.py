@@ -63,7 +63,10 @@ SCENES = {
     "one image empty": [picture(2, 128, 160), picture(3, 160, 160, crowd(3, 160, 160, 9))],
     "nothing": [picture(4, 128, 128), picture(5, 128, 160)],
     "at the border, of all levels": [picture(6, 32, 1280, BORDER)],
+    "alone": [picture(7, 160, 160, [(44, 44, 124, 124)])],
+    "side by side": [picture(7, 160, 160, [(44, 44, 124, 124), (60, 44, 140, 124)])],
 }
+COMMON = list(SCENES)[:4]
 
 
 @cache
@@ -147,7 +150,7 @@ def named_as_ours(found):
     return {ours.get(name, name): value for name, value in found.items()}
 
 
-@pytest.mark.parametrize("scene", SCENES)
+@pytest.mark.parametrize("scene", COMMON)
 @pytest.mark.parametrize("name", ["CenterNet*", "CenterNet2"])
 @torch.no_grad()
 def test_trunk_and_head_give_the_same_maps(name, scene):
@@ -181,7 +184,7 @@ def test_proposals_are_the_same_and_their_objectness_is_the_root_of_ours(scene, 
         assert unmatched(*pairs) == 0
 
 
-@pytest.mark.parametrize("scene", SCENES)
+@pytest.mark.parametrize("scene", COMMON)
 @pytest.mark.parametrize("ignore_above", [None, 0.85])
 @pytest.mark.parametrize("name", ["CenterNet*", "CenterNet2"])
 def test_losses_of_the_dense_stage_are_the_same(name, ignore_above, scene):
@@ -192,7 +195,28 @@ def test_losses_of_the_dense_stage_are_the_same(name, ignore_above, scene):
     assert_equal_losses(found, (named_as_ours(wanted), grads))
 
 
-@pytest.mark.parametrize("scene", SCENES)
+@pytest.mark.parametrize(
+    "scene, ours_count, their_count", [("alone", 5, 5), ("side by side", 9, 10)]
+)
+@pytest.mark.parametrize("name", ["CenterNet*", "CenterNet2"])
+def test_extra_positives_are_theirs_but_count_once_where_two_objects_claim_a_cell(
+    name, scene, ours_count, their_count
+):
+    ours, theirs = pair(name, (("extra_positives", True),))
+    with torch.no_grad():  # 10 strides a side: right at a centre, a gIoU loss of .18 beside it
+        ours.proposal_generator.head.ltrb.weight.zero_()
+        theirs.proposal_generator.centernet_head.bbox_pred.weight.zero_()
+    inputs = seen(ours, scene)
+    found, _ = losses(ours.proposal_generator, *inputs)
+    wanted = named_as_ours(losses(theirs.proposal_generator, *inputs)[0])
+    name = "loss_dense_negative"  # over the number of positives
+    both = ours_count * found[name], their_count * wanted[name]
+    torch.testing.assert_close(*both, rtol=1e-3, atol=0)
+    if ours_count == their_count:
+        torch.testing.assert_close(found, wanted, **CLOSE)
+
+
+@pytest.mark.parametrize("scene", COMMON)
 @pytest.mark.parametrize("name", ["FasterRCNN-CenterNet", "CenterNet2"])
 def test_losses_of_the_second_stage_are_the_same(name, scene):
     ours, theirs = pair(name)
