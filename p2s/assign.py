@@ -87,8 +87,7 @@ def iou_thresholds(grid, boxes, classes, num_classes) -> Targets:
     best, truth = pad(iou, (0, 1), value=0.0).max(-1)  # a last truth, which touches nothing
     highest = pad(iou, (0, 0, 0, 1)).amax(0)  # (G,): of no anchors too
     positive = (best >= OBJECT_FROM) | ((iou == highest) & (iou > 0)).any(-1)
-    ignored = (best >= BACKGROUND_BELOW) & ~positive
-    return _hard(positive, truth, boxes, classes, num_classes, ignored)
+    return _hard(positive, truth, boxes, classes, num_classes, best >= BACKGROUND_BELOW)
 
 
 def adaptive_iou(grid, boxes, classes, num_classes) -> Targets:
@@ -207,9 +206,9 @@ def _hard(positive, truth, boxes, classes, num_classes, ignored=False):
     """Targets of locations (A,) that are positive for one truth, ignored, or background."""
     classes = pad(classes, (0, 1))[truth]  # the last truth of G + 1 is nobody
     peaks = one_hot(classes, num_classes) * positive[:, None].float()
-    ignored = positive.new_zeros(()) | ignored
+    ignored = (~positive & ignored)[:, None]
     return Targets(
-        heat=torch.maximum(peaks, ignored[..., None].float()),
+        heat=torch.maximum(peaks, ignored.float()),
         peaks=peaks,
         boxes=pad(boxes, (0, 0, 0, 1))[truth],
         classes=classes,

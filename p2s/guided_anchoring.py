@@ -3,6 +3,8 @@
 Wang et al., 2019; a proposal network of Table 11. N images, A locations.
 """
 
+import math
+
 import torch
 from detectron2.modeling.box_regression import Box2BoxTransform
 from detectron2.modeling.matcher import Matcher
@@ -21,6 +23,7 @@ from p2s.adaptive_rpn import (
 )
 from p2s.designs import NINE
 from p2s.geometry import Grid, pairwise_iou
+from p2s.heads import PRIOR
 from p2s.losses import bounded_iou_loss, peak_focal
 
 CENTRE_FLOOR = 0.01  # P(centre) below which a location has no anchor in test
@@ -41,7 +44,7 @@ class GuidedHead(nn.Module):
         self.objectness, self.deltas = nn.Conv2d(channels, 1, 1), nn.Conv2d(channels, 4, 1)
         small(self)
         nn.init.normal_(self.offset.weight, std=0.1)
-        nn.init.constant_(self.location.bias, -4.6)  # P = .01
+        nn.init.constant_(self.location.bias, -math.log((1 - PRIOR) / PRIOR))
 
     def forward(self, maps: list[Tensor]) -> Steps:
         """The predictions of all levels."""

@@ -1,8 +1,12 @@
 import dataclasses
 import math
+from types import SimpleNamespace
 
 import pytest
 import torch
+from detectron2.modeling.box_regression import Box2BoxTransformLinear
+from detectron2.modeling.meta_arch.fcos import FCOS
+from detectron2.structures import Boxes
 
 from p2s import assign, geometry
 
@@ -163,3 +167,41 @@ def test_extra_positives_never_lose_or_double_a_centre():
     centres = targets.peaks > 0
     assert torch.equal(more.peaks[centres], targets.peaks[centres])
     assert assign.as_assigned(targets, targets.boxes, None) is targets
+
+
+def test_centerness_is_detectron2s():
+    boxes, _ = truths(0, 25)
+    point = boxes[:, :2] + (boxes[:, 2:] - boxes[:, :2]) * torch.linspace(0.01, 0.99, 50).view(
+        25, 2
+    )
+    settings = SimpleNamespace(box2box_transform=Box2BoxTransformLinear(normalize_by_size=True))
+    cells = Boxes(torch.cat((point - 4, point + 4), 1))
+    wanted = FCOS.compute_ctrness_targets(settings, [cells], [boxes])[0]
+    torch.testing.assert_close(assign.centerness(point, boxes), wanted)
+
+
+@pytest.mark.parametrize(
+    ("point", "expected"),
+    [((5, 10), 1), ((2, 15), 2 / 8 * 5 / 15), ((0, 10), 0), ((11, 10), 0), ((-3, 25), 0)],
+)
+def test_centerness_has_its_closed_form_and_is_zero_outside(point, expected):
+    found = assign.centerness(torch.tensor([point]).float(), torch.tensor([[0.0, 0, 10, 20]]))
+    assert found.item() == pytest.approx(math.sqrt(expected))
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_atss_weighs_boxes_by_centerness(seed):
+    targets = assign.adaptive_iou(GRID, *truths(seed, 9), 3)
+    assert torch.equal(targets.weight > 0, targets.peaks.sum(1) > 0)
+    weight = assign.centerness(GRID.points, targets.boxes) * targets.peaks.sum(1)
+    torch.testing.assert_close(targets.weight, weight)
+
+
+def test_quality_is_the_iou_of_positives_and_boxes_weigh_by_the_likeliest_class():
+    pair = [assign.adaptive_iou(GRID, *truths(seed, 9), 3) for seed in (0, 1)]
+    targets = assign.Targets.stack([*pair, assign.adaptive_iou(GRID, *truths(0, 0), 3)])
+    p = torch.rand(targets.heat.shape, generator=torch.Generator().manual_seed(0))
+    refined = assign.by_quality(targets, moved(targets.boxes, 0.25), p.logit())
+    torch.testing.assert_close(refined.heat, targets.peaks * 0.75 / 1.25)
+    torch.testing.assert_close(refined.weight, (targets.weight > 0) * p.amax(-1))
+    assert torch.equal(refined.peaks, targets.peaks) and torch.equal(refined.boxes, targets.boxes)

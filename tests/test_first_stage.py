@@ -11,7 +11,9 @@ from p2s.zoo import first_stage
 STRIDES = {f"p{level}": 2**level for level in range(3, 8)}
 CHANNELS, SIZE = 8, 64
 RPN, CENTERNET, DETECTOR = "CascadeRCNN-RPN (P3-P7)", "CenterNet2", "CenterNet*"
-PROPOSERS = [CENTERNET, RPN, "CascadeRCNN-RetinaNet", "CascadeRCNN-ATSS", "CascadeRCNN-GFL"]
+DENSE = [CENTERNET, "CascadeRCNN-RetinaNet", "CascadeRCNN-ATSS", "CascadeRCNN-GFL"]
+ADAPTIVE = ["GA RPN", "Cascade RPN"]
+PROPOSERS = [*DENSE, RPN, *ADAPTIVE]
 DETECTORS = [DETECTOR, "RetinaNet", "ATSS", "GFL", "FCOS-RT"]
 proposers = pytest.mark.parametrize("name", PROPOSERS)
 everything = pytest.mark.parametrize("name", PROPOSERS + DETECTORS)
@@ -27,6 +29,8 @@ def build(name, **changes):
     if hasattr(stage, "head") and stage.head.scales is not None:
         # boxes smaller than the image, so that clipping leaves them apart
         torch.nn.init.constant_(stage.head.ltrb.bias, 0.8)
+    if name == "GA RPN":  # untrained, about half of its locations have no anchor in test
+        torch.nn.init.zeros_(stage.rpn_head.location.bias)
     return stage
 
 
@@ -103,8 +107,8 @@ def test_in_test_there_are_no_losses(name):
 def test_objectness_logits_are_logits(name):
     proposals, _ = run(build(name).eval())
     prior = proposals[0].objectness_logits.sigmoid().median().item()
-    untrained = {RPN: 0.5, "CascadeRCNN-ATSS": 0.005}  # ATSS: .01 by a centerness of .5
-    expected = untrained.get(name, 0.01)
+    rpns = dict.fromkeys([RPN, *ADAPTIVE], 0.5)
+    expected = {**rpns, "CascadeRCNN-ATSS": 0.005}.get(name, 0.01)  # ATSS: by a centerness of .5
     assert prior == pytest.approx(expected, abs=0.3 * expected)
 
 
@@ -204,17 +208,14 @@ def test_the_spec_chooses_the_algorithms():
     assert build(CENTERNET).objective.refine is near_center_positives
 
 
-@everything
+@pytest.mark.parametrize("name", [*DENSE, RPN, *DETECTORS])
 @pytest.mark.parametrize("layers", [1, 4])
 def test_towers_have_the_specs_number_of_layers(name, layers):
-    convolutions = [
-        name
-        for name, m in build(name, layers=layers).named_modules()
-        if isinstance(m, torch.nn.Conv2d)
-    ]
+    modules = build(name, layers=layers).modules()
+    convolutions = sum(isinstance(each, torch.nn.Conv2d) for each in modules)
     towers = 2 if name in DETECTORS else 1
     outputs = 3 if "ATSS" in name or "FCOS" in name else 2  # centerness
-    assert len(convolutions) == towers * layers + outputs
+    assert convolutions == towers * layers + outputs
 
 
 def test_rpn_anchors_start_at_32_pixels_and_double():
@@ -222,13 +223,6 @@ def test_rpn_anchors_start_at_32_pixels_and_double():
     sides = [each.area().sqrt().mean().item() for each in anchors]
     assert sides == pytest.approx([32, 64, 128, 256, 512], rel=1e-4)
     assert all(each.get_centers()[0].tolist() == [0, 0] for each in anchors)  # detectron2's
-
-
-def test_a_nan_feature_stops_with_the_level():
-    images, features = scene()
-    features["p4"][0] = torch.nan
-    with pytest.raises(FloatingPointError, match="level p4, image 0"):
-        build(CENTERNET).eval()(images, features)
 
 
 def test_a_short_training_finds_every_object():

@@ -5,8 +5,9 @@ import torch
 from fvcore.nn import giou_loss as fvcore_giou
 from fvcore.nn import sigmoid_focal_loss as fvcore_focal
 from torch.autograd import gradcheck
+from torch.nn.functional import cross_entropy, smooth_l1_loss
 
-from p2s import losses
+from p2s import geometry, losses
 
 
 def logits(*shape, scale=4.0, dtype=torch.float64):
@@ -89,3 +90,127 @@ def test_giou_loss_has_its_closed_form_for_apart_boxes():
 def test_gradients_of_giou_loss_are_those_of_its_values():
     pred, target = paired_boxes(torch.float64)
     assert gradcheck(lambda x: losses.giou_loss(x, target), pred.requires_grad_())
+
+
+def probability(p):
+    return torch.tensor([p], dtype=torch.float64).logit()
+
+
+@pytest.mark.parametrize("beta", [1.0, 2.0])
+@pytest.mark.parametrize(("p", "quality"), [(0.3, 0.6), (0.9, 0.6), (0.3, 0.0), (0.3, 1.0)])
+def test_quality_focal_has_its_closed_form(p, quality, beta):
+    entropy = -quality * math.log(p) - (1 - quality) * math.log(1 - p)
+    loss = losses.quality_focal(probability(p), torch.tensor([quality]).double(), beta)
+    assert loss.item() == pytest.approx(abs(quality - p) ** beta * entropy, rel=1e-6)
+
+
+def test_quality_focal_of_a_hard_target_is_focal_without_alpha():
+    logit, target = logits(50), (logits(50).flip(0) > 0).double()
+    expected = 2 * losses.sigmoid_focal(logit, target, alpha=0.5)
+    torch.testing.assert_close(losses.quality_focal(logit, target), expected)
+
+
+@pytest.mark.parametrize("quality", [0.05, 0.5, 0.8])
+def test_quality_focal_falls_towards_the_quality_and_is_zero_there(quality):
+    p = torch.linspace(0.01, 0.99, 99, dtype=torch.float64)
+    logit = p.logit().requires_grad_()
+    loss = losses.quality_focal(logit, torch.full_like(p, quality))
+    loss.sum().backward()
+    there = (p - quality).abs() < 1e-6
+    assert torch.equal(logit.grad[~there].sign(), (p - quality)[~there].sign())
+    assert [loss[there].item(), logit.grad[there].item()] == pytest.approx([0, 0], abs=1e-12)
+
+
+BINS = 17
+
+
+def split(side):
+    """The two bins that enclose a side, as probabilities (B,)."""
+    lengths = torch.arange(BINS, dtype=torch.float64)
+    return (1 - (lengths - side).abs()).clamp(min=0)
+
+
+sides = pytest.mark.parametrize("side", [0.0, 0.25, 7.0, 9.9, 15.5, 16.0])
+
+
+@sides
+def test_distribution_focal_is_cross_entropy_with_the_two_bins(side):
+    bins = logits(5, BINS)
+    expected = cross_entropy(bins, split(side).expand(5, -1), reduction="none")
+    loss = losses.distribution_focal(bins, torch.full((5,), side, dtype=torch.float64))
+    torch.testing.assert_close(loss, expected)
+
+
+@sides
+def test_distribution_focal_is_least_at_the_split_whose_mean_is_the_side(side):
+    best = split(side).clamp(min=1e-30).log().requires_grad_()
+    wanted = torch.tensor(side, dtype=torch.float64)
+    loss = losses.distribution_focal(best, wanted)
+    loss.backward()
+    assert (best.softmax(-1) @ torch.arange(BINS).double()).item() == pytest.approx(side)
+    torch.testing.assert_close(best.grad, torch.zeros(BINS).double(), atol=1e-12, rtol=0)
+    assert (losses.distribution_focal(logits(99, BINS), wanted.expand(99)) > loss).all()
+
+
+def test_distribution_focal_takes_any_leading_dimensions():
+    bins, side = logits(2, 3, 4, BINS), 16 * logits(2, 3, 4).sigmoid()
+    rows = losses.distribution_focal(bins.flatten(0, 2), side.flatten())
+    assert torch.equal(losses.distribution_focal(bins, side).flatten(), rows)
+
+
+@pytest.mark.parametrize(
+    ("width", "expected"), [(20, 0), (18, 0.1**2 / 0.4), (10, 0.5 - 0.1), (60, 2 / 3 - 0.1)]
+)
+def test_bounded_iou_loss_has_its_closed_form(width, expected):
+    found = losses.bounded_iou_loss(torch.tensor([[width, 8.0]]), torch.tensor([[20.0, 8]]))
+    assert found.item() == pytest.approx(expected, abs=1e-7)
+
+
+def test_bounded_iou_loss_of_one_wrong_side_is_that_of_the_overlap():
+    wanted, share = 1 + logits(50, 2).abs(), logits(50).exp()
+    sides = torch.stack((wanted[:, 0] * share, wanted[:, 1]), 1)
+    iou = geometry.paired_iou(*(torch.cat((-each, each), 1) / 2 for each in (sides, wanted)))
+    expected = smooth_l1_loss(1 - iou, torch.zeros_like(iou), beta=0.2, reduction="none")
+    for pair in ((sides, wanted), (wanted, sides), (sides.flip(1), wanted.flip(1))):
+        torch.testing.assert_close(losses.bounded_iou_loss(*pair), expected)
+
+
+def test_bounded_iou_loss_does_not_depend_on_the_unit_and_is_bounded():
+    one, other = logits(2, 50, 2).exp()
+    loss = losses.bounded_iou_loss(one, other)
+    torch.testing.assert_close(losses.bounded_iou_loss(16 * one, 16 * other), loss)
+    assert (loss >= 0).all() and (loss < 2 * 0.9).all()
+
+
+EXTREME = [-1e4, -100.0, 0.0, 100.0, 1e4]
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize(
+    ("loss", "values"),
+    [
+        (lambda x: losses.quality_focal(x, torch.full_like(x, 0.0)), EXTREME),
+        (lambda x: losses.quality_focal(x, torch.full_like(x, 0.5)), EXTREME),
+        (lambda x: losses.quality_focal(x, torch.full_like(x, 1.0)), EXTREME),
+        (lambda x: losses.distribution_focal(x, x.new_tensor(3.5)), EXTREME),
+        (lambda x: losses.distribution_focal(x, x.new_tensor(4.0)), EXTREME),
+        (lambda x: losses.bounded_iou_loss(x, x.new_tensor([1.0, 1e5])), [[0, 0], [1e-9, 1e9]]),
+    ],
+)
+def test_extreme_predictions_give_finite_values_and_gradients(loss, values, dtype):
+    values = torch.tensor(values, dtype=dtype, requires_grad=True)
+    total = loss(values)
+    total.sum().backward()
+    assert total.isfinite().all() and values.grad.isfinite().all()
+
+
+@pytest.mark.parametrize(
+    "loss",
+    [
+        lambda x: losses.quality_focal(x, logits(8, 3).flip(0).sigmoid()),
+        lambda x: losses.distribution_focal(x, logits(8).sigmoid() * 2),
+        lambda x: losses.bounded_iou_loss(x.exp(), logits(8, 3).flip(0).exp()),
+    ],
+)
+def test_gradients_of_the_other_losses_are_those_of_their_values(loss):
+    assert gradcheck(loss, logits(8, 3, scale=1.0).requires_grad_())
