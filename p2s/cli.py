@@ -177,7 +177,8 @@ JOBS = click.option(
 @ONLY
 @JOBS
 @click.option("--plan", is_flag=True, help="Only tell what there is to run and how long it takes.")
-def study_run(scale, only, jobs, plan):
+@click.option("--dry-run", is_flag=True, help="Only build every model; tell the resolved recipes.")
+def study_run(scale, only, jobs, plan, dry_run):
     """Run what is missing or changed; every run leaves a record."""
     from concurrent.futures import ThreadPoolExecutor
 
@@ -185,6 +186,11 @@ def study_run(scale, only, jobs, plan):
     from p2s.project import Project
 
     project = Project.at()
+    if dry_run:
+        from p2s import dry_run as rehearsal
+
+        rehearsal.dry_run(project, scale, only=only)
+        return
     runner.plan(project, scale, only=only, jobs=jobs)
     if not plan:
         with ThreadPoolExecutor(jobs) as executor:
@@ -202,6 +208,16 @@ def study_status(scale, only, jobs):
     from p2s.project import Project
 
     runner.status(Project.at(), scale, only=only, jobs=jobs)
+
+
+@study.command("framework")
+@click.option("--scale", default="desk", show_default=True, type=click.Choice(["desk", "smoke"]))
+def study_framework(scale):
+    """Record what a trained CenterNet2 says of one scene, from P(O) to the score: Figure 1."""
+    from p2s.framework import observe
+    from p2s.project import Project
+
+    click.echo(observe.keep(Project.at(), scale))
 
 
 @study.command("report")

@@ -37,6 +37,11 @@ class Project:
         """The folder of measurements of speed."""
         return self.root / "results" / "bench"
 
+    @property
+    def views(self):
+        """The folder of what Figure 1 shows."""
+        return self.root / "results" / "framework"
+
     def record(self, run):
         """The record that a run is to leave."""
         return self.records(run.scale) / f"{run.evaluation_id}.json"

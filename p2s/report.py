@@ -13,6 +13,7 @@ from tqdm import tqdm
 
 from p2s import experiments, figures, pages, tables
 from p2s.bench import figures as speed
+from p2s.framework import figures as framework
 from p2s.project import TRAIN_EVAL
 from p2s.runner import run_notebook
 
@@ -23,12 +24,13 @@ Made from results/runs/{scale} by `p2s study report`; do not edit.
 
 
 def regenerate(project, output=None):
-    """Write tables/ and figures/ of all experiments and of speed into `output`; returns paths.
+    """Write tables/ and figures/ of all experiments, Figures 1 to 3 and speed; returns paths.
 
-    What has no record is left out. `output` is results/ of the project unless given.
+    What has no record is left out. `output` is results/ of the project unless given, and gets the
+    folders tables/ and figures/.
     """
     output = Path(output or project.root / "results")
-    products = speed.products(project)
+    products = speed.products(project) | framework.products(project)
     for name in experiments.experiment_names(project):
         lines = tables.measured(project, name, tables.COMMITTED)
         if lines["AP"].notna().any():

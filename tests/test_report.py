@@ -30,7 +30,8 @@ def test_tables_and_figures_are_written_for_every_experiment_with_records(projec
     names = {path.name for path in (project.root / "results").glob("[tf]*/*")}
     endings = (".csv", "_effects.csv", ".md", ".svg", "_curves.svg", "_scenes.png")
     # a cell of Table 5 stands in Tables 1 and 6 too
-    assert names == {name + end for name in ("table1", "table5", "table6") for end in endings}
+    tables = {name + end for name in ("table1", "table5", "table6") for end in endings}
+    assert names == tables | {"figure2.svg", "figure3.png"}
 
 
 def test_the_markdown_table_says_scale_seeds_interval_and_the_papers_value(project):
@@ -46,8 +47,9 @@ def test_nothing_drifts_but_what_is_edited_or_left_over(project):
     assert report.drift(project) == ["tables/old.csv", "tables/table5.csv"]
 
 
-def test_no_record_makes_no_table(tmp_path):
-    assert report.regenerate(fakes.project(tmp_path)) == []
+def test_without_records_there_is_only_the_figure_of_built_models(tmp_path):
+    [path] = report.regenerate(fakes.project(tmp_path))
+    assert path.name == "figure2.svg"
 
 
 def test_a_failing_notebook_is_named_and_all_pages_are_written(tmp_path):
