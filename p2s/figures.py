@@ -38,9 +38,20 @@ STYLE = {
     "grid.color": "#e4e8ec",
 }
 COLUMNS = 3  # measured panels side by side
-FILLED = {"class": "none", "product": "full", "released": "left"}  # the mark of each fusion
-NAMED = {"class": "P(C|O)", "product": "P(C|O) P(O)", "released": "P(C|O)^.5 P(O)^.25, released"}
+FILLED = {
+    "none": "bottom",
+    "class": "none",
+    "product": "full",
+    "released": "left",
+}  # the mark of each fusion
+NAMED = {
+    "none": "P(C)",
+    "class": "P(C|O)",
+    "product": "P(C|O) P(O)",
+    "released": "P(C|O)^.5 P(O)^.25, released",
+}
 LINE = 0.72  # height of a gain in words, in rows
+FEW = 4  # detectors whose seeds are drawn one by one
 LEGEND = 1.7  # its height in inches
 SHOWN_ABOVE = 0.3  # Fig. 3 of the paper shows proposals above this score
 
@@ -108,9 +119,13 @@ def ablation(lines, contrasts=()):
 
 
 def curves(records):
-    """Training losses, a panel a loss: each seed faint, the mean over seeds of each detector."""
+    """Training losses, a panel a loss: the mean over seeds of each detector; of few, seeds too.
+
+    Trainings of one detector with other settings are drawn, and numbered, apart.
+    """
     trainings = {one.training_id: one for one in records if one.curve}.values()
-    styles = _styles(trainings)
+    groups = _groups(trainings)
+    styles, faint = _styles(groups), len(groups) <= FEW
     losses = sorted({name for one in trainings for name in one.curve} - {"iteration"})
     columns = min(4, max(1, len(losses)))
     rows = -(-max(1, len(losses)) // columns)
@@ -119,8 +134,8 @@ def curves(records):
         panels = figure.subplots(rows, columns, squeeze=False, sharex=True).ravel()
         for panel, loss in zip(panels, losses, strict=False):
             for detector, style in styles.items():
-                same = [one.curve for one in trainings if one.detector == detector]
-                _curve(panel, [curve for curve in same if loss in curve], loss, style)
+                same = [one.curve for one in groups[detector] if loss in one.curve]
+                _curve(panel, same, loss, style, faint)
             panel.set(title=loss, xlabel="iteration", yscale="log")
             _plain_decades(panel)
         for panel in panels[len(losses) :]:
@@ -140,7 +155,9 @@ def scenes(records):
     count = max((len(one.scenes) for one in records), default=0)
     with matplotlib.rc_context(STYLE):
         shape = max(count, 1), 2 * max(len(records), 1)
-        figure = Photographs(figsize=(2.4 * shape[1], 2.45 * shape[0] + 0.3), layout="constrained")
+        side = 2.4 if len(records) < 3 else 1.55
+        size = side * shape[1], (side + 0.05) * shape[0] + 0.3
+        figure = Photographs(figsize=size, layout="constrained")
         axes = figure.subplots(*shape, squeeze=False)
         for panel in axes.ravel():
             panel.axis("off")
@@ -253,18 +270,33 @@ def _plain_decades(panel):
     panel.grid(axis="y")
 
 
-def _styles(records):
-    """Of each detector: the colour of its first stage, the dashes of its second."""
-    firsts = dict.fromkeys(one.spec["first"] for one in records)
+def _groups(records):
+    """Records that differ in their seed alone, by detector; others of that name have a number."""
+    alike = {}
+    for one in records:
+        settings = {name: part for name, part in one.spec.items() if name not in ("test", "data")}
+        alike.setdefault((one.detector, str(settings)), []).append(one)
+    groups, seen = {}, []
+    for (detector, _), same in alike.items():
+        seen.append(detector)
+        count = seen.count(detector)
+        groups[detector if count == 1 else f"{detector} ({count})"] = same
+    return groups
+
+
+def _styles(groups):
+    """Of each group of records: the colour of its first stage, the dashes of its second."""
+    specs = {name: same[0].spec for name, same in groups.items()}
+    firsts = dict.fromkeys(spec["first"] for spec in specs.values())
     colours = dict(zip(firsts, itertools.cycle(COLOURS)))  # noqa: B905
     return {
-        one.detector: {"color": colours[one.spec["first"]], "ls": DASHES[one.spec["second"]]}
-        for one in records
+        name: {"color": colours[spec["first"]], "ls": DASHES[spec["second"]]}
+        for name, spec in specs.items()
     }
 
 
-def _curve(panel, seeds, loss, style):
-    for curve in seeds:
+def _curve(panel, seeds, loss, style, faint):
+    for curve in seeds if faint else ():
         panel.plot(curve["iteration"], curve[loss], lw=0.7, alpha=0.3, **style)
     if seeds and all(curve["iteration"] == seeds[0]["iteration"] for curve in seeds):
         mean = np.array([curve[loss] for curve in seeds], float).mean(0)

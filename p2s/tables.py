@@ -191,7 +191,7 @@ def _metrics(record, run):
 def _cell(run):
     names = {name: getattr(run, name) for name in ("row", "variant", "detector", "scale", "seed")}
     names |= {"training": run.training_id, "first": run.spec.first}
-    return names | {"fusion": run.spec.test.fusion}
+    return names | {"fusion": run.spec.test.fusion if run.spec.second != "none" else "none"}
 
 
 def _difference(rows, row, than, metric):

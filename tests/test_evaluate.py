@@ -134,7 +134,7 @@ def test_perfect_detections_score_100_and_none_score_0():
     assert proposal_recall(data, perfect(data))["proposal_AR100"] == pytest.approx(100)
     assert coco_numbers(data, nothing)["AP"] == 0
     assert proposal_recall(data, nothing) == dict(
-        proposal_AR100=0, proposal_AR256=0, proposals_per_image=0
+        proposal_AR100=0, proposal_AR256=0, proposal_AR=0, proposals_per_image=0
     )
 
 
