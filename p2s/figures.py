@@ -3,40 +3,32 @@
 Each function returns a Picture of its own, without pyplot and its global state.
 """
 
-import base64
-import io
 import itertools
 import textwrap
 
 import matplotlib
 import numpy as np
-from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.patches import Rectangle
 from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
 
 from p2s import tables
 from p2s.data import glyphs, ink
+from p2s.pictures import (
+    COLOURS,
+    FAINT,
+    PALE,
+    SHOWN_ABOVE,
+    STYLE,
+    Photographs,
+    Picture,
+    blank,
+    box,
+    tag,
+)
 from p2s.spec import Glyphs
 from p2s.statistics import DASH, Estimate, estimate
 
-INK, FAINT, PALE = "#24292f", "#6e7781", "#f6f8fa"
-COLOURS = ("#3a6ea5", "#d1622b", "#3f8f5f", "#8a5aa8", "#b08a1e")  # one a first stage, in order
 DASHES = {"none": ":", "faster": "--", "cascade": "-"}  # of a second stage's curves
-STYLE = {
-    "svg.hashsalt": "p2s",
-    "font.size": 9.5,
-    "text.color": INK,
-    "axes.edgecolor": "#d0d7de",
-    "axes.labelcolor": INK,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.titlesize": 10,
-    "axes.axisbelow": True,
-    "xtick.color": INK,
-    "ytick.color": INK,
-    "grid.color": "#e4e8ec",
-}
 COLUMNS = 3  # measured panels side by side
 FILLED = {
     "none": "bottom",
@@ -53,33 +45,6 @@ NAMED = {
 LINE = 0.72  # height of a gain in words, in rows
 FEW = 4  # detectors whose seeds are drawn one by one
 LEGEND = 1.7  # its height in inches
-SHOWN_ABOVE = 0.3  # Fig. 3 of the paper shows proposals above this score
-
-
-class Picture(Figure):
-    """A Figure that notebooks show as it is saved: SVG, or PNG where it is made of photographs."""
-
-    kind = "svg"
-
-    def content(self):
-        """The file's bytes, without date or version inside: equal whenever it is drawn."""
-        metadata = {"svg": {"Date": None, "Creator": None}, "png": {"Software": None}}
-        buffer = io.BytesIO()
-        with matplotlib.rc_context(STYLE):
-            options = {"format": self.kind, "metadata": metadata[self.kind]}
-            self.savefig(buffer, dpi=100, facecolor="white", **options)
-        return buffer.getvalue()
-
-    def _repr_mimebundle_(self, **_):
-        if self.kind == "svg":
-            return {"image/svg+xml": self.content().decode()}
-        return {"image/png": base64.b64encode(self.content()).decode()}
-
-
-class Photographs(Picture):
-    """A Picture saved as PNG."""
-
-    kind = "png"
 
 
 def ablation(lines, contrasts=()):
@@ -158,9 +123,7 @@ def scenes(records):
         side = 2.4 if len(records) < 3 else 1.55
         size = side * shape[1], (side + 0.05) * shape[0] + 0.3
         figure = Photographs(figsize=size, layout="constrained")
-        axes = figure.subplots(*shape, squeeze=False)
-        for panel in axes.ravel():
-            panel.axis("off")
+        axes = blank(figure.subplots(*shape, squeeze=False))
         for k, (one, colour) in enumerate(zip(records, COLOURS, strict=False)):
             axes[0, 2 * k].set_title(f"{one.detector}: proposals", color=colour, size=8.5)
             axes[0, 2 * k + 1].set_title("its detections", color=colour, size=8.5)
@@ -185,7 +148,7 @@ def _count(contrasts, row):
 
 
 def _dots(panel, lines, places):
-    """Mean, interval and seeds of each row; under a detector's rows its paired differences."""
+    """Mean, interval and seeds of each row."""
     for row, (height, colour) in places.items():
         of_row = lines[lines["row"] == row]
         mean, low, high, seeds = estimate(of_row["AP"])
@@ -307,17 +270,10 @@ def _scene(pair, data, shown, colour):
     image, _ = glyphs.scene(data, "val", shown["image_id"])
     for panel in pair:
         panel.imshow(image, interpolation="nearest")
-    for *box, p_object in shown["proposals"]:
+    for *corners, p_object in shown["proposals"]:
         if p_object > SHOWN_ABOVE:
-            _box(pair[0], box, colour, p_object)
-    for *box, score, label, _, _ in shown["detections"]:
+            box(pair[0], corners, colour, p_object)
+    for *corners, score, label, _, _ in shown["detections"]:
         if score > SHOWN_ABOVE:
-            _box(pair[1], box, colour, 1)
-            style = {"color": "white", "size": 7, "va": "bottom"}
-            style["bbox"] = {"facecolor": colour, "edgecolor": "none", "pad": 0.8}
-            pair[1].text(*box[:2], f"{ink.CHARACTERS[int(label)]} {score:.2f}", **style)
-
-
-def _box(panel, box, colour, alpha):
-    corner, size = box[:2], (box[2] - box[0], box[3] - box[1])
-    panel.add_patch(Rectangle(corner, *size, fill=False, edgecolor=colour, alpha=alpha, lw=1.4))
+            box(pair[1], corners, colour, 1)
+            tag(pair[1], corners[:2], f"{ink.CHARACTERS[int(label)]} {score:.2f}", colour, size=7)

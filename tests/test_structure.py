@@ -4,8 +4,8 @@ import pytest
 from matplotlib.patches import Rectangle
 
 from p2s.bench.infer import operations
-from p2s.figures import COLOURS
 from p2s.framework import columns, figures, structure
+from p2s.pictures import COLOURS
 from p2s.spec import NAMED, Spec
 
 SMALL = {"num_classes": 5, "backbone": {"depth": 18, "width": 16, "fpn_channels": 32}}

@@ -8,7 +8,7 @@ import numpy as np
 
 from p2s.bench import tables
 from p2s.bench.chosen import latest
-from p2s.figures import COLOURS, FAINT, INK, STYLE, Picture
+from p2s.pictures import COLOURS, FAINT, INK, STYLE, Picture
 from p2s.statistics import number
 
 NAMES = {  # of the parts of a bar

@@ -12,7 +12,8 @@ from matplotlib.patches import FancyArrowPatch, PathPatch, Rectangle
 from matplotlib.path import Path
 from matplotlib.transforms import Affine2D
 
-from p2s.figures import COLOURS, FAINT, NAMED, STYLE, Picture
+from p2s.figures import NAMED
+from p2s.pictures import COLOURS, FAINT, STYLE, Picture
 
 COLUMN, HIGH = 300, 648  # width of a column, height of all
 TRUNK, FIRST, SECOND = "#9aa5b1", COLOURS[0], COLOURS[1]

@@ -3,12 +3,11 @@
 import matplotlib
 import numpy as np
 from matplotlib.colors import LinearSegmentedColormap
-from matplotlib.patches import Rectangle
 
 from p2s import tables
 from p2s.data import glyphs, ink
-from p2s.figures import COLOURS, INK, SHOWN_ABOVE, STYLE, Photographs
 from p2s.framework import view
+from p2s.pictures import COLOURS, INK, SHOWN_ABOVE, STYLE, Photographs, blank, box, tag
 from p2s.spec import Glyphs
 
 STRUCTURES = ("CenterNet*", "CascadeRCNN-RPN", "CenterNet2")  # of Fig. 2, from left to right
@@ -34,10 +33,10 @@ def factors(image, seen, classes):
         upper, lower = figure.subfigures(2, 1, height_ratios=(1, 1.12))
         _stages(upper.subplots(1, 4), image, seen, classes)
         lower.suptitle(SECOND_STAGE, size=9.5, color=SECOND)
-        cards = _blank(lower.subplots(2, CARDS, height_ratios=(1.35, 1)))
+        cards = blank(lower.subplots(2, CARDS, height_ratios=(1.35, 1)))
         for number, (row, card) in enumerate(zip(apart(seen), cards.T, strict=False), 1):
-            *box, p_object = seen.proposals[row]
-            _crop(card[0], image, box)
+            *corners, p_object = seen.proposals[row]
+            _crop(card[0], image, corners)
             card[0].set_title(f"{number}:  P(O) = {p_object:.2f}", size=9, color=FIRST)
             _outcomes(card[1], np.array(seen.p_class[row]), p_object, classes)
     return figure
@@ -55,7 +54,7 @@ def proposals(records):
     with matplotlib.rc_context(STYLE):
         size = 2.25 * shape[1], 2.4 * shape[0] + 0.4
         figure = Photographs(figsize=size, layout="constrained")
-        axes = _blank(figure.subplots(*shape, squeeze=False))
+        axes = blank(figure.subplots(*shape, squeeze=False))
         for panels, (name, record, colour) in zip(axes.T, columns, strict=False):
             for panel, scene in zip(panels, record.scenes, strict=False):
                 _scene(panel, record, scene, name, colour)
@@ -66,8 +65,8 @@ def proposals(records):
 
 def shown(scene, power):
     """Pairs of box and score of a record's scene whose score, a power of P(O), is above .3."""
-    scored = [(box, p_object**power) for *box, p_object in scene["proposals"]]
-    return [(box, score) for box, score in scored if score > SHOWN_ABOVE]
+    scored = [(corners, p_object**power) for *corners, p_object in scene["proposals"]]
+    return [(corners, score) for corners, score in scored if score > SHOWN_ABOVE]
 
 
 def pictures(project, scale=tables.COMMITTED):
@@ -115,20 +114,20 @@ def _stages(panels, image, seen, classes):
     """The image, its heat map, its proposals and its detections."""
     titles = {"image": INK, "first stage: P(O)": FIRST, "its proposals": FIRST}
     titles |= {"score: P(C|O) P(O)": SECOND}
-    for panel, (title, colour) in zip(_blank(panels), titles.items(), strict=True):
+    for panel, (title, colour) in zip(blank(panels), titles.items(), strict=True):
         panel.set_title(title, color=colour, size=9.5)
         panel.imshow(image, interpolation="nearest")
     _heat(panels[1], image, seen)
-    for *box, p_object in seen.proposals:
+    for *corners, p_object in seen.proposals:
         if p_object > SHOWN_ABOVE:
-            _box(panels[2], box, FIRST, p_object, lw=0.7)
+            box(panels[2], corners, FIRST, p_object, lw=0.7)
     for number, row in enumerate(apart(seen), 1):
-        _box(panels[2], seen.proposals[row][:4], FIRST, 1)
-        _tag(panels[2], seen.proposals[row][:2], str(number), FIRST)
-    for *box, score, label, _, _ in seen.detections:
+        box(panels[2], seen.proposals[row][:4], FIRST, 1)
+        tag(panels[2], seen.proposals[row][:2], str(number), FIRST)
+    for *corners, score, label, _, _ in seen.detections:
         if score > SHOWN_ABOVE:
-            _box(panels[3], box, SECOND, 1)
-            _tag(panels[3], box[:2], f"{classes[int(label)]} {score:.2f}", SECOND)
+            box(panels[3], corners, SECOND, 1)
+            tag(panels[3], corners[:2], f"{classes[int(label)]} {score:.2f}", SECOND)
 
 
 def _scene(panel, record, scene, name, colour):
@@ -136,8 +135,8 @@ def _scene(panel, record, scene, name, colour):
     image, _ = glyphs.scene(Glyphs(**record.spec["data"]), "val", scene["image_id"])
     panel.imshow(image, interpolation="nearest")
     found = shown(scene, READINGS[name])
-    for box, score in found:
-        _box(panel, box, colour, score, lw=1.1)
+    for corners, score in found:
+        box(panel, corners, colour, score, lw=1.1)
     words = f"{_count(found, scene, record)} proposals"
     panel.set_title(words, color=colour, size=8.5)
 
@@ -163,8 +162,8 @@ def _heat(panel, image, seen):
 def apart(seen):
     """Rows of the likeliest proposals that overlap no likelier one of them much, for the cards."""
     kept = []
-    for row, (*box, _) in enumerate(seen.proposals):
-        if all(_iou(box, seen.proposals[other]) <= APART for other in kept):
+    for row, (*corners, _) in enumerate(seen.proposals):
+        if all(_iou(corners, seen.proposals[other]) <= APART for other in kept):
             kept.append(row)
     return kept[:CARDS]
 
@@ -172,15 +171,15 @@ def apart(seen):
 def _iou(one, other):
     wide, high = (min(one[k + 2], other[k + 2]) - max(one[k], other[k]) for k in (0, 1))
     both = max(wide, 0) * max(high, 0)
-    areas = sum((box[2] - box[0]) * (box[3] - box[1]) for box in (one, other))
+    areas = sum((each[2] - each[0]) * (each[3] - each[1]) for each in (one, other))
     return both / max(areas - both, 1e-9)
 
 
-def _crop(panel, image, box, margin=4):
+def _crop(panel, image, corners, margin=4):
     """A proposal with a little of what is around it."""
-    left, top, right, bottom = box
+    left, top, right, bottom = corners
     panel.imshow(image, interpolation="nearest")
-    _box(panel, box, FIRST, 1)
+    box(panel, corners, FIRST, 1)
     side = max(right - left, bottom - top) / 2 + margin
     x, y = (left + right) / 2, (top + bottom) / 2
     panel.set(xlim=(x - side, x + side), ylim=(y + side, y - side))
@@ -198,21 +197,3 @@ def _outcomes(panel, p_class, p_object, classes):
         panel.text(-0.05, height, names[k], ha="right", **style)
         panel.text(1.05, height, f"{p_class[k]:.2f} → {p_joint[k]:.2f}", **style)
     panel.set(xlim=(-0.2, 1.75), ylim=(OUTCOMES - 0.5, -0.5))
-
-
-def _blank(panels):
-    """The same panels without axes."""
-    for panel in panels.ravel():
-        panel.axis("off")
-    return panels
-
-
-def _box(panel, box, colour, alpha, lw=1.4):
-    corner, size = box[:2], (box[2] - box[0], box[3] - box[1])
-    panel.add_patch(Rectangle(corner, *size, fill=False, edgecolor=colour, alpha=alpha, lw=lw))
-
-
-def _tag(panel, corner, words, colour):
-    style = {"color": "white", "size": 7.5, "va": "bottom"}
-    style["bbox"] = {"facecolor": colour, "edgecolor": "none", "pad": 0.8}
-    panel.text(*corner, words, **style)
