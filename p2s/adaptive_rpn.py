@@ -10,12 +10,12 @@ N images, L levels, A locations (all levels, concatenated).
 from typing import NamedTuple
 
 import torch
-from detectron2.modeling.box_regression import Box2BoxTransform
 from detectron2.structures import Boxes
 from torch import Tensor, nn
 from torch.nn.functional import relu
 
 from p2s.assign import Targets, center_share, class_agnostic
+from p2s.coding import decoded
 from p2s.deform import deform_conv3x3
 from p2s.geometry import Grid, locations
 from p2s.heads import rows
@@ -115,12 +115,6 @@ def center_targets(grid: Grid, truths) -> Targets:
     """Targets of N images: positives near the truths' centres, of one class."""
     assign = class_agnostic(center_share)
     return Targets.stack([assign(grid, t.gt_boxes.tensor, t.gt_classes, 1) for t in truths])
-
-
-def decoded(transform: Box2BoxTransform, anchors: Tensor, deltas: Tensor) -> Tensor:
-    """Boxes (N, A, 4) of deltas (N, A, 4) from anchors that broadcast to them."""
-    anchors = anchors.expand_as(deltas).reshape(-1, 4)
-    return transform.apply_deltas(deltas.reshape(-1, 4), anchors).view_as(deltas)
 
 
 def shared_settings(spec, strides):

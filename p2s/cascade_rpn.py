@@ -16,11 +16,11 @@ from p2s.adaptive_rpn import (
     AdaptiveRPN,
     Steps,
     center_targets,
-    decoded,
     joined,
     shared_settings,
     small,
 )
+from p2s.coding import decoded
 from p2s.geometry import Grid, paired_iou
 
 SIDE = 8.0  # strides a side of the square that the first step starts from

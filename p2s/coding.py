@@ -39,10 +39,15 @@ class Deltas:
 
     def decode(self, grid: Grid, deltas: Tensor) -> Tensor:
         """Boxes (..., 4) in pixels."""
-        anchors = grid.anchors.expand_as(deltas).reshape(-1, 4)
-        return TRANSFORM.apply_deltas(deltas.reshape(-1, 4), anchors).view_as(deltas)
+        return decoded(TRANSFORM, grid.anchors, deltas)
 
     def loss(self, grid: Grid, deltas: Tensor, boxes: Tensor) -> Tensor:
         """Smooth L1 of predictions (P, 4) beside the deltas of their true boxes, (P,)."""
         wanted = TRANSFORM.get_deltas(grid.anchors, boxes)
         return smooth_l1_loss(deltas, wanted, beta=SMOOTH, reduction="none").sum(-1)
+
+
+def decoded(transform: Box2BoxTransform, anchors: Tensor, deltas: Tensor) -> Tensor:
+    """Boxes (..., 4) of deltas (..., 4) from anchors that broadcast to them."""
+    anchors = anchors.expand_as(deltas).reshape(-1, 4)
+    return transform.apply_deltas(deltas.reshape(-1, 4), anchors).view_as(deltas)

@@ -8,8 +8,9 @@ from tiny_rpn import CASCADE, CHANNELS, COUNT, GRID, SIDES, TWO, network, random
 from torch.nn.functional import conv2d
 from torchvision.ops import box_iou, deform_conv2d
 
-from p2s.adaptive_rpn import center_targets, decoded
+from p2s.adaptive_rpn import center_targets
 from p2s.cascade_rpn import CascadeHead
+from p2s.coding import decoded
 from p2s.deform import deform_conv3x3
 from p2s.geometry import locations
 

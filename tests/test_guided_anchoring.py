@@ -23,7 +23,8 @@ from tiny_rpn import (
 )
 from torchvision.ops import clip_boxes_to_image
 
-from p2s.adaptive_rpn import center_targets, decoded
+from p2s.adaptive_rpn import center_targets
+from p2s.coding import decoded
 
 
 def overlap(box, other):
