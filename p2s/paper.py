@@ -72,6 +72,12 @@ def published(table: int, row: str, column: str) -> float | None:
     return _lookup(columns, column, f"table {table}: column")
 
 
+def columns(table: int) -> list[str]:
+    """The names of a table's columns."""
+    rows = _lookup(_values(), table, "table")
+    return list(next(iter(rows.values())))
+
+
 def _lookup(valid, name, what):
     if name not in valid:
         raise ValueError(f"{PAPER}: {what} {name!r} unknown; valid: {', '.join(map(str, valid))}")

@@ -80,17 +80,17 @@ def render(project, output=None):
 def _products(project, name, lines):
     """Bytes of an experiment's tables and figures by place."""
     every = [tables.table(lines, metric).assign(metric=metric) for metric in tables.METRICS]
-    contrasts = experiments.load_experiment(project, name).contrasts
-    frames = [tables.table(lines), tables.effects(contrasts, lines)]
+    experiment = experiments.load_experiment(project, name)
+    frames = [tables.table(lines), tables.effects(experiment.contrasts, lines)]
     frames = [frame for frame in frames if len(frame)]
     texts = {
         f"tables/{name}.csv": tables.csv(pd.concat(every)),
-        f"tables/{name}.md": _markdown(project, name, frames),
+        f"tables/{name}.md": _markdown(experiment, frames),
     } | {f"tables/{name}_effects.csv": tables.csv(effects) for effects in frames[1:]}
     main, found = tables.main_variant(lines), tables.load(project, tables.COMMITTED)
     examples = tables.examples(main)
     drawn = {
-        name: figures.ablation(lines, contrasts),
+        name: figures.ablation(lines, experiment.contrasts),
         f"{name}_curves": figures.curves(tables.chosen(found, main)),
         f"{name}_scenes": figures.scenes(tables.chosen(found, examples)),
     }
@@ -98,8 +98,7 @@ def _products(project, name, lines):
     return {place: text.encode() for place, text in texts.items()} | pictures
 
 
-def _markdown(project, name, frames):
-    experiment = experiments.load_experiment(project, name)
+def _markdown(experiment, frames):
     grids = [tables.readable(frame).to_markdown(disable_numparse=True) for frame in frames]
     heading = [f"# {experiment.title}", f"The paper: {experiment.claim}"]
     return "\n\n".join([*heading, *grids, NOTE.format(scale=tables.COMMITTED)])

@@ -133,7 +133,7 @@ def of_rows(experiment):
     found = {}
     for row in experiment.rows:
         spec = Spec.named(row.detector).changed(row.changes).changed(changes)
-        found[row.name] = Way(partial(_eager, spec), spec, detector=row.detector)
+        found[row.name] = _optimised(row.detector, spec, compile=False)
     return found
 
 
@@ -160,12 +160,8 @@ class _OnOurInputs(torch.nn.Module):
         return self.model([one["image"] / 255 for one in inputs])
 
 
-def _optimised(detector, spec):
-    return Way(lambda: optimize(lively(spec)), spec, detector=detector)
-
-
-def _eager(spec):
-    return optimize(lively(spec), compile=False)
+def _optimised(detector, spec, compile=True):
+    return Way(lambda: optimize(lively(spec), compile=compile), spec, detector=detector)
 
 
 def _our_means(make):

@@ -45,7 +45,7 @@ def of_row(place):
     """Tfirst and Ttot of an experiments.PaperRow or None in milliseconds; NaN where missing."""
     if place is None:
         return np.nan, np.nan
-    [columns] = [one.columns for one in paper.read_tables() if one.table == place.table]
+    columns = paper.columns(place.table)
     whole = "Ttot" if "Ttot" in columns else place.column.replace("mAP", "Runtime")
     both = [name if name in columns else None for name in ("Tfirst", whole)]
     return tuple(_value(name and (place.table, place.row, name)) for name in both)

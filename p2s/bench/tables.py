@@ -24,11 +24,13 @@ def frames(project):
     """A table for every kind that was measured, and "targets"; none where nothing was."""
     own = {"infer": means, "allocator": means, "detectors": detectors, "precision": precisions}
     own |= dict.fromkeys(("classes", "proposals"), costs)
-    names = experiments.experiment_names(project)
+    benches = latest(project)
+    measured = [name for name in experiments.experiment_names(project) if rows_of(name) in benches]
     own |= {
-        rows_of(name): partial(rows, experiments.load_experiment(project, name)) for name in names
+        rows_of(name): partial(rows, experiments.load_experiment(project, name))
+        for name in measured
     }
-    found = {kind: own.get(kind, plain)(one) for kind, one in latest(project).items()}
+    found = {kind: own.get(kind, plain)(one) for kind, one in benches.items()}
     return found | ({"targets": targets(project)} if found else {})
 
 
