@@ -13,22 +13,32 @@ PARTS = ("backbone", "first_stage", "second_stage", "recipe")
 
 
 def dry_run(project, scale, *, only=()):
-    """Tell of each training of a seed its row, the size of its network, and all settings.
+    """Tell of each training of a seed its network, its settings, and those of its evaluations.
 
     Files that are not there yet are named at the end: a training needs them, a dry run does not.
     """
     trainings, missing = {}, {}
     for each in runs(project, scale, only):
         key = each.train_fingerprint, str(each.spec.training_fields())
-        trainings.setdefault(key, each)
+        trainings.setdefault(key, {}).setdefault(str(each.spec.test), each)
         missing |= dict.fromkeys(_missing(project, each.spec))
-    for each in tqdm(trainings.values(), "dry run", disable=None):
-        click.echo(f"{each.experiment} | {each.row} ({each.detector}): {_network(each.spec)}")
-        for part in PARTS:
-            click.echo(f"    {part}: {_settings(getattr(each.spec, part))}")
+    for evaluations in tqdm(trainings.values(), "dry run", disable=None):
+        _tell(list(evaluations.values()))
     click.echo(f"{len(trainings)} trainings a seed can be built")
     for path in missing:
         click.echo(f"missing: {path}")
+
+
+def _tell(evaluations):
+    first = evaluations[0]
+    click.echo(f"{first.experiment} | {first.row} ({first.detector}): {_network(first.spec)}")
+    for part in PARTS:
+        click.echo(f"    {part}: {_settings(getattr(first.spec, part))}")
+    recipe = first.spec.recipe
+    click.echo(f"    rate for a batch of {recipe.batch}: {_text(recipe.scaled_rate)}")
+    for each in evaluations:
+        name = " | ".join(filter(None, (each.experiment, each.row, each.variant)))
+        click.echo(f"    test, {name}: {_settings(each.spec.test)}")
 
 
 def _network(spec):

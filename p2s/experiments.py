@@ -15,8 +15,13 @@ from pydantic import ConfigDict, Field, PositiveFloat, model_validator
 from p2s import strict_yaml
 from p2s.spec import Coco, Part, Spec, merge
 
-SHARED_FIELDS = {"first_stage": ("pre_nms", "proposals"), "test": ("pre_nms", "proposals")}
+SHARED_FIELDS = {  # that a scale's proposal_share multiplies
+    "first_stage": ("pre_nms", "proposals"),
+    "test": ("pre_nms", "proposals"),
+    "second_stage": ("regions",),
+}
 Name = Annotated[str, Field(min_length=1)]
+Measure = Literal["calibration", "fusion", "posterior"]  # see p2s.train_eval
 Seed = Annotated[int, Field(ge=0)]
 
 
@@ -63,6 +68,7 @@ class Contrast(Strict):
     than: Name
     less: Annotated[tuple[Name, Name], Field(strict=False)] | None = None  # rows of a difference
     metric: Literal["AP", "proposal_AR"] = "AP"
+    expects: Literal["gain", "loss", "none"] | None = None  # what the paper claims, if anything
 
 
 class Experiment(Strict):
@@ -73,6 +79,7 @@ class Experiment(Strict):
     question: Name
     claim: Name
     notebook: Name  # its page in the report
+    measures: Annotated[tuple[Measure, ...], Field(strict=False)] = ()
     rows: Annotated[tuple[Row, ...], Field(min_length=1, strict=False)]
     variants: Annotated[tuple[Variant, ...], Field(strict=False)] = ()
     contrasts: Annotated[tuple[Contrast, ...], Field(strict=False)] = ()
@@ -107,7 +114,7 @@ class Scale(Strict):
     about: Name  # what it is, what it costs, which number to expect
     seeds: Annotated[tuple[Seed, ...], Field(min_length=1, strict=False)]
     proposal_share: Annotated[float, Field(gt=0, le=1)] = (
-        1.0  # of every row's candidates, proposals
+        1.0  # of every row's candidates, proposals, regions
     )
     rate_factor: PositiveFloat = 1.0  # of every row's learning rate; one-stage rows keep their half
     minutes_a_training: PositiveFloat  # a guess, used until a record has measured it

@@ -53,6 +53,7 @@ class Record(Part):
     scenes: list[
         dict[str, Any]
     ] = []  # image_id, proposals, detections of four fixed validation images
+    findings: dict[str, Any] = {}  # by measure: what an experiment asks for besides
     weights: str | None = None  # SHA-256 of the weights: equal in rows that are paired by training
     git: dict[str, str | bool | None] = {}
     source_hash: str = ""
@@ -98,11 +99,10 @@ def training_id(spec, train_fingerprint, seed, root=""):
     return canonical_hash(fields)
 
 
-def evaluation_id(training, spec, val_fingerprint):
-    """The identity of an evaluation: its training's, the settings and the data of the test."""
-    return canonical_hash(
-        {"training": training, "test": spec.test_fields(), "data": val_fingerprint}
-    )
+def evaluation_id(training, spec, val_fingerprint, measures=()):
+    """The identity of an evaluation: its training's, its settings and data, and its measures."""
+    fields = {"training": training, "test": spec.test_fields(), "data": val_fingerprint}
+    return canonical_hash(fields | ({"measures": list(measures)} if measures else {}))
 
 
 def write(record, folder):
@@ -164,7 +164,7 @@ def read(path, kind=Record):
         raise ValueError(f"{path}: not a JSON record: {error}") from None
     except ValidationError as error:
         raise ValueError(f"{path}: {first_problem(error)}") from None
-    if digest != _digest(record.model_dump(mode="json")):
+    if digest != _digest(fields):
         raise ValueError(f"{path}: digest: the record was edited by hand; delete it or run again")
     if record.id != Path(path).stem:
         raise ValueError(f"{path}: id: {record.id} is not the file's name")

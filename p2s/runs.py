@@ -27,6 +27,7 @@ class Run:
     seed: int
     detector: str
     spec: Spec
+    measures: tuple[str, ...]  # of the experiment
     train_fingerprint: str
     val_fingerprint: str
     training_id: str
@@ -123,7 +124,8 @@ def _table(project, scale, only):
                 problem = records.first_problem(error)
                 place = f"{project.experiments / name}.yaml at scale {scale}"
                 raise ValueError(f"{place}: {row.name} {names['variant']}: {problem}") from None
-            table.append((names | {"scale": scale, "detector": row.detector}, spec))
+            names |= {"scale": scale, "detector": row.detector, "measures": experiment.measures}
+            table.append((names, spec))
     return table
 
 
@@ -137,5 +139,5 @@ def _run(project, names, spec, seed):
         train_fingerprint=train,
         val_fingerprint=val,
         training_id=training,
-        evaluation_id=records.evaluation_id(training, spec, val),
+        evaluation_id=records.evaluation_id(training, spec, val, names["measures"]),
     )

@@ -8,6 +8,19 @@ from scipy.special import stdtrit
 CONFIDENCE = 0.95
 NEGLIGIBLE = 0.4  # AP: half of the gain that Table 5 claims for the product of probabilities
 DASH = "–"
+RULE = rf"""Differences are taken seed by seed. With $\bar d$ their mean over $n$ seeds and $s$
+their standard deviation, the
+{100 * CONFIDENCE:.0f} % interval is $\bar d \pm t_{{n-1}}\, s / \sqrt{{n}}$.
+
+- *A gain* (or a loss) holds if the whole interval is above (below) 0, and does not hold if none of
+  it is.
+- *No change* holds if the whole interval is within ±{NEGLIGIBLE}, half of the gain that Table 5
+  claims for the product, and does not hold if none of it is.
+- All else is undecided. Verdicts are not corrected for how many of them a table has: of twenty
+  claims without any effect behind them, about one would be wrongly decided by chance.
+
+The rule of gains and the negligible size were fixed before the records were made. *No change* then
+asked for no gain only, which any loss would have fulfilled; it is two-sided since."""
 
 
 class Estimate(NamedTuple):
@@ -39,20 +52,21 @@ def estimate(values):
     return Estimate(float(mean), float(mean - half), float(mean + half), count)
 
 
-def verdict(effect, published):
-    """What an Estimate of a difference says of the published one: holds, does not hold, undecided.
+def verdict(effect, expects):
+    """What an Estimate of a difference says of the expected one, by RULE.
 
-    A published gain is refuted by an interval without any gain. A published absence of a gain is
-    refuted by an interval of gains only, and holds if no gain above NEGLIGIBLE is left in it.
+    expects: "gain", "loss", "none", or None where nothing is claimed. "holds", "does not hold" or
+    "undecided"; a dash without a claim or a value.
     """
-    if not effect.seeds or not np.isfinite(published):
+    if not effect.seeds or expects is None:
         return DASH
     if effect.seeds == 1:
         return "undecided"
-    if published > 0:
-        holds, fails = effect.low > 0, effect.high <= 0
+    low, high = (-effect.high, -effect.low) if expects == "loss" else (effect.low, effect.high)
+    if expects == "none":
+        holds, fails = max(-low, high) <= NEGLIGIBLE, low > NEGLIGIBLE or high < -NEGLIGIBLE
     else:
-        holds, fails = effect.high <= NEGLIGIBLE, effect.low > 0
+        holds, fails = low > 0, high <= 0
     if fails:
         return "does not hold"
     return "holds" if holds else "undecided"

@@ -17,6 +17,7 @@ METRICS = (
 )
 PAPER_LINE = "the paper, COCO val"
 RANK = {"product": 2, "class": 1}  # of a fusion among examples
+CLAIMS = {"gain": "a gain", "loss": "a loss", "none": "no change"}  # of a contrast, in words
 WIDE = 6  # columns of a table that fit on a page
 PRINTED = {"AP": "paper", "proposal_AR": "paper_AR"}  # where a line holds the published value
 
@@ -89,8 +90,7 @@ def effects(contrasts, lines):
     """The differences that an experiment is about, of the lines that hold its rows.
 
     Rows are paired seed by seed; those of one training only where they have the same weights. The
-    verdict is computed, see `statistics.verdict`; a contrast of which the paper says nothing has
-    none.
+    verdict on what the paper `expects` is computed, see `statistics.RULE`.
     """
     found = []
     for (variant, scale), group in lines.groupby(["variant", "scale"], sort=False):
@@ -100,17 +100,19 @@ def effects(contrasts, lines):
             if one.less:
                 gain = gain - _difference(rows, *one.less, one.metric)
             effect, published = estimate(gain["here"]), round(float(gain["paper"].mean()), 2)
-            said = verdict(effect, published)
-            found.append((contrast(one), variant, scale, published, *effect, said))
-    columns = ["contrast", "variant", "scale", "paper", *Estimate._fields, "verdict"]
+            said = verdict(effect, one.expects)
+            names = (contrast(one), variant, scale, one.expects or DASH)
+            found.append((*names, published, *effect, said))
+    columns = ["contrast", "variant", "scale", "expects", "paper", *Estimate._fields, "verdict"]
     return pd.DataFrame(found, columns=columns)
 
 
 def words(frame):
-    """Each effect of which the paper says something, as a sentence with its verdict."""
-    said = frame.assign(text=cells(frame)).dropna(subset="paper")
+    """Each effect of which the paper claims something, as a sentence with its verdict."""
+    said = frame.assign(text=cells(frame))[frame["expects"] != DASH]
     return [
-        f"{one.contrast}: published {number(one.paper, '+')}, here {one.text}: **{one.verdict}**"
+        f"{one.contrast}: published {number(one.paper, '+')} ({CLAIMS[one.expects]}), "
+        f"here {one.text}: **{one.verdict}**"
         for one in said.itertuples()
     ]
 

@@ -40,8 +40,11 @@ def test_a_dry_run_builds_every_training_of_the_papers_scale_and_names_missing_f
         "GA RPN",
         "Cascade RPN",
     ]
-    assert done.output.count("short_edge 800, long_edge 1333") == 3
+    assert done.output.count("short_edge 800, long_edge 1333, flip") == 3
     assert "iterations 90000, drops 0.6667/0.8889, rate 0.02, batch 16" in done.output
+    assert done.output.count("rate for a batch of 16: 0.02") == 3
+    assert done.output.count("    test, table11 | ") == 8  # CenterNet's own are its equal ones
+    assert "test, table11 | GA RPN | as published: fusion class, pre_nms 1000" in done.output
     assert "missing: " in done.output and "instances_train2017.json" in done.output
 
 

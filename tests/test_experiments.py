@@ -2,10 +2,11 @@ import json
 import math
 from pathlib import Path
 
+import numpy as np
 import pytest
 import yaml
 
-from p2s import experiments, paper
+from p2s import experiments, paper, tables
 from p2s.project import Project
 from p2s.runs import asked, find, fingerprints, runs
 from p2s.spec import Coco, Glyphs, Spec
@@ -38,20 +39,55 @@ def test_every_cell_of_every_experiment_resolves_at_every_scale(scale):
     assert len({each.evaluation_id for each in every}) == len(every)
 
 
-def test_table5_has_every_published_row_and_trains_each_detector_once_a_share_of_fragments():
+def test_table5_trains_each_detector_once_a_share_of_fragments():
     project = Project.at(ROOT)
     of_table = asked(project, "smoke", ["table5"])
     assert len({each.training_id for each in of_table}) == 2 * 3
     table = experiments.load_experiment(project, "table5")
     assert len(of_table) == len(table.rows) * len(table.variants)
-    [published] = [each.rows.keys() for each in paper.read_tables() if each.table == 5]
-    assert {row.paper.row for row in table.rows if row.paper} == published
+
+
+@pytest.mark.parametrize("number", [1, 4, 5, 11])
+def test_a_table_has_every_published_row_once_and_in_order(number):
+    table = experiments.load_experiment(Project.at(ROOT), f"table{number}")
+    [published] = [list(each.rows) for each in paper.read_tables() if each.table == number]
+    assert [row.paper.row for row in table.rows if row.paper] == published
+
+
+@pytest.mark.parametrize("number", [1, 11])
+def test_a_row_is_the_detector_of_its_name(number):
+    for row in experiments.load_experiment(Project.at(ROOT), f"table{number}").rows:
+        assert row.detector == row.name.split(" (")[0].split(",")[0]
+        assert row.paper is None or row.paper.row == row.name
+
+
+def test_a_number_of_proposals_is_that_of_its_published_row():
+    table = experiments.load_experiment(Project.at(ROOT), "table6")
+    detectors = {"CascadeRCNN": "CascadeRCNN-RPN (P3-P7)", "CenterNet2": "CenterNet2"}
+    found = {tuple(row.name.split(", ")): row for row in table.rows}
+    assert set(found) == {
+        (name, count) for name in detectors for count in ("1000", "512", "256", "128", "64")
+    }
+    for (name, count), row in found.items():
+        assert row.changes == {"test": {"proposals": int(count)}}
+        assert row.detector == detectors[name] and row.paper.row == count
+        assert (row.paper.column, row.paper.recall) == (f"{name} mAP", f"{name} AR")
+
+
+def test_what_a_contrast_expects_is_what_the_paper_printed():
+    project = Project.at(ROOT)
+    for name in experiments.experiment_names(project):
+        contrasts = experiments.load_experiment(project, name).contrasts
+        found = tables.effects(contrasts, tables.measured(project, name, "smoke"))
+        for one in found.itertuples():
+            said = {"gain": one.paper > 0, "loss": one.paper < 0, "none": abs(one.paper) < 0.4}
+            assert said.get(one.expects, np.isnan(one.paper)), f"{name}: {one.contrast}"
 
 
 @pytest.mark.parametrize(
     "table, told",
     [
-        ({"claims": "x"}, "unknown claims; valid: at, claim, contrasts, name"),
+        ({"claims": "x"}, "unknown claims; valid: at, claim, contrasts, measures, name"),
         ({"rows": [ROW | {"chnages": {}}]}, r"rows\.0: unknown chnages; valid: at, changes"),
         ({"rows": [ROW | {"name": 5}]}, r"rows\.0\.name: Input should be a valid string"),
         ({"rows": []}, "rows: .* at least 1"),

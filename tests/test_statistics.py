@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from p2s.statistics import DASH, NEGLIGIBLE, Estimate, estimate, number, verdict
+from p2s import paper
+from p2s.statistics import DASH, NEGLIGIBLE, RULE, Estimate, estimate, number, verdict
 
 
 def test_interval_equals_scipys_student_interval():
@@ -32,25 +33,35 @@ def test_equal_seeds_have_an_interval_of_no_width():
 
 
 @pytest.mark.parametrize(
-    ("low", "high", "published", "said"),
+    ("low", "high", "expects", "said"),
     [
-        (0.1, 2.0, 0.8, "holds"),
-        (-0.1, 2.0, 0.8, "undecided"),
-        (-2.0, 0.0, 0.8, "does not hold"),
-        (-2.0, NEGLIGIBLE, 0.0, "holds"),
-        (-2.0, NEGLIGIBLE + 0.1, 0.0, "undecided"),
-        (0.1, 2.0, 0.0, "does not hold"),
-        (0.1, NEGLIGIBLE, 0.0, "does not hold"),
-        (-2.0, -1.0, -0.1, "holds"),
+        (0.1, 2.0, "gain", "holds"),
+        (-0.1, 2.0, "gain", "undecided"),
+        (-2.0, 0.0, "gain", "does not hold"),
+        (-NEGLIGIBLE, NEGLIGIBLE, "none", "holds"),
+        (0.1, NEGLIGIBLE, "none", "holds"),
+        (-2.0, NEGLIGIBLE, "none", "undecided"),
+        (NEGLIGIBLE, 2.0, "none", "undecided"),
+        (NEGLIGIBLE + 0.1, 2.0, "none", "does not hold"),
     ],
 )
-def test_verdict_follows_from_where_the_interval_lies(low, high, published, said):
-    assert verdict(Estimate((low + high) / 2, low, high, 3), published) == said
+def test_verdict_follows_from_where_the_interval_lies(low, high, expects, said):
+    effect = Estimate((low + high) / 2, low, high, 3)
+    mirrored = Estimate(-effect.mean, -high, -low, 3)
+    other = {"gain": "loss"}.get(expects, expects)
+    assert verdict(effect, expects) == verdict(mirrored, other) == said
 
 
-def test_one_seed_decides_nothing_and_no_seed_says_nothing():
-    assert verdict(estimate([5.0]), 0.8) == "undecided"
-    assert verdict(estimate([]), 0.8) == verdict(estimate([1, 2]), np.nan) == DASH
+def test_one_seed_decides_nothing_and_no_seed_or_claim_says_nothing():
+    assert verdict(estimate([5.0]), "gain") == "undecided"
+    assert verdict(estimate([]), "gain") == verdict(estimate([1, 2]), None) == DASH
+
+
+def test_the_rule_in_words_has_the_numbers_in_use():
+    assert "95 % interval is" in RULE and f"within ±{NEGLIGIBLE}, half" in RULE
+    names = ("CascadeRCNN-CenterNet w. prob.", "CascadeRCNN-CenterNet")
+    gained, without = [paper.published(5, name, "mAP") for name in names]
+    assert gained - without == pytest.approx(2 * NEGLIGIBLE)
 
 
 def test_numbers_for_people_have_signs_and_dashes():
