@@ -36,32 +36,38 @@ class Objective:
 
     def __call__(self, grid, predictions: Predictions, truths: list) -> dict[str, Tensor]:
         """Losses of N images: of scores per positive, of boxes per unit of weight."""
-        logit, box, extra = predictions
-        targets = self._targets(grid, logit.detach(), box.detach(), truths)
+        targets = self.targets(grid, predictions, truths, predictions.logit.shape[-1])
+        return self.score_losses(predictions, targets) | self.box_losses(grid, predictions, targets)
+
+    def targets(self, grid, predictions: Predictions, truths: list, num_classes: int) -> Targets:
+        """What the locations of N images should predict."""
+        logit, box = predictions.logit.detach(), predictions.box.detach()
+        of_images = [
+            self.assign(grid, each.gt_boxes.tensor, each.gt_classes, num_classes) for each in truths
+        ]
+        return self.refine(Targets.stack(of_images), self.coding.decode(grid, box), logit)
+
+    def score_losses(self, predictions: Predictions, targets: Targets) -> dict[str, Tensor]:
+        """Losses of scores per positive."""
         positive = targets.peaks > 0
-        score_loss = self.score_loss(logit, targets.heat, targets.peaks)
-        score_loss = score_loss / targets.peaks.sum().clamp(min=1)
+        loss = self.score_loss(predictions.logit, targets.heat, targets.peaks)
+        loss = loss / targets.peaks.sum().clamp(min=1)
+        return {
+            "loss_dense_positive": self.weight * loss[positive].sum(),
+            "loss_dense_negative": self.weight * loss[~positive].sum(),
+        }
+
+    def box_losses(self, grid, predictions: Predictions, targets: Targets) -> dict[str, Tensor]:
+        """Losses of boxes per unit of weight, and what else is learnt where a box is."""
         image, location = targets.weight.nonzero(as_tuple=True)  # (P,)
         weight, boxes = targets.weight[image, location], targets.boxes[image, location]
         where = grid.at(location)
-        box_loss = self.coding.loss(where, box[image, location], boxes)
-        losses = {
-            "loss_dense_positive": score_loss[positive].sum(),
-            "loss_dense_negative": score_loss[~positive].sum(),
-            "loss_dense_box": self.box_weight * weighted_mean(box_loss, weight),
-        }
+        box_loss = self.coding.loss(where, predictions.box[image, location], boxes)
+        losses = {"loss_dense_box": self.box_weight * weighted_mean(box_loss, weight)}
         if self.extra_loss:
-            losses["loss_dense_extra"] = self.extra_loss(
-                extra[image, location], where, boxes, weight
-            )
+            extra = predictions.extra[image, location]
+            losses["loss_dense_extra"] = self.extra_loss(extra, where, boxes, weight)
         return {name: self.weight * loss for name, loss in losses.items()}
-
-    def _targets(self, grid, logit, box, truths):
-        of_images = [
-            self.assign(grid, each.gt_boxes.tensor, each.gt_classes, logit.shape[-1])
-            for each in truths
-        ]
-        return self.refine(Targets.stack(of_images), self.coding.decode(grid, box), logit)
 
 
 def weighted_mean(loss: Tensor, weight: Tensor) -> Tensor:

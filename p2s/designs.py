@@ -51,7 +51,7 @@ def centernet(stage) -> Design:
         Objective(
             assign=assign.center_peaks,
             refine=refine,
-            score_loss=partial(losses.peak_focal, ignore_above=ignore_above),
+            score_loss=_scores(stage, partial(losses.peak_focal, ignore_above=ignore_above)),
             weight=stage.weight,
         )
     )
@@ -61,7 +61,11 @@ def retinanet(stage) -> Design:
     """RetinaNet: nine anchors a cell, IoU .5 and .4, focal loss (Lin et al., 2017b; d2)."""
     return Design(
         Objective(
-            assign=assign.iou_thresholds, coding=Deltas(), weight=stage.weight, box_weight=1.0
+            assign=assign.iou_thresholds,
+            score_loss=_scores(stage, losses.peak_focal),
+            coding=Deltas(),
+            weight=stage.weight,
+            box_weight=1.0,
         ),
         head=partial(AnchorHead, anchors=len(NINE)),
         tower=tower if stage.norm == "GN" else plain_tower,
@@ -76,7 +80,12 @@ def atss(stage) -> Design:
     et al., 2020b, Sec. 3.3).
     """
     return Design(
-        Objective(assign=assign.adaptive_iou, extra_loss=centerness_loss, weight=stage.weight),
+        Objective(
+            assign=assign.adaptive_iou,
+            score_loss=_scores(stage, losses.peak_focal),
+            extra_loss=centerness_loss,
+            weight=stage.weight,
+        ),
         head=CenternessHead,
         score=centered_score,
     )
@@ -88,7 +97,7 @@ def gfl_distances(stage) -> Design:
         Objective(
             assign=assign.adaptive_iou,  # Li et al. (2020b), Sec. 4: that of ATSS
             refine=assign.by_quality,
-            score_loss=lambda logit, heat, _: losses.quality_focal(logit, heat),
+            score_loss=_scores(stage, lambda logit, heat, _: losses.quality_focal(logit, heat)),
             weight=stage.weight,
         )
     )
@@ -106,6 +115,7 @@ def fcos(stage) -> Design:
     return Design(
         Objective(
             assign=assign.center_region,
+            score_loss=_scores(stage, losses.peak_focal),
             extra_loss=centerness_loss,
             weight=stage.weight,
             box_weight=1.0,
@@ -113,6 +123,11 @@ def fcos(stage) -> Design:
         head=CenternessHead,
         score=centered_score,
     )
+
+
+def _scores(stage, weighted):
+    """The score loss that a design has, or the same without its weights."""
+    return weighted if stage.weighting == "focal" else losses.plain_likelihood
 
 
 OF_DETECTOR = {

@@ -26,7 +26,7 @@ from tqdm import tqdm
 from p2s.data.coco import CocoSet
 from p2s.data.loader import train_batch
 from p2s.records import first_problem, training_id, write_atomic
-from p2s.replay import NonFiniteLoss, gradients, keep_step, origin
+from p2s.replay import AUDIT, NonFiniteLoss, gradients, keep_step, origin
 from p2s.spec import Spec
 from p2s.weights import fill, metadata, read, read_parts
 from p2s.zoo import build
@@ -127,7 +127,7 @@ class _Training:
                 losses = self._step()
                 self._note(losses)
                 self.seconds += time.monotonic() - begun
-                bar.set_postfix(loss=f"{sum(losses.values()):.3f}", refresh=False)
+                bar.set_postfix(loss=f"{_total(losses):.3f}", refresh=False)
                 bar.update()
                 if asked or time.monotonic() - saved >= save_every:
                     self._save()
@@ -205,6 +205,10 @@ class _Training:
         weights = {name: one.clone(**copy) for name, one in self.model.state_dict().items()}
         content = save(weights, {"training_id": self.identity})
         write_atomic(self.output / "model.safetensors", content)  # last: it says `finished`
+
+
+def _total(values):
+    return sum(value for name, value in values.items() if not name.startswith(AUDIT))
 
 
 @contextmanager

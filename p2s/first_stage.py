@@ -56,13 +56,16 @@ class OneStage(DenseProposer):
         )
 
 
-def dense_stage(spec, strides: dict[str, int], channels: int) -> FirstStage:
-    """A one-stage detector as a first stage: one class, one tower for scores and boxes (Sec. 5)."""
+def dense_stage(spec, strides: dict[str, int], channels: int, make=FirstStage) -> FirstStage:
+    """A one-stage detector as a first stage: one class, one tower for scores and boxes (Sec. 5).
+
+    `make` takes what DenseProposer does.
+    """
     stage = spec.first_stage
     design = designs.OF_FIRST_STAGE[spec.first](stage)
     assign = class_agnostic(design.objective.assign)
     towers = shared_tower(channels, stage.layers, design.tower)
-    return FirstStage(
+    return make(
         head=design.head(towers, channels, 1, len(strides)),
         strides=strides,
         objective=replace(design.objective, assign=assign),

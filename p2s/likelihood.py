@@ -85,6 +85,21 @@ def max_bound(log_p_object: Tensor, log_p_no_object: Tensor, log_p_background: T
     return torch.maximum(monotone_bound(log_p_no_object), jensen)
 
 
+def both_bounds(log_p_object: Tensor, log_p_no_object: Tensor, log_p_background: Tensor) -> Tensor:
+    """The sum of both bounds, which the paper optimises (Sec. 4): background counts twice."""
+    return monotone_bound(log_p_no_object) + jensen_bound(log_p_object, log_p_background)
+
+
+BACKGROUND = {  # what background is worth, of log P(O=1), log P(O=0) and log P(bg|O=1)
+    "exact": exact_background,
+    "exact@K": exact_background,  # of the K likeliest locations
+    "B1": lambda _, log_p_no_object, __: monotone_bound(log_p_no_object),
+    "B2": lambda log_p_object, _, log_p_background: jensen_bound(log_p_object, log_p_background),
+    "max": max_bound,
+    "both": both_bounds,
+}
+
+
 def fuse(p_class, p_object, class_power, object_power):
     """The score P(C|O)^class_power P(O)^object_power; `FUSIONS` names the powers in use."""
     return p_class**class_power * p_object**object_power

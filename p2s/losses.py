@@ -33,6 +33,17 @@ def peak_focal(logit: Tensor, heat: Tensor, peaks: Tensor, ignore_above: float =
     return ALPHA * peaks * _focal(logit, GAMMA) + (1 - ALPHA) * negative
 
 
+def plain_likelihood(logit: Tensor, heat: Tensor, peaks: Tensor) -> Tensor:
+    """Cross entropy, every location alike: targets as in `peak_focal`, (A, K).
+
+    A positive is to predict its heat, which is 1 but for GFL's; a location with a heat of 1 that is
+    nobody's positive is ignored.
+    """
+    positive = heat * logsigmoid(logit) + (1 - heat) * logsigmoid(-logit)
+    negative = (peaks == 0) * (heat < 1) * logsigmoid(-logit)
+    return -(peaks * positive + negative)
+
+
 def quality_focal(logit: Tensor, quality: Tensor, beta: float = GAMMA) -> Tensor:
     """Focal loss of a logit against a quality in [0, 1] (Li et al., 2020b, Eq. 4)."""
     distance = (quality - logit.sigmoid()).abs() ** beta

@@ -5,12 +5,14 @@ import io
 import numpy as np
 import torch
 from detectron2.structures import Boxes, Instances
+from detectron2.utils.events import EventStorage
 
 from p2s.records import write_atomic
 from p2s.spec import Spec
 from p2s.weights import fill, read_parts
 from p2s.zoo import build
 
+AUDIT = "audit/"  # names of numbers that are noted beside the losses and not minimised
 KEPT = ("spec", "images", "truths", "model", "seed", "iteration", "rate")  # of a step
 
 
@@ -21,22 +23,25 @@ class NonFiniteLoss(FloatingPointError):
 def gradients(model, batch, seed, iteration):
     """Leave the gradients of one step in `model`; return its losses and what is not finite.
 
-    The losses are floats by name. What is not finite is a list of names, of losses or else of
-    parameters with such a gradient; nothing is propagated back from such a loss.
+    The losses are floats by name, and so is what a model audits (`audit/...` of detectron2's event
+    storage). What is not finite is a list of names, of losses or else of parameters with such a
+    gradient; nothing is propagated back from such a loss.
     """
     torch.manual_seed(int(np.random.SeedSequence((seed, iteration)).generate_state(1)[0]))
     model.zero_grad()
     try:
-        losses = model(batch)
+        with EventStorage() as storage:
+            losses = model(batch)
     except FloatingPointError as error:  # detectron2's heads check their own boxes and logits
         return {}, [str(error)]
     values = {name: loss.item() for name, loss in losses.items()}
+    told = {name: value for name, (value, _) in storage.latest().items() if name.startswith(AUDIT)}
     broken = [name for name, value in values.items() if not np.isfinite(value)]
     if not broken:
         sum(losses.values()).backward()
         grads = ((name, one.grad) for name, one in model.named_parameters())
         broken = [f"gradient of {name}" for name, grad in grads if not _finite(grad)]
-    return values, broken
+    return values | told, broken
 
 
 @torch.no_grad()

@@ -106,8 +106,10 @@ class SecondStage(CascadeROIHeads):
         return lowest + assign_boxes_to_levels(boxes, lowest, highest, size, level)
 
 
-def second_stage(spec, strides: dict[str, int], channels: int) -> SecondStage:
+def second_stage(spec, strides: dict[str, int], channels: int, make=SecondStage) -> SecondStage:
     """The Faster or Cascade head of a Spec on maps `{name: stride}` with `channels` channels.
+
+    `make` takes what detectron2's CascadeROIHeads does.
 
     Regions are pooled from every level of P3-P7, and from P2-P5 of P2-P6: there P6 serves the
     RPN only (Lin et al., 2017, Feature Pyramid Networks, Sec. 4.2).
@@ -125,7 +127,7 @@ def second_stage(spec, strides: dict[str, int], channels: int) -> SecondStage:
         )
         for trunk, coding in zip(trunks, CODING, strict=False)
     ]
-    heads = SecondStage(
+    heads = make(
         num_classes=spec.num_classes,
         batch_size_per_image=stage.regions,
         positive_fraction=stage.positive_share,

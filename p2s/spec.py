@@ -14,7 +14,18 @@ from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, m
 
 Probability = Annotated[float, Field(ge=0, le=1)]
 # Fields that came after the first records: at their default they are no part of an identity.
-YOUNGER = (("first_stage", "anchors"), ("first_stage", "norm"))
+YOUNGER = (
+    *(("first_stage", "anchors"), ("first_stage", "norm"), ("first_stage", "weighting")),
+    ("second_stage", "objective"),
+)
+ACTS_IN = {  # the first stages in which a field does something; elsewhere it keeps its default
+    "anchors": ("rpn",),
+    "norm": ("retinanet",),
+    "extra_positives": ("centernet",),
+    "ignore_above": ("centernet",),
+    "weighting": ("centernet", "retinanet", "atss", "gfl", "fcos"),
+}
+LABELLED = ("centernet", "retinanet", "atss")  # first stages with one label a location
 
 
 class Part(BaseModel):
@@ -60,6 +71,7 @@ class FirstStage(Part):
     layers: Annotated[int, Field(ge=1, le=8)] = 4  # Sec. 5: 4-layer towers; RPN: 1
     anchors: Literal["rpn", "retinanet"] = "rpn"  # of an RPN: 3 ratios, d2; Table 4 may mean 9
     norm: Literal["GN"] | None = None  # of RetinaNet's towers, which have none; d2
+    weighting: Literal["focal", "none"] = "focal"  # of scores; none: the plain likelihood
     weight: PositiveFloat = 0.5  # Sec. 5: first-stage loss weight; applied once
     extra_positives: bool = (
         True  # Sec. 5: 3x3 cells with regression loss < .2; C2: off in its two-stage base
@@ -75,6 +87,9 @@ class SecondStage(Part):
 
     iou: tuple[Probability, ...] = (0.6, 0.7, 0.8)  # Sec. 5; Faster: .6
     cls_loss: Literal["softmax"] = "softmax"  # Sec. 3
+    objective: Literal["sampled", "exact", "exact@K", "B1", "B2", "max", "both"] = (
+        "sampled"  # C2: cross entropy of sampled proposals; the others: Sec. 4, see p2s.joint
+    )
     regions: PositiveInt = 512  # d2: sampled an image in training
     positive_share: Probability = 0.25  # d2
     channels: PositiveInt = 1024  # d2: two fully connected layers
@@ -171,6 +186,22 @@ class Spec(Part):
             raise ValueError(f"second_stage.iou has {given} values; {self.second} needs {stages}")
         return self
 
+    @model_validator(mode="after")
+    def _every_choice_acts(self):
+        for name, firsts in ACTS_IN.items():
+            if self.first not in firsts and not self.first_stage.is_default(name):
+                where = ", ".join(firsts)
+                raise ValueError(f"first_stage.{name} does nothing in {self.first}; valid: {where}")
+        if self.first in ("ga_rpn", "cascade_rpn") and self.first_stage.layers != 1:
+            raise ValueError(f"first_stage.layers of {self.first}: valid is 1")
+        objective = self.second_stage.objective
+        if objective != "sampled" and (self.second != "faster" or self.first not in LABELLED):
+            raise ValueError(
+                f"second_stage.objective {objective} with {self.first} and {self.second}; "
+                f"valid: second faster, first {', '.join(LABELLED)}"
+            )
+        return self
+
     @classmethod
     def named(cls, name):
         """The Spec of a row of the paper's tables, by the name printed there."""
@@ -233,7 +264,7 @@ _PROBABILISTIC_FASTER = {**_FASTER, "second_stage": {"iou": (0.6,)}}
 def _mmdetection(first, nms, iou, weight):
     """A proposal network of Table 11 under Faster R-CNN, as mmdetection has it."""
     proposals = {"pre_nms": 2000, "proposals": 300, "nms": nms}
-    test = {"pre_nms": 2000, "proposals": 300, "proposal_nms": nms, "score_threshold": 1e-3}
+    test = {"pre_nms": 1000, "proposals": 300, "proposal_nms": nms, "score_threshold": 1e-3}
     return {
         "first": first,
         **_FASTER,

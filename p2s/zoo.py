@@ -2,6 +2,7 @@
 
 import torch
 
+from p2s import joint
 from p2s.backbones import load_imagenet, resnet_fpn
 from p2s.cascade_rpn import cascade_rpn
 from p2s.detector import OneStageDetector, TwoStageDetector
@@ -28,9 +29,17 @@ def build(spec: Spec) -> OneStageDetector | TwoStageDetector:
     if spec.second == "none":
         model = OneStageDetector(backbone, first_stage(*where))
     else:
-        model = TwoStageDetector(backbone, first_stage(*where), second_stage(*where))
+        model = TwoStageDetector(backbone, *two_stages(*where))
     # Convolutions follow their weights' layout, so this makes every map channels_last too.
     return model.to(memory_format=torch.channels_last).train()
+
+
+def two_stages(spec: Spec, strides: dict[str, int], channels: int):
+    """The first and the second stage of a Spec, on their own objectives or on a joint one."""
+    where = (spec, strides, channels)
+    if spec.second_stage.objective != "sampled":
+        return joint.stages(*where)
+    return first_stage(*where), second_stage(*where)
 
 
 def first_stage(spec: Spec, strides: dict[str, int], channels: int):

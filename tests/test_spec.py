@@ -52,6 +52,11 @@ def test_unknown_name_lists_the_valid_ones():
         {"levels": (3, 6)},
         {"recipe": {"rate": float("nan")}},
         {"test": {"nms": 1.5}},
+        {"first": "atss", "first_stage": {"anchors": "retinanet"}},
+        {"first": "rpn", "first_stage": {"norm": "GN"}},
+        {"first": "gfl", "first_stage": {"extra_positives": False}},
+        {"first": "retinanet", "first_stage": {"ignore_above": 0.85}},
+        {"first": "ga_rpn", "second": "faster", "second_stage": {"iou": [0.6]}},
     ],
 )
 def test_contradictions_are_refused(fields):
