@@ -126,7 +126,7 @@ def test_notes_reach_their_rows():
     assert "own publication" in notes[2, "EfficientDet (EfficientNet-B2)"]
     assert "retrained" in notes[3, "CenterNet* (ResNeXt-101-DCN)"]
     assert "original publications" in notes[3, "GFL (ResNeXt-101-DCN)"]
-    assert "up to 3" in notes[1, "GFL"] and notes[11, "GA RPN"] is None
+    assert "up to 3" in notes[1, "GFL"] and notes[9, "CenterNet2, Softmax-CE"] is None
 
 
 @pytest.mark.parametrize(
