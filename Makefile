@@ -48,7 +48,7 @@ lint: $(READY)
 	$(BIN)/mypy
 
 lock: $(READY) ## pin every version that is installed now
-	$(BIN)/pip freeze --exclude-editable --exclude sal-detectron2 --exclude centernet2 --exclude setuptools > requirements.lock
+	$(BIN)/pip freeze --exclude-editable --exclude sal-detectron2 --exclude centernet2 --exclude netcal --exclude setuptools > requirements.lock
 
 lab: $(READY) ## explore the notebooks in JupyterLab
 	$(BIN)/jupyter lab --notebook-dir=.

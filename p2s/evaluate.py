@@ -49,10 +49,10 @@ def coco_numbers(data, detections):
     `pred_boxes`, `scores` and `pred_classes`.
     """
     rows = [
-        _rows(image, each.pred_boxes.tensor, each.scores, each.pred_classes)
+        coco_rows(image, each.pred_boxes.tensor, each.scores, each.pred_classes)
         for image, each in enumerate(detections)
     ]
-    scorer = _scorer(data, rows)
+    scorer = scorer_of(data, rows)
     with redirect_stdout(io.StringIO()):
         scorer.run()
     found = scorer.get_results()
@@ -68,10 +68,10 @@ def proposal_recall(data, proposals):
     "proposal_AR" of all, "proposal_AR100" and "proposal_AR256" of the best; "proposals_per_image".
     """
     rows = [
-        _rows(image, each.proposal_boxes.tensor, each.objectness_logits, None)
+        coco_rows(image, each.proposal_boxes.tensor, each.objectness_logits, None)
         for image, each in enumerate(proposals)
     ]
-    scorer = _scorer(data, rows)
+    scorer = scorer_of(data, rows)
     scorer.params.use_cats = False
     scorer.params.max_dets = [*PROPOSALS_AT, max(PROPOSALS_AT[-1], *map(len, rows), 0)]
     scorer.evaluate()
@@ -82,12 +82,13 @@ def proposal_recall(data, proposals):
     return {**at, "proposals_per_image": sum(map(len, rows)) / max(len(rows), 1)}
 
 
-def _scorer(data, rows):
+def scorer_of(data, rows):
+    """hotcoco's evaluator of an array of `coco_rows` an image; it counts annotations from 1."""
     truth = _truth(data)
     return COCOeval(truth, truth.load_res(np.concatenate([np.zeros((0, 7)), *rows])), "bbox")
 
 
-def _rows(image, boxes, scores, classes):
+def coco_rows(image, boxes, scores, classes):
     """One row [image, x, y, w, h, score, class] for each box x1, y1, x2, y2: (R, 7)."""
     corner, size = boxes[:, :2], boxes[:, 2:] - boxes[:, :2]
     classes = torch.zeros_like(scores) if classes is None else classes

@@ -48,10 +48,11 @@ def test_lock_pins_every_declared_dependency_within_its_bounds():
     ] == []
 
 
-def test_detectron2_and_the_authors_package_are_installed_by_hash():
+def test_detectron2_and_the_peers_are_installed_by_hash():
     lines = (ROOT / "detectron2.txt").read_text().splitlines()
-    detectron2, authors = [line for line in lines if not line.startswith("#")]
+    detectron2, authors, netcal = [line for line in lines if not line.startswith("#")]
     assert re.fullmatch(r"sal-detectron2==0\.7\.2 --hash=sha256:491af0c7[0-9a-f]{56}", detectron2)
+    assert re.fullmatch(r"netcal==1\.4\.0 --hash=sha256:[0-9a-f]{64}", netcal)
     assert re.fullmatch(r"centernet2==1\.0\.post20221121 --hash=sha256:[0-9a-f]{64}", authors)
 
 

@@ -1,0 +1,89 @@
+"""Tables and reliability diagrams of invented records."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from p2s.calibration_errors import BINS, Judged, reliability
+from p2s.calibration_figures import reliability as diagrams
+from p2s.calibration_tables import PROBABILITIES, errors, readable, references, table
+from p2s.statistics import DASH, estimate
+
+ROWS = {"one": ("centernet", "none"), "two": ("centernet", "cascade"), "old": ("rpn", "faster")}
+
+
+def record(row, seed):
+    first, second = ROWS[row]
+    rng = np.random.default_rng([seed, len(second)])
+    prob = rng.random(500)
+    hit = rng.random(500) < prob**2
+    zero = np.zeros(500)
+    bins = reliability(Judged(prob, hit, 0.8 * hit, zero, prob, zero))
+    numbers = {"d_ece": 10.0 + seed, "la_ece": 20.0 + seed, "held_out_isotonic": 1.0, "bins": bins}
+    names = ["score"] if second == "none" else PROBABILITIES
+    findings = {name: {"all": numbers, "above_.05": numbers} for name in names}
+    spec = {"first": first, "second": second}
+    return SimpleNamespace(spec=spec, seed=seed, findings={"calibration": findings | {"tide": {}}})
+
+
+@pytest.fixture(scope="module")
+def found():
+    return {f"{row} {seed}": record(row, seed) for row in ROWS for seed in range(3)}
+
+
+@pytest.fixture(scope="module")
+def lines():
+    return pd.DataFrame(
+        {"row": row, "variant": "", "scale": "desk", "seed": seed, "record": f"{row} {seed}"}
+        for seed in range(3)
+        for row in ROWS
+    )
+
+
+def test_a_cell_is_the_mean_over_seeds_with_its_interval(lines, found):
+    frame = table(lines, found, errors("la_ece"))
+    cell = frame[(frame["row"] == "two") & (frame["column"] == "P(C|O)")].iloc[0]
+    assert tuple(cell[["mean", "low", "high", "seeds"]]) == pytest.approx(estimate([20, 21, 22]))
+
+
+def test_a_missing_record_or_probability_is_a_dash_and_keeps_its_place(lines, found):
+    lines = lines.assign(record=lines["record"].where(lines["row"] != "old", None))
+    grid = readable(table(lines, found, errors()))
+    assert list(grid.columns) == [*PROBABILITIES.values()]
+    assert grid.index.get_level_values("line").tolist() == [*ROWS]
+    assert set(grid.loc[("desk", "old")]) == {DASH}
+    assert grid.loc[("desk", "one"), "P(O)"] == DASH != grid.loc[("desk", "one"), "score"]
+
+
+def test_a_row_of_another_variant_is_a_line_of_its_own(lines, found):
+    other = pd.concat([lines, lines.assign(variant="all scores", record=None)])
+    grid = readable(table(other, found, references("p_class")))
+    assert ("desk", "two, all scores") in grid.index and len(grid) == 2 * len(ROWS)
+    assert grid.loc[("desk", "two"), "isotonic"] == estimate([1.0] * 3).text()
+    assert grid.loc[("desk", "two"), "as claimed"] == DASH
+
+
+def test_diagrams_have_a_row_a_first_stage_and_a_column_a_probability(found):
+    figure = diagrams(found.values())
+    titles = [panel.get_title() for panel in figure.axes]
+    assert len(figure.axes) == 2 * len(PROBABILITIES)
+    assert [title for title in titles if title] == [*PROBABILITIES.values()]
+    of_score = figure.axes[len(PROBABILITIES) - 1]
+    assert len(of_score.lines) == 2 * 2 + 1  # two second stages, and the diagonal
+    assert diagrams(found.values()).content() == figure.content()
+
+
+def test_a_drawn_line_is_the_mean_share_of_each_bin(found):
+    same = [found[f"one {seed}"] for seed in range(3)]
+    [panel] = diagrams(same).axes
+    bins = [one.findings["calibration"]["score"]["all"]["bins"] for one in same]
+    wanted = np.mean([one["share"] for one in bins], 0)
+    assert panel.lines[0].get_ydata() == pytest.approx(wanted) and len(wanted) == BINS
+    heights = [bar.get_height() for bar in panel.patches]
+    assert sum(heights) == pytest.approx(1)
+
+
+def test_one_seed_and_no_record_can_be_drawn(found):
+    assert diagrams([found["two 0"]]).content() and diagrams([]).content()
