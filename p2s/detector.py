@@ -36,12 +36,12 @@ class TwoStageDetector(GeneralizedRCNN):
 
     def propose(self, inputs):
         """First-stage proposals of each image, the likeliest first, as `Instances`."""
-        images, _, proposals = self._first_stage(inputs)
+        images, _, proposals = self.first_stage(inputs)
         return _in_original_pixels(proposals, inputs, images.image_sizes)
 
     def detect(self, inputs):
         """Detections and first-stage proposals of each image, as two lists, in one pass."""
-        images, features, proposals = self._first_stage(inputs)
+        images, features, proposals = self.first_stage(inputs)
         detections, _ = self.roi_heads(images, features, proposals)
         sizes = images.image_sizes
         return (
@@ -54,7 +54,8 @@ class TwoStageDetector(GeneralizedRCNN):
         self.proposal_generator.set_test(test)
         self.roi_heads.set_test(test)
 
-    def _first_stage(self, inputs):
+    def first_stage(self, inputs):
+        """The normalised images (an `ImageList`), their features by name, and proposals in them."""
         images = self.preprocess_image(inputs)
         features = self.backbone(images.tensor)
         proposals, _ = self.proposal_generator(images, features, None)

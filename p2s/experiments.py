@@ -47,6 +47,7 @@ class Row(Strict):
     detector: Name
     changes: dict[str, Any] = {}
     at: dict[Name, dict[str, Any]] = {}  # more changes at one scale alone, by its name
+    data: Literal["glyphs", "coco"] | None = None  # as a variant's
     paper: PaperRow | None = None
 
 
@@ -144,9 +145,10 @@ def experiment_names(project):
 def cells(experiment, scale):
     """Pairs of a row and a variant (None without variants) that this scale can run."""
     kind = scale.changes.get("data", {}).get("kind")
+    rows = [each for each in experiment.rows if each.data in (None, kind)]
     variants = [each for each in experiment.variants if each.data in (None, kind)]
     variants = variants if experiment.variants else [None]
-    return [(row, each) for each in variants for row in experiment.rows]
+    return [(row, each) for each in variants for row in rows]
 
 
 def resolve(row, variant, scale, root):

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from p2s import designs
 from p2s.first_stage import FirstStage, dense_stage
+from p2s.geometry import paired_iou
 from p2s.likelihood import BACKGROUND, class_log_probs, object_log_probs
 from p2s.losses import ALPHA, BETA, GAMMA
 from p2s.second_stage import SecondStage, second_stage
@@ -81,13 +82,18 @@ class LikelihoodSecondStage(SecondStage):
         return losses | {"loss_box_reg_stage0": self._box_loss(shown, deltas)}
 
     def _box_loss(self, shown, deltas):
-        """detectron2's loss of positives' boxes, weighed as if its sampler had drawn them."""
-        peaks = torch.cat([each.peaks.sum(1) for each in shown])  # (R,)
-        classes = torch.where(peaks > 0, 0, self.num_classes)  # one box for all classes
-        boxes = Boxes.cat([each.proposal_boxes for each in shown]).tensor
+        """detectron2's, of positives near their object, weighed as if its sampler had drawn them.
+
+        Near is the IoU from which a region is a positive of the sampler: a box that is still far
+        away, or empty, has no deltas to learn.
+        """
+        boxes = Boxes.cat([each.proposal_boxes for each in shown]).tensor  # (R, 4)
         wanted = torch.cat([each.target_boxes for each in shown])
-        loss = self.box_predictor[0].box_reg_loss(boxes, wanted, deltas, classes)
-        return loss * len(peaks) * self.positive_fraction / peaks.sum().clamp(min=1)
+        near = torch.cat([each.peaks.sum(1) > 0 for each in shown])
+        near &= paired_iou(boxes, wanted) >= self.objective.near
+        labels = torch.zeros_like(near, dtype=torch.long)[near]  # one box for all classes
+        loss = self.box_predictor[0].box_reg_loss(boxes[near], wanted[near], deltas[near], labels)
+        return self.positive_fraction * loss
 
 
 @dataclass(frozen=True)
@@ -120,6 +126,7 @@ class Likelihood:
     """
 
     name: str
+    near: float  # IoU from which a positive's box is regressed by the second stage
     kept: int | None = None
     focal: bool = False  # the weights of the focal loss; else all are 1
 
@@ -172,9 +179,8 @@ def stages(spec, strides: dict[str, int], channels: int):
     first = dense_stage(*where, partial(LabelledFirstStage, spec.num_classes, assign))
     second = second_stage(*where, LikelihoodSecondStage)
     kept = spec.second_stage.regions if name == "exact@K" else None
-    return first, second.set_objective(
-        Likelihood(name, kept, focal=spec.first_stage.weighting == "focal")
-    )
+    focal = spec.first_stage.weighting == "focal"
+    return first, second.set_objective(Likelihood(name, spec.second_stage.iou[0], kept, focal))
 
 
 @torch.no_grad()

@@ -143,6 +143,20 @@ class Glyphs(Part):
     size: Annotated[int, Field(ge=16)] = 160  # pixels a side
     classes: PositiveInt = 10
     fragments: Annotated[float, Field(ge=0)] = 1.0  # hard negatives; 0 none, 1 default, 2 double
+    # Truth by chance: how likely each character is annotated, and then as class A, else as B.
+    # Empty: each is annotated, as a class of its own.
+    chances: tuple[tuple[Probability, Probability], ...] = ()
+
+    @model_validator(mode="after")
+    def _two_classes(self):
+        if self.chances and self.classes != 2:
+            raise ValueError(f"classes {self.classes} with chances; valid: 2, of A and B")
+        return self
+
+    @property
+    def characters(self):
+        """How many different characters are drawn."""
+        return len(self.chances) or self.classes
 
 
 class Coco(Part):

@@ -7,7 +7,7 @@ from contextlib import chdir
 import numpy as np
 import torch
 
-from p2s import engine, provenance, records
+from p2s import calibration, engine, posterior, provenance, records
 from p2s.data import coco, glyphs
 from p2s.data.loader import test_inputs
 from p2s.evaluate import evaluate
@@ -18,6 +18,7 @@ from p2s.zoo import build
 SCENES = 4  # validation images whose proposals and detections are kept, for figures
 KEPT = 100  # proposals and detections of each, the likeliest
 CURVE_POINTS = 200
+MEASURES = {"calibration": calibration.measure, "posterior": posterior.measure}  # of Experiment.measures
 
 
 def made_by(project):
@@ -94,6 +95,7 @@ def measured(run, project, model, data):
         "per_class": per_class,
         "timings": {"evaluate_s": round(seconds, 2)},
         "scenes": [scene(model, data, index, run.spec.test) for index in indices],
+        "findings": {name: MEASURES[name](model, data, run.spec) for name in run.measures},
         "weights": records.file_sha256(project.weights(run) / "model.safetensors"),
     }
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy.stats import binomtest
 
 from p2s.data import coco, glyphs, health, ink, layout
 from p2s.spec import Glyphs
@@ -132,7 +133,7 @@ def test_the_ten_default_characters_are_told_apart_when_turned_and_mirrored():
 
 
 def test_too_many_classes_are_refused_with_the_range():
-    with pytest.raises(ValueError, match="glyphs.classes 100; valid: 1 to "):
+    with pytest.raises(ValueError, match="glyphs: 100 classes or chances; valid: 1 to "):
         glyphs.scene(changed(classes=100), "train", 0)
 
 
@@ -224,3 +225,45 @@ def test_tiny_and_single_class_scenes_can_be_drawn():
     for size in (16, 32):
         image, objects = glyphs.scene(changed(size=size, classes=1), "val", 0)
         assert image.shape == (size, size, 3) and len(objects) >= 1
+
+
+BY_CHANCE = Glyphs(seed=5, size=64, classes=2, chances=((0.25, 0.8), (0.9, 0.1), (1, 1), (1, 0)))
+
+
+def test_no_pixel_tells_what_is_annotated():
+    sure = BY_CHANCE.model_copy(update={"chances": (), "classes": 4})
+    for index in range(3):
+        image, objects = glyphs.scene(BY_CHANCE, "train", index)
+        same, drawn = glyphs.scene(sure, "train", index)
+        assert image.tobytes() == same.tobytes()
+        places = [(item["bbox"], item["character"]) for item in objects]
+        assert places == [(item["bbox"], item["label"]) for item in drawn]
+
+
+def test_chances_are_those_of_counting():
+    items = [item for i in range(120) for item in glyphs.scene(BY_CHANCE, "train", i)[1]]
+    for character, (q, r) in enumerate(BY_CHANCE.chances):
+        mine = [item for item in items if item["character"] == character]
+        annotated = [item for item in mine if item["annotated"]]
+        assert binomtest(len(annotated), len(mine), q).pvalue > 1e-3
+        as_a = sum(item["label"] == 0 for item in mine)
+        assert len(mine) > 100 and binomtest(as_a, len(mine), r).pvalue > 1e-3
+
+
+def test_only_what_is_annotated_is_in_the_data(tmp_path):
+    small = BY_CHANCE.model_copy(update={"train": 6, "val": 3})
+    train, val = glyphs.load(small, tmp_path)
+    for split, data in (("train", train), ("val", val)):
+        for index in range(len(data)):
+            boxes, classes, _ = data.boxes(index)
+            items = [x for x in glyphs.scene(small, split, index)[1] if x["annotated"]]
+            assert classes.tolist() == [item["label"] for item in items]
+            assert boxes[:, :2].tolist() == [item["bbox"][:2] for item in items]
+    assert train.classes == ("A", "B")
+
+
+def test_chances_need_two_classes_and_characters_that_exist():
+    with pytest.raises(ValueError, match="classes 3 with chances; valid: 2"):
+        Glyphs(classes=3, chances=((0.5, 0.5),))
+    with pytest.raises(ValueError, match="500 classes or chances; valid: 1 to"):
+        glyphs.scene(Glyphs(classes=500), "train", 0)

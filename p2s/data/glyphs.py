@@ -33,6 +33,8 @@ def fingerprint(glyphs: Glyphs, split: str) -> str:
     library may draw otherwise.
     """
     settings = glyphs.model_dump(mode="json", exclude=set(SPLITS) - {split})
+    if not glyphs.chances:  # younger than the first records
+        del settings["chances"]
     drawing = ink.DIFFICULTY, layout.CROWDING
     parts = [settings, split, *map(asdict, drawing), _first_bytes(glyphs, split, *drawing)]
     return canonical_hash(parts)
@@ -50,20 +52,24 @@ def load(glyphs: Glyphs, cache: Path) -> list[coco.CocoSet]:
 def scene(glyphs: Glyphs, split: str, index: int) -> tuple[np.ndarray, list[dict]]:
     """Image (size, size, 3) uint8 RGB and its objects {"bbox": [x, y, width, height], "label"}.
 
-    A box is tight around the object's visible ink. No object is hidden by more than half.
+    A box is tight around the object's visible ink. No object is hidden by more than half. Where
+    truth is by chance, objects also have their "character" and whether they are "annotated".
     """
-    if glyphs.classes > len(ink.CHARACTERS):
-        raise ValueError(f"glyphs.classes {glyphs.classes}; valid: 1 to {len(ink.CHARACTERS)}")
+    if glyphs.characters > len(ink.CHARACTERS):
+        valid = f"valid: 1 to {len(ink.CHARACTERS)}"
+        raise ValueError(f"glyphs: {glyphs.characters} classes or chances; {valid}")
     entropy = (glyphs.seed, SPLITS.index(split), index)
-    streams = np.random.SeedSequence(entropy).spawn(3)
-    scenery, objects, scraps = map(np.random.default_rng, streams)
+    streams = np.random.SeedSequence(entropy).spawn(4)
+    scenery, objects, scraps, chance = map(np.random.default_rng, streams)
     picture = ink.paper(scenery, glyphs.size)
     brightness = float(np.asarray(picture.convert("L")).mean())
-    stamps, annotations = layout.arrange(objects, glyphs.size, glyphs.classes, brightness)
+    stamps, annotations = layout.arrange(objects, glyphs.size, glyphs.characters, brightness)
     mean = ink.DIFFICULTY.fragments * glyphs.fragments
-    parts = layout.fragments(scraps, stamps, glyphs.classes, glyphs.size, mean, brightness)
+    parts = layout.fragments(scraps, stamps, glyphs.characters, glyphs.size, mean, brightness)
     for mask, corner, fill in parts + stamps:
         ink.stamp(picture, mask, corner, fill, brightness)
+    if glyphs.chances:
+        annotations = [_by_chance(chance, item, glyphs.chances) for item in annotations]
     return ink.grain(scenery, picture), annotations
 
 
@@ -83,6 +89,13 @@ def prepare(glyphs: Glyphs, cache: Path) -> Coco:
             _write(glyphs, part)
             part.rename(folder)
     return Coco(train=folder / "train.json", val=folder / "val.json", images=folder)
+
+
+def _by_chance(rng, item, chances):
+    """An object with a label of 0 for A or 1 for B, and whether it is annotated."""
+    annotated, first = rng.random(2) < chances[item["label"]]
+    drawn = {"character": item["label"], "label": int(not first), "annotated": bool(annotated)}
+    return {**item, **drawn}
 
 
 @lru_cache
@@ -147,8 +160,13 @@ def _file_name(split, index):
 
 def _coco_json(glyphs, split, found):
     """COCO's tables; an image's id is its index, `info` tells apart data alike but for pixels."""
-    rows = [(image, item) for image, items in enumerate(found) for item in items]
-    names = ink.CHARACTERS[: glyphs.classes]
+    rows = [
+        (image, item)
+        for image, items in enumerate(found)
+        for item in items
+        if item.get("annotated", True)
+    ]
+    names = "AB" if glyphs.chances else ink.CHARACTERS[: glyphs.classes]
     return {
         "info": {"description": "p2s glyphs", "fingerprint": fingerprint(glyphs, split)},
         "images": [_image(glyphs, split, index) for index in range(len(found))],

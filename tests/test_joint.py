@@ -1,0 +1,190 @@
+"""Training by the likelihood: a loop over locations is the oracle, laws hold between objectives."""
+
+import math
+from dataclasses import replace
+
+import pytest
+import torch
+from detectron2.utils.events import EventStorage
+from test_zoo import TINY, scene
+from torch.autograd import gradcheck
+
+from p2s.joint import AUDITED, Labels, Likelihood
+from p2s.likelihood import BACKGROUND, class_log_probs
+from p2s.losses import peak_focal
+from p2s.spec import Spec
+from p2s.zoo import build
+
+OBJECTIVES = [name for name in BACKGROUND if name != "exact@K"]
+A, K = 9, 3
+
+
+def labels(seed=0, spread=2.0):
+    """Nine locations: two positives, one of two objects, one ignored, one near an object."""
+    drawn = torch.Generator().manual_seed(seed)
+    logit = spread * torch.randn(A, generator=drawn, dtype=torch.float64)
+    peaks = torch.zeros(A, K, dtype=torch.float64)
+    peaks[1, 0], peaks[4, 1], peaks[4, 2] = 1, 1, 1
+    heat = peaks.amax(1).index_fill(0, torch.tensor([6]), 1.0)
+    heat[7] = 0.6
+    return Labels(logit, peaks, heat, torch.ones(A, dtype=torch.bool))
+
+
+def classes(seed=1, spread=2.0, rows=A):
+    drawn = torch.Generator().manual_seed(seed)
+    return spread * torch.randn(rows, K + 1, generator=drawn, dtype=torch.float64)
+
+
+def losses(objective, labels, class_logit):
+    with EventStorage() as storage:
+        found = objective(labels, class_log_probs(class_logit))
+    return found | {name: value for name, (value, _) in storage.latest().items()}
+
+
+def by_hand(name, o, bg):
+    """What background is worth by plain probabilities."""
+    b1, b2 = math.log(1 - o), o * math.log(bg)
+    exact = math.log(o * bg + 1 - o)
+    return {"exact": exact, "B1": b1, "B2": b2, "max": max(b1, b2), "both": b1 + b2}[name]
+
+
+@pytest.mark.parametrize("name", OBJECTIVES)
+def test_the_dense_loss_equals_a_loop_over_locations(name):
+    given, class_logit = labels(), classes()
+    positive = background = 0.0
+    for a in range(A):
+        o, p = given.logit[a].sigmoid().item(), class_logit[a].softmax(0).tolist()
+        for k in range(K):
+            positive += given.peaks[a, k].item() * math.log(o * p[k])
+        if not given.peaks[a].any() and a != 6:
+            background += by_hand(name, o, p[K])
+    found = losses(Likelihood(name, 0.6), given, class_logit)
+    assert found["loss_likelihood_positive"].item() == pytest.approx(-positive / 3)
+    assert found["loss_likelihood_background"].item() == pytest.approx(-background / 3)
+
+
+@pytest.mark.parametrize("name", OBJECTIVES)
+@pytest.mark.parametrize("focal", [False, True])
+def test_gradients_equal_finite_differences(name, focal):
+    given, objective = labels(), Likelihood(name, 0.6, focal=focal)
+
+    def total(logit, class_logit):
+        found = losses(objective, replace(given, logit=logit), class_logit)
+        return found["loss_likelihood_positive"] + found["loss_likelihood_background"]
+
+    assert gradcheck(total, (given.logit.requires_grad_(), classes().requires_grad_()))
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_bounds_cost_more_than_the_exact_value_and_the_larger_at_most_log_2_more(seed):
+    found = losses(Likelihood("both", 0.6), labels(seed, 4.0), classes(seed + 9, 4.0))
+    cost = {name: found[f"audit/{name}"] for name in AUDITED}
+    assert cost["exact"] <= cost["max"] <= min(cost["B1"], cost["B2"])
+    count = int(labels(seed).background.sum())
+    assert cost["max"] - cost["exact"] <= math.log(2) * count / 3
+    both = found["loss_likelihood_background"].item()
+    assert both == pytest.approx(cost["B1"] + cost["B2"])
+    assert 0 <= found["audit/B1 active"] <= 1
+
+
+@pytest.mark.parametrize("name", OBJECTIVES)
+def test_huge_logits_have_finite_losses_and_gradients(name):
+    given, class_logit = labels(), classes()
+    given = replace(given, logit=(given.logit.sign() * 1e4).requires_grad_())
+    class_logit = (class_logit.sign() * 1e4).requires_grad_()
+    found = losses(Likelihood(name, 0.6), given, class_logit)
+    total = found["loss_likelihood_positive"] + found["loss_likelihood_background"]
+    total.backward()
+    assert total.isfinite() and given.logit.grad.isfinite().all()
+    assert class_logit.grad.isfinite().all()
+
+
+def test_locations_that_the_second_stage_does_not_see_have_the_bound_of_the_first():
+    seen = torch.arange(A) < 6
+    given, class_logit = replace(labels(), seen=seen), classes(rows=6)
+    o = given.logit.sigmoid().tolist()
+    p = class_logit.softmax(1)[:, K].tolist()
+    expected = sum(by_hand("exact", o[a], p[a]) for a in (0, 2, 3, 5))
+    expected += sum(by_hand("B1", o[a], 1) for a in (7, 8))
+    found = losses(Likelihood("exact@K", 0.6, kept=3), given, class_logit)
+    assert found["loss_likelihood_background"].item() == pytest.approx(-expected / 3)
+
+
+def test_with_focal_weights_the_first_bound_is_the_focal_loss_of_the_first_stage():
+    given = labels()
+    certain = torch.full((A, K + 1), -40.0, dtype=torch.float64)  # log P(C|O) is 0 for the label
+    certain[:, :-1] = torch.where(given.peaks > 0, 0.0, certain[:, :-1])
+    with EventStorage():
+        found = Likelihood("B1", 0.6, focal=True)(given, certain.clamp(max=0))
+    count = given.peaks.sum(1)
+    first = peak_focal(given.logit, given.heat, count)
+    named = (given.peaks * certain[:, :-1]).sum()
+    assert named == 0
+    assert found["loss_likelihood_positive"] * 3 == pytest.approx(first[count > 0].sum().item())
+    assert found["loss_likelihood_background"] * 3 == pytest.approx(first[count == 0].sum().item())
+
+
+def tiny(objective, **changes):
+    torch.manual_seed(0)
+    spec = Spec.named("FasterRCNN-CenterNet").changed(TINY)
+    return build(spec.changed({"second_stage": {"objective": objective}, **changes}))
+
+
+@pytest.mark.parametrize("objective", ["exact", "exact@K", "B1", "B2", "max", "both"])
+def test_every_objective_trains_also_without_truths(objective):
+    model = tiny(objective)
+    for batch in ([scene(0), scene(1)], [scene(2, boxes=())]):
+        model.zero_grad()
+        found = model(batch)
+        sum(found.values()).backward()
+        assert all(loss.isfinite() for loss in found.values()), found
+        grads = [one.grad for one in model.parameters() if one.grad is not None]
+        assert all(grad.isfinite().all() for grad in grads)
+
+
+def test_an_objective_changes_no_detection_of_the_same_weights():
+    found = [tiny(name).eval()([scene(0)])[0]["instances"] for name in ("sampled", "exact")]
+    assert torch.equal(found[0].pred_boxes.tensor, found[1].pred_boxes.tensor)
+    assert torch.equal(found[0].scores, found[1].scores) and len(found[0])
+
+
+def labelled(model, batch):
+    images = model.preprocess_image(batch)
+    truths = [one["instances"] for one in batch]
+    features = model.backbone(images.tensor)
+    return features, *model.proposal_generator(images, features, truths)
+
+
+def test_every_location_is_a_proposal_with_the_class_of_its_object():
+    model, batch = tiny("exact"), [scene(0), scene(1, boxes=())]
+    _, proposals, found = labelled(model, batch)
+    assert [len(each) for each in proposals] == [2 * (12**2 + 6**2 + 3**2 + 2**2 + 1) // 2] * 2
+    peaks = proposals[0].peaks
+    assert peaks.shape[1] == 3 and peaks.sum() >= 2 and not proposals[1].peaks.any()
+    for k, truth in enumerate(batch[0]["instances"].gt_boxes.tensor):
+        assert (proposals[0].target_boxes[peaks[:, k] > 0] == truth).all()
+    assert set(found) == {"loss_dense_box"}
+
+
+def test_the_second_stage_moves_weights_and_features_and_no_box():
+    model, batch = tiny("exact"), [scene(0)]
+    features, proposals, _ = labelled(model, batch)
+    assert not proposals[0].proposal_boxes.tensor.requires_grad
+    with EventStorage():
+        _, found = model.roi_heads(None, features, proposals, None)
+    sum(found.values()).backward()
+    head = model.proposal_generator.head
+    grads = {name: one.grad for name, one in head.named_parameters()}
+    assert any(grad is not None and grad.any() for grad in grads.values())
+    assert model.backbone.bottom_up.res4[0].conv1.weight.grad.any()
+    boxes = [grad for name, grad in grads.items() if name.startswith(("ltrb", "scales"))]
+    assert boxes and all(grad is None or not grad.any() for grad in boxes)
+
+
+def test_the_likeliest_and_all_positives_are_seen():
+    model = tiny("exact@K", first_stage={"weighting": "none"})
+    _, [proposals], _ = labelled(model, [scene(0)])
+    seen = model.roi_heads.objective.seen(proposals)
+    assert seen[proposals.peaks.sum(1) > 0].all()
+    assert proposals.objectness_logits[seen].max() == proposals.objectness_logits.max()
+    assert 16 <= seen.sum() <= 16 + (proposals.peaks.sum(1) > 0).sum()
