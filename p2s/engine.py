@@ -25,8 +25,8 @@ from tqdm import tqdm
 
 from p2s.data.coco import CocoSet
 from p2s.data.loader import train_batch
-from p2s.records import first_problem, training_id, write_atomic
-from p2s.replay import AUDIT, NonFiniteLoss, gradients, keep_step, origin
+from p2s.records import AUDIT, first_problem, training_id, write_atomic
+from p2s.replay import NonFiniteLoss, gradients, keep_step, origin
 from p2s.spec import Spec
 from p2s.weights import fill, metadata, read, read_parts
 from p2s.zoo import build

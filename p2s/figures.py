@@ -25,6 +25,7 @@ from p2s.pictures import (
     box,
     tag,
 )
+from p2s.records import AUDIT
 from p2s.spec import Glyphs
 from p2s.statistics import DASH, Estimate, estimate
 
@@ -91,7 +92,8 @@ def curves(records):
     trainings = {one.training_id: one for one in records if one.curve}.values()
     groups = _groups(trainings)
     styles, faint = _styles(groups), len(groups) <= FEW
-    losses = sorted({name for one in trainings for name in one.curve} - {"iteration"})
+    names = {name for one in trainings for name in one.curve if not name.startswith(AUDIT)}
+    losses = sorted(names - {"iteration"})
     columns = min(4, max(1, len(losses)))
     rows = -(-max(1, len(losses)) // columns)
     with matplotlib.rc_context(STYLE):

@@ -6,8 +6,10 @@ background is worth is an objective of `likelihood.BACKGROUND`.
 N images, A locations, R regions, K classes, P positives.
 """
 
+import math
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import pairwise
 
 import torch
 from detectron2.structures import Boxes, Instances
@@ -19,9 +21,11 @@ from p2s.first_stage import FirstStage, dense_stage
 from p2s.geometry import paired_iou
 from p2s.likelihood import BACKGROUND, class_log_probs, object_log_probs
 from p2s.losses import ALPHA, BETA, GAMMA
+from p2s.records import AUDIT
 from p2s.second_stage import SecondStage, second_stage
 
 AUDITED = ("exact", "B1", "B2", "max")
+BORDERS = (0, 0.01, 0.1, 0.5, 1)  # of P(O), where the audit tells which bound is the larger
 
 
 class LabelledFirstStage(FirstStage):
@@ -144,7 +148,7 @@ class Likelihood:
             name: log_no_object.index_put((seen,), self._of_seen(name, labels, log_p_class))
             for name in {self.name, *AUDITED}
         }
-        _audit(values, background, positives)
+        _audit(values, log_object.exp(), background)
         return {
             "loss_likelihood_positive": -(cost[seen, None] * named).sum() / positives,
             "loss_likelihood_background": -(weight * values[self.name])[background].sum()
@@ -184,13 +188,18 @@ def stages(spec, strides: dict[str, int], channels: int):
 
 
 @torch.no_grad()
-def _audit(values, background, positives):
-    """Each objective's value of the batch's background, as its loss, and how often B1 is larger."""
+def _audit(values, p_object, background):
+    """Tell what background costs by each objective, in nats a location, and where B1 is active."""
+    values = {name: values[name][background] for name in AUDITED}
+    told = {name: -each.mean() for name, each in values.items()}
+    told["worst gap"] = (values["exact"] - values["max"]).max() if background.any() else math.nan
+    larger, p_object = (values["B1"] > values["B2"]).float(), p_object[background]
+    for low, high in pairwise(BORDERS):
+        of_bin = (p_object > low) & (p_object <= high)
+        told[f"B1 active, P(O) {low:g} to {high:g}"] = larger[of_bin].mean()
     storage = get_event_storage()
-    for name in AUDITED:
-        storage.put_scalar(f"audit/{name}", float(-values[name][background].sum() / positives))
-    larger = (values["B1"] > values["B2"])[background]
-    storage.put_scalar("audit/B1 active", float(larger.float().mean()))
+    for name, value in told.items():
+        storage.put_scalar(f"{AUDIT}{name}", float(value))
 
 
 def _labelled(size, boxes, logit, targets, n):

@@ -28,12 +28,14 @@ class Learnt(NamedTuple):
         return self.p_object * self.p_class
 
 
-def sampled(q, r):
+def sampled(q, r, negatives=1.0):
     """The authors' practice: the second stage sees an unannotated glyph as background.
 
-    It counts the annotation that P(O) has counted: the product is q^2 r.
+    It counts the annotation that P(O) has counted: the product is q^2 r. Where its sampler draws
+    all positives and a share `negatives` of the other regions, their odds are higher by that.
     """
-    return Learnt(q, q * r, 1 - q)
+    annotated = sampling(q, negatives)
+    return Learnt(q, annotated * r, 1 - annotated)
 
 
 def monotone(q, r):
@@ -120,9 +122,11 @@ def undone(p, negatives):
 
 OBJECTIVES = {
     "sampled": sampled,
-    "exact": exact,
+    "exact": exact,  # its end of least P(O); of exact@K and max too
+    "exact@K": exact,
     "B1": monotone,
     "B2": jensen,
+    "max": exact,
     "both": both,
 }
 

@@ -15,6 +15,7 @@ from torch import Tensor
 from p2s.assign import centerness
 from p2s.data import glyphs
 from p2s.data.loader import test_inputs
+from p2s.first_stage import TRAINING_FLOOR
 from p2s.geometry import paired_iou
 
 ON_OBJECT = 0.5  # IoU from which a proposal is that of an object
@@ -40,9 +41,10 @@ def measure(model, data, spec) -> dict:
     """Means by character, before and after NMS, of the spec's scenes, and what optima depend on.
 
     "characters": a dict each with q, r, how many objects, how many of them annotated and as A, and
-    `before` and `after`: how many objects were found, p_object, p_class and product. "negatives":
-    the share of other locations that is sampled; "ious" and "centerness": quantiles, of annotated
-    objects' locations before NMS. ValueError if the truth of the scenes is not by chance.
+    `before` and `after`: how many objects were found, p_object, p_class and product. "negatives"
+    and "regions": how often a location of the RPN and a region of the second stage are sampled as
+    background, for each time that they are as positives. "ious" and "centerness": quantiles, of
+    annotated objects' locations before NMS. ValueError if the scenes' truth is not by chance.
     """
     if not getattr(spec.data, "chances", ()):
         raise ValueError("posterior: data has no chances; valid: glyphs with data.chances")
@@ -56,7 +58,10 @@ def measure(model, data, spec) -> dict:
             _summary([row for row in rows if row["character"] == number], *chance)
             for number, chance in enumerate(spec.data.chances)
         ],
-        "negatives": round(float(np.mean([each["negatives"] for each in seen])), 5),
+        **{
+            name: round(float(np.mean([each[name] for each in seen])), 5)
+            for name in ("negatives", "regions")
+        },
         "ious": _quantiles(values["ious"]),
         "centerness": _quantiles(values["center"]),
     }
@@ -109,10 +114,22 @@ def _by_anchor(deltas):
 def _sampled_share(stage, label):
     """How many of the negatives are sampled for each positive's once (d2's subsampling)."""
     positives, negatives = int((label == 1).sum()), int((label == 0).sum())
-    most = int(stage.batch_size_per_image * stage.positive_fraction)
-    kept = min(positives, most)
+    kept = min(positives, int(stage.batch_size_per_image * stage.positive_fraction))
     share = min(stage.batch_size_per_image - kept, negatives) / max(negatives, 1)
     return share / (kept / positives if positives else 1.0)
+
+
+def _regions_share(model, images, features, truths, spec):
+    """The same of the second stage's regions: proposals as in training, and the truths."""
+    stage = spec.first_stage
+    fields = {"pre_nms": stage.pre_nms, "proposals": stage.proposals, "proposal_nms": stage.nms}
+    model.set_test(spec.test.model_copy(update=fields | {"proposal_floor": TRAINING_FLOOR}))
+    [proposals], _ = model.proposal_generator(images, features)
+    model.set_test(spec.test)
+    regions = Boxes.cat([proposals.proposal_boxes, truths.gt_boxes])
+    heads = model.roi_heads
+    _, label = heads.proposal_matchers[0](pairwise_iou(truths.gt_boxes, regions))
+    return _sampled_share(heads, label)
 
 
 def _of_image(model, data, spec, index):
@@ -136,6 +153,7 @@ def _of_image(model, data, spec, index):
             for g, item in enumerate(items)
         ],
         "negatives": of_annotated.share,
+        "regions": _regions_share(model, images, features, objects[annotated], spec),
         "ious": paired_iou(of_annotated.boxes, boxes).numpy(),
         "center": centerness(of_annotated.points, boxes).numpy(),
     }

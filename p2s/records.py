@@ -22,6 +22,7 @@ NUMERICS_VERSION = (
     1  # raised by any change that moves a golden trace; older records then no longer count
 )
 MAX_BYTES = 200_000  # records live in git
+AUDIT = "audit/"  # begins the names of what is noted beside the losses and not minimised
 
 
 def finite_or_none(value):
@@ -49,7 +50,7 @@ class Record(Part):
     metrics: dict[str, Number]  # percent; None where undefined, such as APs without small objects
     per_class: dict[str, Number] = {}  # AP by class name, percent
     timings: dict[str, Number] = {}  # train_s, evaluate_s
-    curve: dict[str, list[Number]] = {}  # "iteration" and one list a loss, at most 200 points
+    curve: dict[str, list[Number]] = {}  # "iteration", one list a loss or audit, at most 200
     scenes: list[
         dict[str, Any]
     ] = []  # image_id, proposals, detections of four fixed validation images

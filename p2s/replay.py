@@ -7,12 +7,11 @@ import torch
 from detectron2.structures import Boxes, Instances
 from detectron2.utils.events import EventStorage
 
-from p2s.records import write_atomic
+from p2s.records import AUDIT, write_atomic
 from p2s.spec import Spec
 from p2s.weights import fill, read_parts
 from p2s.zoo import build
 
-AUDIT = "audit/"  # names of numbers that are noted beside the losses and not minimised
 KEPT = ("spec", "images", "truths", "model", "seed", "iteration", "rate")  # of a step
 
 

@@ -12,13 +12,17 @@ from p2s.data import coco, glyphs
 from p2s.data.loader import test_inputs
 from p2s.evaluate import evaluate
 from p2s.project import TRAIN_EVAL
+from p2s.records import AUDIT
 from p2s.spec import Coco
 from p2s.zoo import build
 
 SCENES = 4  # validation images whose proposals and detections are kept, for figures
 KEPT = 100  # proposals and detections of each, the likeliest
 CURVE_POINTS = 200
-MEASURES = {"calibration": calibration.measure, "posterior": posterior.measure}  # of Experiment.measures
+MEASURES = {
+    "calibration": calibration.measure,
+    "posterior": posterior.measure,
+}  # of Experiment.measures
 
 
 def made_by(project):
@@ -57,10 +61,14 @@ def trained(run, project, data):
 
 
 def thinned(curve, points=CURVE_POINTS):
-    """A curve as means over at most `points` stretches of equal length, 4 digits each."""
+    """A curve as means over at most `points` stretches of equal length, 4 digits each.
+
+    Of what is named the worst in an audit it is the largest.
+    """
     stretch = max(1, -(-len(curve["iteration"]) // points))
+    of = {name: np.max if name.startswith(f"{AUDIT}worst") else np.mean for name in curve}
     return {
-        name: [float(f"{np.mean(part):.4g}") for part in _parts(values, stretch)]
+        name: [float(f"{of[name](part):.4g}") for part in _parts(values, stretch)]
         for name, values in curve.items()
     }
 

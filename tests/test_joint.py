@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import replace
+from itertools import pairwise
 
 import pytest
 import torch
@@ -9,7 +10,7 @@ from detectron2.utils.events import EventStorage
 from test_zoo import TINY, scene
 from torch.autograd import gradcheck
 
-from p2s.joint import AUDITED, Labels, Likelihood
+from p2s.joint import AUDITED, BORDERS, Labels, Likelihood
 from p2s.likelihood import BACKGROUND, class_log_probs
 from p2s.losses import peak_focal
 from p2s.spec import Spec
@@ -80,11 +81,24 @@ def test_bounds_cost_more_than_the_exact_value_and_the_larger_at_most_log_2_more
     found = losses(Likelihood("both", 0.6), labels(seed, 4.0), classes(seed + 9, 4.0))
     cost = {name: found[f"audit/{name}"] for name in AUDITED}
     assert cost["exact"] <= cost["max"] <= min(cost["B1"], cost["B2"])
+    assert cost["max"] - cost["exact"] <= found["audit/worst gap"] < math.log(2)
     count = int(labels(seed).background.sum())
-    assert cost["max"] - cost["exact"] <= math.log(2) * count / 3
-    both = found["loss_likelihood_background"].item()
+    both = found["loss_likelihood_background"].item() * 3 / count
     assert both == pytest.approx(cost["B1"] + cost["B2"])
-    assert 0 <= found["audit/B1 active"] <= 1
+
+
+def test_the_audit_counts_where_the_first_bound_is_the_larger_one():
+    given, class_logit = labels(3, 4.0), classes(12, 4.0)
+    o, p = given.logit.sigmoid(), class_logit.softmax(1)[:, K]
+    larger = ((1 - o).log() > o * p.log())[given.background]
+    o = o[given.background]
+    found = losses(Likelihood("exact", 0.6), given, class_logit)
+    shares = [
+        found[f"audit/B1 active, P(O) {low:g} to {high:g}"] for low, high in pairwise(BORDERS)
+    ]
+    for share, low, high in zip(shares, BORDERS, BORDERS[1:], strict=False):
+        mine = larger[(o > low) & (o <= high)].tolist()
+        assert share == pytest.approx(sum(mine) / len(mine)) if mine else math.isnan(share)
 
 
 @pytest.mark.parametrize("name", OBJECTIVES)
