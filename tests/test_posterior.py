@@ -1,0 +1,180 @@
+"""Absolute calibration: who answers for an object, what is sampled, and what the tables say."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from detectron2.modeling.sampling import subsample_labels
+from detectron2.structures import Boxes, Instances
+from test_zoo import TINY
+
+from p2s import optimum, posterior, posterior_tables
+from p2s.data import glyphs
+from p2s.spec import Glyphs, Spec
+from p2s.zoo import build
+
+CHANCES = ((0.25, 0.8), (0.75, 0.3), (1.0, 1.0))
+DATA = Glyphs(train=2, val=6, size=96, classes=2, chances=CHANCES, fragments=0)
+TESTED = {**TINY["test"], "short_edge": 96, "long_edge": 96}
+FIRSTS = [
+    "FasterRCNN-RPN (P3-P7)",
+    "FasterRCNN-CenterNet",
+    "FasterRCNN-ATSS",
+    "FasterRCNN-RetinaNet",
+]
+
+
+def tiny(name, **data):
+    torch.manual_seed(0)
+    spec = Spec.named(name).changed({**TINY, "num_classes": 2, "test": TESTED})
+    spec = spec.changed({"data": DATA.model_dump() | data})
+    return build(spec).eval(), spec
+
+
+def truths(*boxes):
+    boxes = torch.tensor(boxes, dtype=torch.float32).reshape(-1, 4)
+    classes = torch.zeros(len(boxes), dtype=torch.long)
+    return Instances((96, 96), gt_boxes=Boxes(boxes), gt_classes=classes)
+
+
+def answering(name, *boxes):
+    model, _ = tiny(name)
+    image = {"image": torch.zeros(3, 96, 96), "height": 96, "width": 96}
+    with torch.no_grad():
+        images, features, _ = model.first_stage([image])
+        stage = model.proposal_generator
+        return posterior.responsible(stage, images, features, [truths(*boxes)])[0]
+
+
+@pytest.mark.parametrize("name", FIRSTS)
+def test_who_answers_for_an_object_does_not_depend_on_the_objects_order(name):
+    boxes = (8.0, 8, 40, 48), (30.0, 20, 90, 80)
+    one, other = answering(name, *boxes), answering(name, *boxes[::-1])
+    for g in range(2):
+        mine, same = one.logit[one.owner == g], other.logit[other.owner == 1 - g]
+        assert len(mine) and torch.equal(mine.sort()[0], same.sort()[0])
+
+
+def test_the_cell_of_its_centre_answers_for_an_object_of_centernet():
+    found = answering("FasterRCNN-CenterNet", (8.0, 8, 40, 48))
+    assert [28.0, 28.0] in found.points.tolist()
+    assert (found.points - torch.tensor([28.0, 28.0])).abs().max() <= 8  # and good neighbours
+    assert found.owner.tolist() == [0] * len(found.points)
+
+
+@pytest.mark.parametrize("name", FIRSTS)
+def test_nobody_answers_for_no_object(name):
+    found = answering(name)
+    assert len(found.owner) == len(found.boxes) == len(found.logit) == 0
+
+
+@pytest.mark.parametrize("positives", [0, 3, 40])
+def test_the_share_of_negatives_is_that_of_detectron2s_sampler(positives):
+    class Sampler:
+        batch_size_per_image, positive_fraction = 32, 0.5
+
+    label = torch.cat([torch.ones(positives), torch.zeros(200)]).long()
+    label = torch.cat([label, -torch.ones(10).long()])
+    drawn = np.zeros(len(label))
+    for _ in range(2000):
+        for rows in subsample_labels(label, 32, 0.5, 0):
+            drawn[rows] += 1 / 2000
+    expected = drawn[label == 0].mean() / (drawn[label == 1].mean() if positives else 1)
+    assert posterior._sampled_share(Sampler, label) == pytest.approx(expected, rel=1e-6)
+
+
+@pytest.mark.parametrize("name", [*FIRSTS, "FasterRCNN-GFL"])
+def test_a_measure_counts_the_scenes_objects_and_is_of_probabilities(name, tmp_path):
+    model, spec = tiny(name)
+    _, val = glyphs.load(spec.data, tmp_path)
+    found = posterior.measure(model, val, spec)
+    items = [item for i in range(6) for item in glyphs.scene(spec.data, "val", i)[1]]
+    for number, one in enumerate(found["characters"]):
+        mine = [item for item in items if item["character"] == number]
+        assert (one["q"], one["r"], one["objects"]) == (*CHANCES[number], len(mine))
+        assert one["annotated"] == sum(item["annotated"] for item in mine)
+        assert one["before"]["found"] <= len(mine) >= one["after"]["found"]
+        assert 0 < one["before"]["product"] < one["before"]["p_object"] < 1
+    assert 0 < found["negatives"] <= 1 and found["regions"] > 0
+    assert found["ious"] == sorted(found["ious"]) and len(found["centerness"]) == 20
+
+
+def test_scenes_without_chances_are_refused():
+    model, spec = tiny("FasterRCNN-CenterNet", chances=())
+    with pytest.raises(ValueError, match="no chances; valid: glyphs with data.chances"):
+        posterior.measure(model, [], spec)
+
+
+def finding(said):
+    """A posterior finding in which every number of every character is `said(q, r)`."""
+    characters = []
+    for q, r in CHANCES:
+        numbers = dict(zip(posterior.NUMBERS, said(q, r), strict=True))
+        characters.append({"q": q, "r": r, "before": numbers, "after": numbers})
+    few = {"negatives": 0.2, "regions": 0.5, "ious": [0.6, 0.8], "centerness": [0.5, 0.7]}
+    return {"characters": characters, **few}
+
+
+class Record:
+    def __init__(self, name, said, **changes):
+        self.spec = Spec.named(name).changed(changes).model_dump(mode="json")
+        self.findings = {"posterior": finding(said)}
+
+
+def frame_of(*records):
+    rows = [{"row": f"row {i}", "scale": "s", "record": str(i)} for i in range(len(records))]
+    lines = (
+        __import__("pandas")
+        .DataFrame(rows)
+        .assign(seed=0, first=[r.spec["first"] for r in records])
+    )
+    return lines, {str(i): one for i, one in enumerate(records)}
+
+
+def test_what_equals_the_truth_or_the_optimum_has_no_distance_from_it():
+    exact = Record("FasterRCNN-CenterNet", lambda q, r: (q, r, q * r))
+    rpn = Record(
+        "FasterRCNN-RPN",
+        lambda q, r: (optimum.sampling(q, 0.2), optimum.sampling(q, 0.5) * r, np.nan),
+    )
+    errors = posterior_tables.errors(posterior_tables.learnt(*frame_of(exact, rpn)))
+    gap = errors.set_index(["row", "from", "when", "number"])["mean"]
+    for name in posterior.NUMBERS:
+        assert gap["row 0", "truth", "before", name] == pytest.approx(0)
+    assert gap["row 1", "optimum", "before", "p_object"] == pytest.approx(0)
+    assert gap["row 1", "optimum", "after", "p_class"] == pytest.approx(0)
+    assert gap["row 1", "truth", "before", "p_object"] > 10
+
+
+def test_an_rpns_odds_are_undone():
+    rpn = Record("FasterRCNN-RPN", lambda q, r: (optimum.sampling(q, 0.2), r, q * r))
+    undone = posterior_tables.undone(*frame_of(rpn))
+    assert undone["undone"].tolist() == pytest.approx([q for q, _ in CHANCES])
+
+
+@pytest.mark.parametrize(
+    "name, changes, p_object",
+    [
+        ("FasterRCNN-CenterNet", {}, optimum.focal(0.25)),
+        ("FasterRCNN-CenterNet", {"first_stage": {"weighting": "none"}}, 0.25),
+        ("FasterRCNN-RPN", {}, optimum.sampling(0.25, 0.2)),
+        ("FasterRCNN-ATSS", {}, optimum.focal(0.25) * 0.6),
+        ("FasterRCNN-GFL", {}, optimum.quality(0.25, [0.6, 0.8])),
+        ("FasterRCNN-GFL", {"first_stage": {"weighting": "none"}}, 0.25 * 0.7),
+        ("FasterRCNN-CenterNet", {"second_stage": {"objective": "B2"}}, 1.0),
+    ],
+)
+def test_a_row_has_the_optimum_of_its_own_losses(name, changes, p_object):
+    spec = Spec.named(name).changed(changes)
+    best = posterior_tables.best(spec, finding(lambda q, r: (q, r, q * r)), 0.25, 0.8)
+    assert best.p_object == pytest.approx(p_object)
+
+
+def test_words_judge_by_the_interval():
+    said = [
+        Record("FasterRCNN-CenterNet", lambda q, r, s=s: (q + s, r, q * r)) for s in (0.01, 0.02)
+    ]
+    lines, found = frame_of(*said)
+    frame = posterior_tables.learnt(lines.assign(row="one", seed=[0, 1]), found)
+    assert "1.5 ±" in posterior_tables.words(frame)[0]
+    assert posterior_tables.words(frame[frame["seed"] == 0])[0].count("**undecided**") == 1
