@@ -73,12 +73,17 @@ def words(records):
     return said
 
 
+def audited(records):
+    """The records whose training had an audit, one a training."""
+    by_training = {one.training_id: one for one in records}
+    return [one for one in by_training.values() if f"{AUDIT}exact" in one.curve]
+
+
 def _groups(records):
-    """Records with an audit, by objective, one a training."""
+    """Audited records by objective."""
     groups = {}
-    for one in {one.training_id: one for one in records}.values():
-        if f"{AUDIT}exact" in one.curve:
-            groups.setdefault(one.spec["second_stage"]["objective"], []).append(one)
+    for one in audited(records):
+        groups.setdefault(one.spec["second_stage"]["objective"], []).append(one)
     return groups
 
 

@@ -12,7 +12,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
 
 from p2s import tables
-from p2s.data import glyphs, ink
+from p2s.data import glyphs
 from p2s.pictures import (
     COLOURS,
     FAINT,
@@ -76,7 +76,10 @@ def ablation(lines, contrasts=()):
         for panel in panels[len(variants) :]:
             panel.axis("off")
         _share_range(panels[: len(variants)])
-        _published(axes[0, -1], lines, places)
+        if lines["paper"].notna().any():
+            _published(axes[0, -1], lines, places)
+        else:
+            axes[0, -1].axis("off")
         _legend(axes[1, -1], lines)
         for panel in axes[1:, -1]:
             panel.axis("off")
@@ -270,6 +273,7 @@ def _curve(panel, seeds, loss, style, faint):
 
 def _scene(pair, data, shown, colour):
     image, _ = glyphs.scene(data, "val", shown["image_id"])
+    names = glyphs.names(data)
     for panel in pair:
         panel.imshow(image, interpolation="nearest")
     for *corners, p_object in shown["proposals"]:
@@ -278,4 +282,4 @@ def _scene(pair, data, shown, colour):
     for *corners, score, label, _, _ in shown["detections"]:
         if score > SHOWN_ABOVE:
             box(pair[1], corners, colour, 1)
-            tag(pair[1], corners[:2], f"{ink.CHARACTERS[int(label)]} {score:.2f}", colour, size=7)
+            tag(pair[1], corners[:2], f"{names[int(label)]} {score:.2f}", colour, size=7)

@@ -11,7 +11,17 @@ import nbformat
 import pandas as pd
 from tqdm import tqdm
 
-from p2s import experiments, figures, pages, tables
+from p2s import (
+    audit,
+    calibration_figures,
+    calibration_tables,
+    experiments,
+    figures,
+    pages,
+    posterior_figures,
+    posterior_tables,
+    tables,
+)
 from p2s.bench import figures as speed
 from p2s.framework import figures as framework
 from p2s.project import TRAIN_EVAL
@@ -94,8 +104,43 @@ def _products(project, name, lines):
         f"{name}_curves": figures.curves(tables.chosen(found, main)),
         f"{name}_scenes": figures.scenes(tables.chosen(found, examples)),
     }
+    for measure in experiment.measures:
+        more, frames = FINDINGS[measure](main, found)
+        drawn |= {f"{name}_{key}": one for key, one in more.items()}
+        texts |= {f"tables/{name}_{key}.csv": tables.csv(one) for key, one in frames.items()}
+    if audited := audit.audited(tables.chosen(found, main)):
+        drawn[f"{name}_audit"] = audit.draw(audited)
     pictures = {f"figures/{key}.{one.kind}": one.content() for key, one in drawn.items()}
     return {place: text.encode() for place, text in texts.items()} | pictures
+
+
+def _posterior(lines, found):
+    """Pictures and frames of what was learnt of a known truth."""
+    frame = posterior_tables.learnt(lines, found)
+    names = posterior_tables.NUMBERS
+    pictures = {name: posterior_figures.against_truth(frame, name) for name in names}
+    return pictures, {"learnt": frame, "errors": posterior_tables.errors(frame)}
+
+
+def _calibration(lines, found):
+    """Pictures and frames of calibration errors."""
+    records = tables.chosen(found, lines)
+    samples = {"all": "all", "likely": "above_.05"}
+    pictures = {
+        f"reliability_{key}": calibration_figures.reliability(records, sample)
+        for key, sample in samples.items()
+    }
+    frames = {
+        f"{quantity}_{key}": calibration_tables.table(
+            lines, found, calibration_tables.errors(quantity, sample)
+        )
+        for quantity in ("d_ece", "la_ece")
+        for key, sample in samples.items()
+    }
+    return pictures, frames
+
+
+FINDINGS = {"calibration": _calibration, "posterior": _posterior}  # of an experiment's measures
 
 
 def _markdown(experiment, frames):

@@ -73,6 +73,11 @@ def scene(glyphs: Glyphs, split: str, index: int) -> tuple[np.ndarray, list[dict
     return ink.grain(scenery, picture), annotations
 
 
+def names(glyphs: Glyphs) -> str:
+    """The names of the classes, a character each."""
+    return "AB" if glyphs.chances else ink.CHARACTERS[: glyphs.classes]
+
+
 def prepare(glyphs: Glyphs, cache: Path) -> Coco:
     """The scenes as COCO JSON and pictures under `cache`, drawn once; two callers never collide.
 
@@ -166,12 +171,11 @@ def _coco_json(glyphs, split, found):
         for item in items
         if item.get("annotated", True)
     ]
-    names = "AB" if glyphs.chances else ink.CHARACTERS[: glyphs.classes]
     return {
         "info": {"description": "p2s glyphs", "fingerprint": fingerprint(glyphs, split)},
         "images": [_image(glyphs, split, index) for index in range(len(found))],
         "annotations": [_annotation(k, image, item) for k, (image, item) in enumerate(rows, 1)],
-        "categories": [{"id": k, "name": name} for k, name in enumerate(names, 1)],
+        "categories": [{"id": k, "name": name} for k, name in enumerate(names(glyphs), 1)],
     }
 
 

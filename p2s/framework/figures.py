@@ -5,7 +5,7 @@ import numpy as np
 from matplotlib.colors import LinearSegmentedColormap
 
 from p2s import tables
-from p2s.data import glyphs, ink
+from p2s.data import glyphs
 from p2s.framework import view
 from p2s.pictures import COLOURS, INK, SHOWN_ABOVE, STYLE, Photographs, blank, box, tag
 from p2s.spec import Glyphs
@@ -92,7 +92,7 @@ def of_view(one):
     """Figure 1 of a view.View, its scene drawn again from the seed."""
     data = Glyphs(**one.data)
     image, _ = glyphs.scene(data, "val", one.seen.image_id)
-    return factors(image, one.seen, ink.CHARACTERS[: data.classes])
+    return factors(image, one.seen, glyphs.names(data))
 
 
 def first_proposals(project, scale):
