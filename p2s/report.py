@@ -17,6 +17,7 @@ from p2s import (
     calibration_tables,
     experiments,
     figures,
+    fusion_figures,
     pages,
     posterior_figures,
     posterior_tables,
@@ -41,6 +42,7 @@ def regenerate(project, output=None):
     """
     output = Path(output or project.root / "results")
     products = speed.products(project) | framework.products(project)
+    products |= fusion_figures.products(project)
     for name in experiments.experiment_names(project):
         lines = tables.measured(project, name, tables.COMMITTED)
         if lines["AP"].notna().any():
@@ -104,7 +106,7 @@ def _products(project, name, lines):
         f"{name}_curves": figures.curves(tables.chosen(found, main)),
         f"{name}_scenes": figures.scenes(tables.chosen(found, examples)),
     }
-    for measure in experiment.measures:
+    for measure in FINDINGS.keys() & experiment.measures:
         more, frames = FINDINGS[measure](main, found)
         drawn |= {f"{name}_{key}": one for key, one in more.items()}
         texts |= {f"tables/{name}_{key}.csv": tables.csv(one) for key, one in frames.items()}
@@ -140,7 +142,7 @@ def _calibration(lines, found):
     return pictures, frames
 
 
-FINDINGS = {"calibration": _calibration, "posterior": _posterior}  # of an experiment's measures
+FINDINGS = {"calibration": _calibration, "posterior": _posterior}  # by measure; fusion has its own
 
 
 def _markdown(experiment, frames):

@@ -39,6 +39,11 @@ class SecondStage(CascadeROIHeads):
 
         Row r belongs to proposal r. Boxes are clipped; probabilities are the mean of the stages.
         """
+        boxes, p_class = self.classify_by_stage(features, proposals)
+        return boxes, [each.mean(0) for each in p_class]
+
+    def classify_by_stage(self, features, proposals):
+        """As `classify`, with the class probabilities of each of S stages: (S, R, K+1)."""
         maps = [features[name] for name in self.box_in_features]
         sizes = [each.image_size for each in proposals]
         regions, stage_probs = proposals, []
@@ -47,7 +52,7 @@ class SecondStage(CascadeROIHeads):
             boxes = predictor.predict_boxes(outputs, regions)
             stage_probs.append(predictor.predict_probs(outputs, regions))
             regions = self._create_proposals_from_boxes(boxes, sizes)
-        p_class = [torch.stack(of_image).mean(0) for of_image in zip(*stage_probs, strict=True)]
+        p_class = [torch.stack(of_image) for of_image in zip(*stage_probs, strict=True)]
         return [each.proposal_boxes.tensor for each in regions], p_class
 
     def label_and_sample_proposals(self, proposals, targets):

@@ -7,7 +7,7 @@ from contextlib import chdir
 import numpy as np
 import torch
 
-from p2s import calibration, engine, posterior, provenance, records
+from p2s import calibration, engine, fusion, posterior, provenance, records
 from p2s.data import coco, glyphs
 from p2s.data.loader import test_inputs
 from p2s.evaluate import evaluate
@@ -19,10 +19,11 @@ from p2s.zoo import build
 SCENES = 4  # validation images whose proposals and detections are kept, for figures
 KEPT = 100  # proposals and detections of each, the likeliest
 CURVE_POINTS = 200
-MEASURES = {
+MEASURES = {  # of Experiment.measures
     "calibration": calibration.measure,
+    "fusion": fusion.measure,
     "posterior": posterior.measure,
-}  # of Experiment.measures
+}
 
 
 def made_by(project):

@@ -39,8 +39,8 @@ def test_an_objectives_optimum_is_that_of_a_numerical_optimiser(name, q, r):
 def test_the_exact_likelihood_identifies_the_product_alone(q, r):
     p_object, p_class, _, least = learnt("exact", q, r)
     assert p_object * p_class == pytest.approx(q * r, abs=1e-4)
-    entropy = q * np.log(q) + (1 - q) * np.log(1 - q) + q * (r * np.log(r) + (1 - r) * np.log(1 - r))
-    assert least == pytest.approx(-entropy, abs=1e-8)
+    chances = np.array([q * r, q * (1 - r), 1 - q])
+    assert least == pytest.approx(-(chances * np.log(chances)).sum(), abs=1e-8)  # the entropy
     assert optimum.exact(q, r) == optimum.monotone(q, r)
     assert optimum.exact(q, r, 1.0) == pytest.approx(optimum.jensen(q, r))
 

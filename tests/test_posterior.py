@@ -1,7 +1,6 @@
 """Absolute calibration: who answers for an object, what is sampled, and what the tables say."""
 
 import numpy as np
-import pandas as pd
 import pytest
 import torch
 from detectron2.modeling.sampling import subsample_labels
