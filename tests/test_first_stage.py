@@ -1,10 +1,15 @@
+from itertools import product
+
 import pytest
 import torch
 from detectron2.structures import Boxes, ImageList, Instances
 from detectron2.utils.events import EventStorage
 
 from p2s.assign import as_assigned, near_center_positives
+from p2s.cascade_rpn import CascadeRPN
 from p2s.geometry import pairwise_iou
+from p2s.guided_anchoring import GuidedAnchoring
+from p2s.rpn import FlooredRPN
 from p2s.spec import Spec
 from p2s.zoo import first_stage
 
@@ -218,11 +223,46 @@ def test_towers_have_the_specs_number_of_layers(name, layers):
     assert convolutions == towers * layers + outputs
 
 
-def test_rpn_anchors_start_at_32_pixels_and_double():
-    anchors = build(RPN).anchor_generator([f for f in scene()[1].values()])
-    sides = [each.area().sqrt().mean().item() for each in anchors]
-    assert sides == pytest.approx([32, 64, 128, 256, 512], rel=1e-4)
-    assert all(each.get_centers()[0].tolist() == [0, 0] for each in anchors)  # detectron2's
+SHAPES = {  # width and height on the finest level: by octave, and of it wide, square, tall
+    "rpn": [(45.255, 22.627), (32, 32), (22.627, 45.255)],
+    "retinanet": [
+        *((45.255, 22.627), (32, 32), (22.627, 45.255)),
+        *((57.018, 28.509), (40.317, 40.317), (28.509, 57.018)),
+        *((71.838, 35.919), (50.797, 50.797), (35.919, 71.838)),
+    ],
+}
+
+
+@pytest.mark.parametrize("anchors", SHAPES)
+def test_rpn_anchors_start_at_32_pixels_and_double(anchors):
+    stage = build(RPN, anchors=anchors)
+    shapes = torch.tensor(SHAPES[anchors])
+    around_zero = torch.cat((-shapes, shapes), 1) / 2  # detectron2's cells start at their corner
+    maps = list(scene()[1].values())
+    for level, found in enumerate(stage.anchor_generator(maps)):
+        cells = maps[level].shape[-1]
+        stride, first = 8 * 2**level, around_zero * 2**level
+        expected = [
+            first + stride * torch.tensor([x, y] * 2) for y, x in product(range(cells), repeat=2)
+        ]
+        torch.testing.assert_close(found.tensor, torch.cat(expected), rtol=1e-4, atol=1e-3)
+    assert stage.rpn_head.objectness_logits.out_channels == len(shapes)
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "nms", "weight", "kept"),
+    [
+        ("FasterRCNN-RPN", FlooredRPN, 0.7, 1.0, (2000, 1000)),  # detectron2
+        ("GA RPN", GuidedAnchoring, 0.7, 1.0, (300, 300)),  # mmdetection, as the next
+        ("Cascade RPN", CascadeRPN, 0.8, 0.7, (300, 300)),
+    ],
+)
+def test_a_proposal_network_has_the_settings_of_its_publication(name, kind, nms, weight, kept):
+    stage = build(name)
+    assert type(stage) is kind and set(stage.loss_weight.values()) == {weight}
+    assert stage.pre_nms_topk == {True: 2000, False: 1000}
+    assert stage.post_nms_topk == dict(zip((True, False), kept, strict=True))
+    assert stage.nms_thresh == stage.eval().nms_thresh == nms
 
 
 def test_a_short_training_finds_every_object():

@@ -1,6 +1,7 @@
 """Laws, closed forms and brute-force sums for the two-stage likelihood."""
 
 import math
+from typing import get_args
 
 import mpmath
 import pytest
@@ -9,7 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from p2s.likelihood import (
+    BACKGROUND,
     FUSIONS,
+    both_bounds,
     class_log_probs,
     complement,
     exact_background,
@@ -20,9 +23,10 @@ from p2s.likelihood import (
     monotone_bound,
     object_log_probs,
 )
+from p2s.spec import SecondStage
 
 INF = math.inf
-NAMES = ["class", "exact", "monotone", "jensen", "max"]
+NAMES = ["class", "exact", "monotone", "jensen", "max", "both"]
 DTYPES = [torch.float32, torch.float64]
 LOGITS = [-1e4, -745.0, -104.0, -30.0, -3.0, -1e-30, 0.0, 1e-3, 2.0, 17.0, 88.0, 745.0, 1e4]
 logits = st.floats(-1e4, 1e4) | st.floats(-40, 40)
@@ -44,6 +48,7 @@ def every_value(both, conditional):
         "monotone": monotone_bound(both[1]),
         "jensen": jensen_bound(both[0], background),
         "max": max_bound(*both, background),
+        "both": both_bounds(*both, background),
     }
 
 
@@ -79,6 +84,49 @@ def test_larger_bound_is_within_log_2(log_p_object, log_p_background):
     exact = exact_background(first, complement(first), second)
     gap = exact - max_bound(first, complement(first), second)
     assert gap <= math.log(2) + 1e-15 * (1 + exact.abs())
+
+
+def of_background(object_logit, class_logit):
+    """What background is worth by every objective."""
+    both, background = object_log_probs(object_logit), class_log_probs(class_logit)[..., -1]
+    return {name: worth(*both, background) for name, worth in BACKGROUND.items()}
+
+
+@law
+@given(logits, logits)
+def test_objectives_of_background_are_ordered(object_logit, background_logit):
+    worth = of_background(*double(object_logit, [0.0, background_logit]))
+    rounding = 1e-15 * (1 + worth["exact"].abs())
+    assert worth["max"] == max(worth["B1"], worth["B2"]) <= worth["exact"] + rounding
+    assert worth["both"] == worth["B1"] + worth["B2"] <= min(worth["B1"], worth["B2"])
+    assert worth["exact@K"] == worth["exact"]
+
+
+@pytest.mark.parametrize(("p_object", "p_background"), [(0.7, 0.2), (0.05, 0.1), (0.9, 0.99)])
+def test_objectives_of_background_have_their_closed_forms(p_object, p_background):
+    object_logit, background_logit = (p.logit() for p in double(p_object, p_background))
+    class_logit = torch.stack((torch.zeros_like(background_logit), background_logit))
+    found = of_background(object_logit, class_logit)
+    missed, rejected = math.log(1 - p_object), p_object * math.log(p_background)
+    exact = math.log(p_object * p_background + 1 - p_object)
+    expected = {"exact": exact, "exact@K": exact, "B1": missed, "B2": rejected}
+    expected |= {"max": max(missed, rejected), "both": missed + rejected}
+    assert {name: worth.item() for name, worth in found.items()} == pytest.approx(expected)
+
+
+def test_every_objective_of_a_spec_says_what_background_is_worth():
+    named = get_args(SecondStage.model_fields["objective"].annotation)
+    assert set(named) == {"sampled", *BACKGROUND}
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("name", BACKGROUND)
+def test_objectives_of_background_are_finite_at_extreme_logits(name, dtype):
+    pairs = torch.cartesian_prod(*[torch.tensor([-1e4, -100.0, 0.0, 100.0, 1e4], dtype=dtype)] * 2)
+    object_logit, class_logit = (each.requires_grad_() for each in pairs.T.clone())
+    worth = of_background(object_logit, torch.stack((-class_logit, class_logit), 1))[name]
+    assert worth.dtype == dtype and worth.shape == (25,) and worth.isfinite().all()
+    assert all(g.isfinite().all() for g in gradients(worth, object_logit, class_logit))
 
 
 @law
@@ -143,7 +191,7 @@ def test_extreme_logits_give_finite_values_and_gradients(name, dtype):
     assert all(g.isfinite().all() for g in gradients(value, object_logit, class_logit))
 
 
-@pytest.mark.parametrize("name", ["class", "exact", "monotone", "jensen"])
+@pytest.mark.parametrize("name", ["class", "exact", "monotone", "jensen", "both"])
 def test_gradients_equal_finite_differences(name):
     generator = torch.Generator().manual_seed(0)
     logits = torch.randn(20, 5, dtype=torch.float64, generator=generator).mul(3).requires_grad_()
@@ -186,7 +234,8 @@ def test_certainty_is_never_nan(dtype, p_object, p_background, exact, monotone, 
     inputs = torch.tensor([p_object, p_background], dtype=dtype).log().requires_grad_()
     values = every_value((inputs[0], complement(inputs[0])), inputs[1:])
     expected = {"exact": exact, "monotone": monotone, "jensen": jensen}
-    for name, value in {**expected, "max": max(monotone, jensen)}.items():
+    expected |= {"max": max(monotone, jensen), "both": monotone + jensen}
+    for name, value in expected.items():
         assert values[name].item() == pytest.approx(value)
         assert not any(g.isnan().any() for g in gradients(values[name], inputs))
 

@@ -5,7 +5,7 @@ import torch
 from fvcore.nn import giou_loss as fvcore_giou
 from fvcore.nn import sigmoid_focal_loss as fvcore_focal
 from torch.autograd import gradcheck
-from torch.nn.functional import cross_entropy, smooth_l1_loss
+from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy, smooth_l1_loss
 
 from p2s import geometry, losses
 
@@ -55,21 +55,55 @@ def test_no_negative_is_ignored_by_default_however_probable():
     assert loss.item() == pytest.approx(0.75e4)
 
 
+def test_the_plain_likelihood_of_a_hard_target_is_cross_entropy():
+    logit, target = logits(50, 3), (logits(50, 3).flip(0) > 0).double()
+    expected = binary_cross_entropy_with_logits(logit, target, reduction="none")
+    torch.testing.assert_close(losses.plain_likelihood(logit, target, target), expected)
+
+
+@pytest.mark.parametrize(
+    ("heat", "peaks", "hits", "misses"),  # log-likelihoods of an object and of none
+    [
+        (1.0, 1.0, 1, 0),
+        (0.0, 0.0, 0, 1),
+        (0.6, 0.0, 0, 1),  # near a centre: as any other
+        (1.0, 0.0, 0, 0),  # ignored
+        (1.0, 2.0, 2, 0),  # two objects
+        (0.6, 1.0, 0.6, 0.4),  # GFL: an IoU of .6
+        (0.0, 1.0, 0, 1),  # and of 0
+    ],
+)
+def test_the_plain_likelihood_has_its_closed_form(heat, peaks, hits, misses):
+    p = 0.3
+    found = losses.plain_likelihood(probability(p), torch.tensor([heat]), torch.tensor([peaks]))
+    expected = -hits * math.log(p) - misses * math.log(1 - p)
+    assert found.item() == pytest.approx(expected, rel=1e-6)
+
+
+def test_the_plain_likelihood_falls_towards_the_quality_and_is_least_there():
+    p = torch.linspace(0.01, 0.99, 99, dtype=torch.float64)
+    logit, quality = p.logit().requires_grad_(), torch.full_like(p, 0.6)
+    losses.plain_likelihood(logit, quality, torch.ones_like(p)).sum().backward()
+    torch.testing.assert_close(logit.grad, p - quality)
+
+
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 @pytest.mark.parametrize("target", [0.0, 1.0])
 def test_huge_logits_give_finite_values_and_gradients(dtype, target):
     logit = torch.tensor([-1e4, -100.0, 0.0, 100.0, 1e4], dtype=dtype, requires_grad=True)
     targets = torch.full_like(logit, target)
     total = losses.peak_focal(logit, targets, targets) + losses.sigmoid_focal(logit, targets)
+    total = total + losses.plain_likelihood(logit, targets, targets)
     total.sum().backward()
     assert total.isfinite().all() and logit.grad.isfinite().all()
 
 
-def test_gradients_of_the_focal_losses_are_those_of_their_values():
+def test_gradients_of_the_score_losses_are_those_of_their_values():
     logit = logits(8).requires_grad_()
     heat, peaks = logits(8).sigmoid(), (logits(8) > 2).double()
     assert gradcheck(lambda x: losses.peak_focal(x, heat, peaks), logit)
     assert gradcheck(lambda x: losses.sigmoid_focal(x, peaks), logit)
+    assert gradcheck(lambda x: losses.plain_likelihood(x, heat, peaks), logit)
 
 
 def paired_boxes(dtype):
@@ -192,6 +226,7 @@ EXTREME = [-1e4, -100.0, 0.0, 100.0, 1e4]
         (lambda x: losses.quality_focal(x, torch.full_like(x, 0.0)), EXTREME),
         (lambda x: losses.quality_focal(x, torch.full_like(x, 0.5)), EXTREME),
         (lambda x: losses.quality_focal(x, torch.full_like(x, 1.0)), EXTREME),
+        (lambda x: losses.plain_likelihood(x, *x.new_tensor([0.5, 1.0])), EXTREME),
         (lambda x: losses.distribution_focal(x, x.new_tensor(3.5)), EXTREME),
         (lambda x: losses.distribution_focal(x, x.new_tensor(4.0)), EXTREME),
         (lambda x: losses.bounded_iou_loss(x, x.new_tensor([1.0, 1e5])), [[0, 0], [1e-9, 1e9]]),

@@ -18,20 +18,83 @@ def test_centernet2_is_an_alias():
     assert Spec.named("CenterNet2") == Spec.named("CascadeRCNN-CenterNet")
 
 
-@pytest.mark.parametrize(
-    ("name", "levels", "proposals", "iou", "nms", "fusion"),
-    [
-        ("FasterRCNN-RPN", (2, 6), 1000, (0.5,), 0.5, "class"),
-        ("CascadeRCNN-RPN", (2, 6), 1000, (0.5, 0.6, 0.7), 0.5, "class"),
-        ("CascadeRCNN-RPN (P3-P7)", (3, 7), 1000, (0.5, 0.6, 0.7), 0.5, "class"),
-        ("FasterRCNN-CenterNet", (3, 7), 256, (0.6,), 0.7, "product"),
-        ("CascadeRCNN-CenterNet", (3, 7), 256, (0.6, 0.7, 0.8), 0.7, "product"),
-    ],
-)
-def test_named_specs_carry_the_papers_section_5(name, levels, proposals, iou, nms, fusion):
+# By the publications: the paper (Sec. 5) and its authors' code, detectron2, mmdetection.
+TRAINING = {  # layers and weight of the first stage; candidates a level, proposals and their NMS;
+    # regions of the second stage, and the rate
+    "probabilistic": (4, 0.5, 4000, 2000, 0.9, 512, 0.02),
+    "by class": (1, 1, 2000, 2000, 0.7, 512, 0.02),
+    "guided": (1, 1, 2000, 300, 0.7, 256, 0.02),
+    "two steps": (1, 0.7, 2000, 300, 0.8, 256, 0.02),
+    # There are no proposals, nor regions: these are the defaults.
+    "alone": (4, 1, 4000, 2000, 0.9, 512, 0.01),
+    "RetinaNet": (4, 1, 4000, 2000, 0.9, 512, 0.01),
+}
+TEST = {  # fusion; candidates a level, proposals, their NMS and floor; NMS and threshold
+    "probabilistic": ("product", 1000, 256, 0.9, 1e-4, 0.7, 0.05),
+    "by class": ("class", 1000, 1000, 0.7, 0, 0.5, 0.05),
+    "guided": ("class", 1000, 300, 0.7, 0, 0.5, 1e-3),
+    "two steps": ("class", 1000, 300, 0.8, 0, 0.5, 1e-3),
+    "alone": ("product", 1000, 256, 0.9, 1e-4, 0.6, 0.05),
+    "RetinaNet": ("product", 1000, 256, 0.9, 1e-4, 0.5, 0.05),
+}
+ROWS = {  # first and second stage, levels, positive IoU, and which settings
+    "FasterRCNN-RPN": ("rpn", "faster", (2, 6), (0.5,), "by class"),
+    "CascadeRCNN-RPN": ("rpn", "cascade", (2, 6), (0.5, 0.6, 0.7), "by class"),
+    "FasterRCNN-RPN (P3-P7)": ("rpn", "faster", (3, 7), (0.5,), "by class"),
+    "CascadeRCNN-RPN (P3-P7)": ("rpn", "cascade", (3, 7), (0.5, 0.6, 0.7), "by class"),
+    "RetinaNet": ("retinanet", "none", (3, 7), None, "RetinaNet"),
+    "FasterRCNN-RetinaNet": ("retinanet", "faster", (3, 7), (0.6,), "probabilistic"),
+    "CascadeRCNN-RetinaNet": ("retinanet", "cascade", (3, 7), (0.6, 0.7, 0.8), "probabilistic"),
+    "GFL": ("gfl", "none", (3, 7), None, "alone"),
+    "FasterRCNN-GFL": ("gfl", "faster", (3, 7), (0.6,), "probabilistic"),
+    "CascadeRCNN-GFL": ("gfl", "cascade", (3, 7), (0.6, 0.7, 0.8), "probabilistic"),
+    "ATSS": ("atss", "none", (3, 7), None, "alone"),
+    "FasterRCNN-ATSS": ("atss", "faster", (3, 7), (0.6,), "probabilistic"),
+    "CascadeRCNN-ATSS": ("atss", "cascade", (3, 7), (0.6, 0.7, 0.8), "probabilistic"),
+    "CenterNet*": ("centernet", "none", (3, 7), None, "alone"),
+    "FasterRCNN-CenterNet": ("centernet", "faster", (3, 7), (0.6,), "probabilistic"),
+    "CascadeRCNN-CenterNet": ("centernet", "cascade", (3, 7), (0.6, 0.7, 0.8), "probabilistic"),
+    "CenterNet2": ("centernet", "cascade", (3, 7), (0.6, 0.7, 0.8), "probabilistic"),
+    "GA RPN": ("ga_rpn", "faster", (2, 6), (0.6,), "guided"),
+    "Cascade RPN": ("cascade_rpn", "faster", (2, 6), (0.65,), "two steps"),
+    "FCOS-RT": ("fcos", "none", (3, 7), None, "alone"),
+}
+
+
+@pytest.mark.parametrize("name", NAMED)
+def test_a_name_has_the_stages_that_it_says(name):
     spec = Spec.named(name)
-    assert (spec.levels, spec.test.proposals, spec.second_stage.iou) == (levels, proposals, iou)
-    assert (spec.test.nms, spec.test.fusion) == (nms, fusion)
+    first, second, levels, iou, _ = ROWS[name]
+    assert (spec.first, spec.second, spec.levels) == (first, second, levels)
+    assert second == "none" or spec.second_stage.iou == iou
+
+
+@pytest.mark.parametrize("name", NAMED)
+def test_a_name_is_trained_as_published(name):
+    spec = Spec.named(name)
+    stage, regions = spec.first_stage, spec.second_stage.regions
+    proposals = stage.pre_nms, stage.proposals, stage.nms
+    found = stage.layers, stage.weight, *proposals, regions, spec.recipe.rate
+    assert found == TRAINING[ROWS[name][-1]]
+    variant = stage.anchors, stage.norm, stage.weighting, spec.second_stage.objective
+    assert variant == ("rpn", None, "focal", "sampled")
+
+
+@pytest.mark.parametrize("name", NAMED)
+def test_a_name_is_trained_by_the_papers_schedule(name):
+    found = Spec.named(name).recipe.model_dump(exclude={"rate"})
+    assert found.pop("drops") == pytest.approx((2 / 3, 8 / 9))
+    assert found.pop("short_edge") == (640, 672, 704, 736, 768, 800)
+    steps = {"iterations": 90_000, "batch": 16, "warmup": 4000, "momentum": 0.9, "clip": 1}
+    assert found == steps | {"weight_decay": 1e-4, "long_edge": 1333, "flip": True}
+
+
+@pytest.mark.parametrize("name", NAMED)
+def test_a_name_is_tested_as_published(name):
+    test = Spec.named(name).test
+    proposals = test.pre_nms, test.proposals, test.proposal_nms, test.proposal_floor
+    found = test.fusion, *proposals, test.nms, test.score_threshold
+    assert found == TEST[ROWS[name][-1]]
 
 
 def test_unknown_word_lists_the_valid_ones():
@@ -57,6 +120,9 @@ def test_unknown_name_lists_the_valid_ones():
         {"first": "gfl", "first_stage": {"extra_positives": False}},
         {"first": "retinanet", "first_stage": {"ignore_above": 0.85}},
         {"first": "ga_rpn", "second": "faster", "second_stage": {"iou": [0.6]}},
+        {"first": "rpn", "first_stage": {"weighting": "none"}},
+        {"second_stage": {"objective": "exact"}},  # of a cascade
+        {"first": "gfl", "second": "faster", "second_stage": {"iou": [0.6], "objective": "B1"}},
     ],
 )
 def test_contradictions_are_refused(fields):
