@@ -13,14 +13,6 @@ ALPHA, GAMMA = 0.25, 2.0  # Lin et al. (2017b), Sec. 5; C2
 BETA = 4.0  # how fast the cost of a negative falls towards a centre; Law & Deng (2018), Eq. 1; C2
 
 
-def sigmoid_focal(
-    logit: Tensor, target: Tensor, alpha: float = ALPHA, gamma: float = GAMMA
-) -> Tensor:
-    """Focal loss of a logit against a target of 0 or 1 (Lin et al., 2017b, Eq. 5)."""
-    positive = alpha * target * _focal(logit, gamma)
-    return positive + (1 - alpha) * (1 - target) * _focal(-logit, gamma)
-
-
 def peak_focal(logit: Tensor, heat: Tensor, peaks: Tensor, ignore_above: float = 1.0) -> Tensor:
     """Focal loss of a heat map (Law & Deng, 2018, Eq. 1; alpha as in Lin et al., 2017b), (A, K).
 

@@ -3,7 +3,7 @@ import math
 import pytest
 import torch
 from fvcore.nn import giou_loss as fvcore_giou
-from fvcore.nn import sigmoid_focal_loss as fvcore_focal
+from fvcore.nn import sigmoid_focal_loss as focal
 from torch.autograd import gradcheck
 from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy, smooth_l1_loss
 
@@ -14,17 +14,10 @@ def logits(*shape, scale=4.0, dtype=torch.float64):
     return torch.randn(shape, generator=torch.Generator().manual_seed(0), dtype=dtype) * scale
 
 
-def test_sigmoid_focal_agrees_with_fvcore():
+def test_peak_focal_of_a_hard_target_agrees_with_fvcore():
     logit = logits(50, 3, dtype=torch.float32)
-    target = (logits(50, 3).flip(0) > 0).float()
-    expected = fvcore_focal(logit, target, alpha=0.25, gamma=2.0)
-    torch.testing.assert_close(losses.sigmoid_focal(logit, target), expected)
-
-
-def test_peak_focal_of_a_hard_target_is_focal():
-    logit = logits(50)
-    target = (logits(50).flip(0) > 0).double()
-    expected = losses.sigmoid_focal(logit, target)
+    target = (logit.flip(0) > 0).float()
+    expected = focal(logit, target, alpha=0.25, gamma=2.0)
     torch.testing.assert_close(losses.peak_focal(logit, target, target), expected)
 
 
@@ -92,7 +85,7 @@ def test_the_plain_likelihood_falls_towards_the_quality_and_is_least_there():
 def test_huge_logits_give_finite_values_and_gradients(dtype, target):
     logit = torch.tensor([-1e4, -100.0, 0.0, 100.0, 1e4], dtype=dtype, requires_grad=True)
     targets = torch.full_like(logit, target)
-    total = losses.peak_focal(logit, targets, targets) + losses.sigmoid_focal(logit, targets)
+    total = losses.peak_focal(logit, targets, targets)
     total = total + losses.plain_likelihood(logit, targets, targets)
     total.sum().backward()
     assert total.isfinite().all() and logit.grad.isfinite().all()
@@ -102,7 +95,6 @@ def test_gradients_of_the_score_losses_are_those_of_their_values():
     logit = logits(8).requires_grad_()
     heat, peaks = logits(8).sigmoid(), (logits(8) > 2).double()
     assert gradcheck(lambda x: losses.peak_focal(x, heat, peaks), logit)
-    assert gradcheck(lambda x: losses.sigmoid_focal(x, peaks), logit)
     assert gradcheck(lambda x: losses.plain_likelihood(x, heat, peaks), logit)
 
 
@@ -139,8 +131,9 @@ def test_quality_focal_has_its_closed_form(p, quality, beta):
 
 
 def test_quality_focal_of_a_hard_target_is_focal_without_alpha():
-    logit, target = logits(50), (logits(50).flip(0) > 0).double()
-    expected = 2 * losses.sigmoid_focal(logit, target, alpha=0.5)
+    logit = logits(50, dtype=torch.float32)
+    target = (logit.flip(0) > 0).float()
+    expected = 2 * focal(logit, target, alpha=0.5)
     torch.testing.assert_close(losses.quality_focal(logit, target), expected)
 
 
