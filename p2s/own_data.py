@@ -14,7 +14,7 @@ from p2s.data import coco
 from p2s.engine import load, train
 from p2s.evaluate import detect, evaluate, score
 from p2s.predict import sample_sheet
-from p2s.records import finite_or_none, write_atomic
+from p2s.records import AUDIT, finite_or_none, write_atomic
 from p2s.spec import Coco, Part, Spec, Test
 from p2s.zoo import build
 
@@ -129,7 +129,8 @@ def draw_curve(folder):
     window = max(1, len(iterations) // 100)
     figure = Figure(figsize=(8, 5), layout="constrained")
     axes = figure.subplots()
-    for name, values in curve.items():
+    for name in [name for name in curve if not name.startswith(AUDIT)]:
+        values = curve[name]
         smooth = np.convolve(values, np.ones(window) / window, "valid")
         axes.plot(iterations[window - 1 :], smooth, label=name, linewidth=1)
     axes.set(xlabel="iteration", ylabel=f"loss, mean of {window}", yscale="log")

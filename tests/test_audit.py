@@ -49,7 +49,7 @@ def test_the_bound_of_log_2_is_judged_at_the_worst_location(trained, worst, verd
 
 
 def test_a_picture_has_a_column_an_objective(trained):
-    rows = ("exact", "B1", "both")
+    rows = ("exact", "max", "both")
     found = audit.draw([record(run) for run in trained if run.row in rows])
     assert [each.get_title() for each in found.axes[:3]] == [f"trained by {row}" for row in rows]
     assert audit.draw([]).content() == audit.draw([]).content()
