@@ -42,7 +42,6 @@ def regenerate(project, output=None):
     """
     output = Path(output or project.root / "results")
     products = speed.products(project) | framework.products(project)
-    products |= fusion_figures.products(project)
     for name in experiments.experiment_names(project):
         lines = tables.measured(project, name, tables.COMMITTED)
         if lines["AP"].notna().any():
@@ -113,6 +112,8 @@ def _products(project, name, lines):
     if audited := audit.audited(tables.chosen(found, main)):
         drawn[f"{name}_audit"] = audit.draw(audited)
     pictures = {f"figures/{key}.{one.kind}": one.content() for key, one in drawn.items()}
+    if "fusion" in experiment.measures:
+        pictures |= fusion_figures.products(project)
     return {place: text.encode() for place, text in texts.items()} | pictures
 
 
