@@ -24,7 +24,7 @@ from p2s.losses import ALPHA, BETA, GAMMA
 from p2s.records import AUDIT
 from p2s.second_stage import SecondStage, second_stage
 
-AUDITED = ("exact", "B1", "B2", "max")
+AUDITED = ("exact", "exact@K", "B1", "B2", "max")
 BORDERS = (0, 0.01, 0.1, 0.5, 1)  # of P(O), where the audit tells which bound is the larger
 
 
@@ -61,15 +61,14 @@ class LabelledFirstStage(FirstStage):
 class LikelihoodSecondStage(SecondStage):
     """A Faster second stage that trains both stages by the likelihood of every location's label.
 
-    Losses are negative log-likelihoods of the batch over four times its positives, the number of
-    regions that detectron2's sampler would draw for them, so that steps are as long as with it.
-    Gradients go into weights and features of both stages, not through the coordinates of boxes.
+    Losses are negative log-likelihoods of the batch over four times its positives: the sampler of
+    detectron2 draws as many regions for them at most, and averages over those. Gradients go into
+    weights and features of both stages, not through the coordinates of boxes.
     """
 
-    def set_objective(self, objective):
-        """Train by this `Likelihood`; returns self."""
+    def __init__(self, objective, **heads):
+        super().__init__(**heads)
         self.objective = objective
-        return self
 
     def label_and_sample_proposals(self, proposals, targets):
         """The proposals as they are: they are labelled, and there is no sampling."""
@@ -79,10 +78,10 @@ class LikelihoodSecondStage(SecondStage):
         if not self.training:
             return super()._forward_box(features, proposals, targets)
         maps = [features[name] for name in self.box_in_features]
-        seen = [self.objective.seen(each) for each in proposals]
+        labels = self.objective.labels(proposals)
+        seen = labels.seen.split([len(each) for each in proposals])
         shown = [each[rows] for each, rows in zip(proposals, seen, strict=True)]
         logits, deltas = self._run_stage(maps, shown, 0)
-        labels = Labels.of(proposals, torch.cat(seen))
         losses = self.objective(labels, class_log_probs(logits))
         losses = {name: self.positive_fraction * loss for name, loss in losses.items()}
         return losses | {"loss_box_reg_stage0": self._box_loss(shown, deltas)}
@@ -109,13 +108,8 @@ class Labels:
     logit: Tensor  # (A,) of P(O)
     peaks: Tensor  # (A, K): how many objects a location is the positive of
     heat: Tensor  # (A,): near an object; 1 without a peak: ignored
+    likeliest: Tensor  # (A,): whether it is among the K likeliest of its image
     seen: Tensor  # (A,): whether the second stage looks at it
-
-    @classmethod
-    def of(cls, proposals, seen):
-        """Those of the proposals of N images."""
-        fields = [[each.objectness_logits, each.peaks, each.heat] for each in proposals]
-        return cls(*map(torch.cat, zip(*fields, strict=True)), seen)
 
     @property
     def background(self):
@@ -125,68 +119,78 @@ class Labels:
 
 @dataclass(frozen=True)
 class Likelihood:
-    """An objective of `likelihood.BACKGROUND`, which locations it sees whole, and their weights.
+    """An objective of `likelihood.BACKGROUND`, and how locations are weighed.
 
-    With `kept` regions an image the second stage looks at the likeliest locations and at all
-    positives; the others' background is bounded by P(O=0) alone (B1).
+    exact@K: the second stage looks at the K likeliest locations of an image and at all positives;
+    the background of the others is bounded by P(O=0) alone (B1).
     """
 
     name: str
     near: float  # IoU from which a positive's box is regressed by the second stage
-    kept: int | None = None
-    focal: bool = False  # the weights of the focal loss; else all are 1
+    likeliest: int  # K of exact@K, whose gap the audit of the others tells
+    focal: bool = False  # P(O) and background have the weights of the focal loss; else 1
 
     def __call__(self, labels: Labels, log_p_class: Tensor) -> dict[str, Tensor]:
         """Losses per positive: labels of A locations and log P(C|O) (R, K + 1) of those seen.
 
-        The values of all objectives on the same labels go to detectron2's event storage.
+        Where all are seen, the values of all objectives on them go to detectron2's event storage.
         """
         positives = labels.peaks.sum().clamp(min=1)
         log_object, log_no_object = object_log_probs(labels.logit)
-        cost, weight = self._weights(labels)
-        seen, background = labels.seen, labels.background
-        named = labels.peaks[seen] * (log_object[seen, None] + log_p_class[:, :-1])  # (R, K)
-        values = {  # log P(bg) of A locations
-            name: log_no_object.index_put((seen,), self._of_seen(name, labels, log_p_class))
-            for name in {self.name, *AUDITED}
-        }
-        _audit(values, log_object.exp(), background)
+        of_object, of_background = self._weights(labels)
+        named = (of_object * log_object)[labels.seen, None] + log_p_class[:, :-1]  # (R, K)
+        background = labels.background
+        value = _background(self.name, labels, log_p_class)
+        if labels.seen.all():
+            values = {name: _background(name, labels, log_p_class) for name in AUDITED}
+            _audit(values, log_object.exp(), background)
         return {
-            "loss_likelihood_positive": -(cost[seen, None] * named).sum() / positives,
-            "loss_likelihood_background": -(weight * values[self.name])[background].sum()
-            / positives,
+            "loss_likelihood_positive": -(labels.peaks[labels.seen] * named).sum() / positives,
+            "loss_likelihood_background": -(of_background * value)[background].sum() / positives,
         }
 
-    def seen(self, proposals: Instances) -> Tensor:
-        """Which locations of an image the second stage looks at, as a mask (A,)."""
-        if self.kept is None:
-            return torch.ones(len(proposals), dtype=torch.bool)
-        seen = proposals.peaks.sum(1) > 0
-        best = proposals.objectness_logits.topk(min(self.kept, len(proposals))).indices
-        return seen.index_fill(0, best, True)
-
-    def _of_seen(self, name, labels, log_p_class):
-        log_object, log_no_object = object_log_probs(labels.logit[labels.seen])
-        return BACKGROUND[name](log_object, log_no_object, log_p_class[:, -1])
+    def labels(self, proposals: list[Instances]) -> Labels:
+        """Those of the locations of N images, from `LabelledFirstStage`."""
+        fields = [[each.objectness_logits, each.peaks, each.heat] for each in proposals]
+        logit, peaks, heat = map(torch.cat, zip(*fields, strict=True))
+        likeliest = torch.cat([_largest(logit, self.likeliest) for logit, *_ in fields])
+        every = torch.ones_like(likeliest)
+        seen = likeliest | (peaks.sum(1) > 0) if self.name == "exact@K" else every
+        return Labels(logit, peaks, heat, likeliest, seen)
 
     def _weights(self, labels):
-        """Of a location as a positive and as background, (A,) each."""
+        """Of P(O) of a positive, and of background, (A,) each."""
         if not self.focal:
             return torch.ones_like(labels.logit), torch.ones_like(labels.logit)
         p_object = labels.logit.sigmoid()
-        near = (1 - labels.heat) ** BETA
-        return ALPHA * (1 - p_object) ** GAMMA, (1 - ALPHA) * near * p_object**GAMMA
+        far = (1 - labels.heat) ** BETA
+        return ALPHA * (1 - p_object) ** GAMMA, (1 - ALPHA) * far * p_object**GAMMA
+
+
+def _background(name, labels, log_p_class):
+    """log P(bg) of A locations as an objective has it; that of P(O) alone where it does not see."""
+    log_object, log_no_object = object_log_probs(labels.logit)
+    seen = labels.seen
+    value = BACKGROUND[name](log_object[seen], log_no_object[seen], log_p_class[:, -1])
+    value = log_no_object.index_put((seen,), value)
+    return torch.where(labels.likeliest, value, log_no_object) if name == "exact@K" else value
+
+
+def _largest(values, count):
+    best = values.topk(min(count, len(values))).indices
+    return torch.zeros_like(values, dtype=torch.bool).index_fill(0, best, True)
 
 
 def stages(spec, strides: dict[str, int], channels: int):
     """First and second stage of a Spec whose objective is a likelihood; see p2s.zoo."""
     assign = designs.OF_FIRST_STAGE[spec.first](spec.first_stage).objective.assign
-    where, name = (spec, strides, channels), spec.second_stage.objective
-    first = dense_stage(*where, partial(LabelledFirstStage, spec.num_classes, assign))
-    second = second_stage(*where, LikelihoodSecondStage)
-    kept = spec.second_stage.regions if name == "exact@K" else None
+    where, stage = (spec, strides, channels), spec.second_stage
     focal = spec.first_stage.weighting == "focal"
-    return first, second.set_objective(Likelihood(name, spec.second_stage.iou[0], kept, focal))
+    objective = Likelihood(stage.objective, stage.iou[0], stage.regions, focal)
+    return (
+        dense_stage(*where, partial(LabelledFirstStage, spec.num_classes, assign)),
+        second_stage(*where, partial(LikelihoodSecondStage, objective)),
+    )
 
 
 @torch.no_grad()

@@ -66,6 +66,8 @@ def exact(q, r, p_object=None):
 
 def both(q, r):
     """The sum of B1 and B2, as the paper optimises them: background counts twice."""
+    if q == 1:
+        return Learnt(1.0, r, 0.0)
 
     def slope(o):
         return q / o - (1 - q) / (1 - o) - (1 - q) * np.log1p(q / ((1 - q) * o))

@@ -1,47 +1,39 @@
 """Absolute calibration: what a detector says of objects whose truth is by chance and known.
 
-For each object of the validation scenes, annotated or not: P(O), P(A|O) and their product, before
-NMS at the locations that answer for it, and after NMS of the proposal that is left of it.
+P(O), P(A|O) and their product of the objects of the validation scenes, annotated or not:
+
+    before   NMS, the mean of the locations that answer for an object. Which location that is
+             cannot be told exactly from the pixels, so a location's own truth is below that.
+    after    NMS of proposals, of the likeliest one on the object: the largest of several, and of
+             those objects alone that have one left.
+
 N images, A locations, G objects, R proposals, K classes.
 """
-
-from typing import NamedTuple
 
 import numpy as np
 import torch
 from detectron2.structures import Boxes, Instances, pairwise_iou
-from torch import Tensor
 
+from p2s.answers import answers, sampled_share
 from p2s.assign import centerness
 from p2s.data import glyphs
 from p2s.data.loader import test_inputs
 from p2s.first_stage import TRAINING_FLOOR
 from p2s.geometry import paired_iou
+from p2s.optimum import undone
 
 ON_OBJECT = 0.5  # IoU from which a proposal is that of an object
 QUANTILES = np.linspace(0.025, 0.975, 20)  # of IoU and centerness, whose means are not enough
 NUMBERS = ("p_object", "p_class", "product")
 
 
-class Responsible(NamedTuple):
-    """The locations of an image that answer for an object, if it is annotated, and what they say.
-
-    A location stands once for each object that it answers for.
-    """
-
-    owner: Tensor  # (R,): which object
-    boxes: Tensor  # (R, 4): predicted
-    logit: Tensor  # (R,): of P(O)
-    points: Tensor  # (R, 2): the location's point
-    share: float  # of the other locations, how many an RPN samples in training; else 1
-
-
 @torch.inference_mode()
 def measure(model, data, spec) -> dict:
-    """Means by character, before and after NMS, of the spec's scenes, and what optima depend on.
+    """What is said of each character of the spec's scenes, and what optima depend on.
 
     "characters": a dict each with q, r, how many objects, how many of them annotated and as A, and
-    `before` and `after`: how many objects were found, p_object, p_class and product. "negatives"
+    `before` and `after`: how many were found, p_object, p_class and product; before NMS also
+    `undone`, p_object with the odds of an RPN's sampler undone at each location. "negatives"
     and "regions": how often a location of the RPN and a region of the second stage are sampled as
     background, for each time that they are as positives. "ious" and "centerness": quantiles, of
     annotated objects' locations before NMS. ValueError if the scenes' truth is not by chance.
@@ -67,58 +59,6 @@ def measure(model, data, spec) -> dict:
     }
 
 
-def responsible(stage, images, features, objects) -> list[Responsible]:
-    """Which locations answer for which objects (a list of N Instances with `gt_boxes`)."""
-    if hasattr(stage, "rpn_head"):
-        return _of_rpn(stage, features, objects)
-    return _of_dense(stage, features, objects)
-
-
-def _of_dense(stage, features, objects):
-    grid, predictions = stage.predict(features)
-    targets = stage.objective.targets(grid, predictions, objects, 1)
-    boxes = stage.objective.coding.decode(grid, predictions.box)  # (N, A, 4)
-    logit = stage.score(predictions)[..., 0]  # (N, A)
-    found = []
-    for n, truths in enumerate(objects):
-        rows = targets.peaks[n, :, 0].nonzero()[:, 0]  # (R,)
-        own = (targets.boxes[n, rows, None] == truths.gt_boxes.tensor).all(-1)  # (R, G)
-        row, owner = own.nonzero(as_tuple=True)
-        rows = rows[row]
-        found.append(Responsible(owner, boxes[n, rows], logit[n, rows], grid.points[rows], 1.0))
-    return found
-
-
-def _of_rpn(stage, features, objects):
-    maps = [features[name] for name in stage.in_features]
-    anchors = Boxes.cat(stage.anchor_generator(maps))  # A
-    logits, deltas = stage.rpn_head(maps)
-    logit = torch.cat([each.permute(0, 2, 3, 1).flatten(1) for each in logits], 1)  # (N, A)
-    deltas = torch.cat([_by_anchor(each) for each in deltas], 1)  # (N, A, 4)
-    found = []
-    for n, truths in enumerate(objects):
-        owner, label = stage.anchor_matcher(pairwise_iou(truths.gt_boxes, anchors))
-        rows = (label == 1).nonzero()[:, 0]
-        boxes = stage.box2box_transform.apply_deltas(deltas[n, rows], anchors.tensor[rows])
-        points = anchors[rows].get_centers()
-        share = _sampled_share(stage, label)
-        found.append(Responsible(owner[rows], boxes, logit[n, rows], points, share))
-    return found
-
-
-def _by_anchor(deltas):
-    """(N, 4 S, H, W) of S anchors a cell as (N, H W S, 4)."""
-    return deltas.unflatten(1, (-1, 4)).permute(0, 3, 4, 1, 2).flatten(1, 3)
-
-
-def _sampled_share(stage, label):
-    """How many of the negatives are sampled for each positive's once (d2's subsampling)."""
-    positives, negatives = int((label == 1).sum()), int((label == 0).sum())
-    kept = min(positives, int(stage.batch_size_per_image * stage.positive_fraction))
-    share = min(stage.batch_size_per_image - kept, negatives) / max(negatives, 1)
-    return share / (kept / positives if positives else 1.0)
-
-
 def _regions_share(model, images, features, truths, spec):
     """The same of the second stage's regions: proposals as in training, and the truths."""
     stage = spec.first_stage
@@ -129,7 +69,7 @@ def _regions_share(model, images, features, truths, spec):
     regions = Boxes.cat([proposals.proposal_boxes, truths.gt_boxes])
     heads = model.roi_heads
     _, label = heads.proposal_matchers[0](pairwise_iou(truths.gt_boxes, regions))
-    return _sampled_share(heads, label)
+    return sampled_share(heads, label)
 
 
 def _of_image(model, data, spec, index):
@@ -143,29 +83,33 @@ def _of_image(model, data, spec, index):
     objects.gt_classes = torch.zeros(len(items), dtype=torch.long)
     annotated = torch.tensor([item["annotated"] for item in items], dtype=torch.bool)
     # Sampling and optima depend on annotated objects alone, all else on every object.
-    [of_annotated] = responsible(model.proposal_generator, images, features, [objects[annotated]])
-    [of_all] = responsible(model.proposal_generator, images, features, [objects])
-    said = [_before(model, features, images, of_all), _after(model, features, objects, proposals)]
+    stage = model.proposal_generator
+    [of_annotated] = answers(stage, features, [objects[annotated]])
+    [of_all] = answers(stage, features, [objects])
+    said = _of_locations(model, features, images, of_all)  # (R, 3)
+    fixed = undone(said[:, :1], of_annotated.share)
+    before = of_all.owner, torch.cat((said, fixed), 1)
+    after = _after(model, features, objects, proposals)
     boxes = objects.gt_boxes.tensor[annotated][of_annotated.owner]
     return {
         "rows": [
-            {**item, "before": _mean(said[0], g), "after": _mean(said[1], g)}
+            {**item, "before": _mean(before, g), "after": _mean(after, g)}
             for g, item in enumerate(items)
         ],
         "negatives": of_annotated.share,
         "regions": _regions_share(model, images, features, objects[annotated], spec),
-        "ious": paired_iou(of_annotated.boxes, boxes).numpy(),
-        "center": centerness(of_annotated.points, boxes).numpy(),
+        "ious": paired_iou(of_annotated.boxes[of_annotated.rows], boxes).numpy(),
+        "center": centerness(of_annotated.points[of_annotated.rows], boxes).numpy(),
     }
 
 
-def _before(model, features, images, found):
-    boxes = Boxes(found.boxes)
-    boxes.clip(images.image_sizes[0])
-    proposals = Instances(
-        images.image_sizes[0], proposal_boxes=boxes, objectness_logits=found.logit
-    )
-    return found.owner, _said(model, features, proposals)
+def _of_locations(model, features, images, found):
+    [size] = images.image_sizes
+    boxes = Boxes(found.boxes[found.rows])
+    boxes.clip(size)
+    logit = found.logit[found.rows]
+    locations = Instances(size, proposal_boxes=boxes, objectness_logits=logit)
+    return _said(model, features, locations)
 
 
 def _after(model, features, objects, proposals):
@@ -203,17 +147,14 @@ def _summary(rows, q, r):
         "objects": len(rows),
         "annotated": len(annotated),
         "first": sum(row["label"] == 0 for row in annotated),
-        **{when: _means([row[when] for row in rows if row[when]]) for when in ("before", "after")},
+        "before": _means([row["before"] for row in rows if row["before"]], (*NUMBERS, "undone")),
+        "after": _means([row["after"] for row in rows if row["after"]], NUMBERS),
     }
 
 
-def _means(found):
-    means = np.mean(found, 0) if found else [None] * len(NUMBERS)
-    numbers = {
-        name: round(float(one), 5) if found else None
-        for name, one in zip(NUMBERS, means, strict=True)
-    }
-    return {"found": len(found), **numbers}
+def _means(found, names):
+    means = np.mean(found, 0).round(5).tolist() if found else [None] * len(names)
+    return {"found": len(found)} | dict(zip(names, means, strict=True))
 
 
 def _quantiles(values):

@@ -1,23 +1,29 @@
 """What was learnt of a known truth, drawn against it: from `posterior_tables.learnt`."""
 
 import matplotlib
+import pandas as pd
 from matplotlib.lines import Line2D
 
 from p2s.pictures import COLOURS, FAINT, STYLE, Picture
 from p2s.posterior_tables import NUMBERS, WHEN
-from p2s.statistics import estimate
+from p2s.statistics import Estimate, estimate
 
 COLUMNS = 4  # panels side by side
 SIDE = 2.1  # inches of a panel
-SHIFT = 0.012  # of the marks after NMS, to the right
-FILLED = {"before": "full", "after": "none"}  # marks
+MARKS = {  # of moments
+    "after": {"marker": "^", "fillstyle": "none", "ms": 4},
+    "before": {"marker": "v", "fillstyle": "none", "ms": 4},
+    "relative": {"marker": "o", "ms": 4.5},
+}
+TRUTH = {"marker": "_", "color": FAINT, "ls": "", "ms": 13, "mew": 1.6}
+BEST = {"marker": "x", "color": COLOURS[1], "ls": "", "ms": 6}
 
 
 def against_truth(frame, name="p_object"):
-    """A number of `posterior.NUMBERS` against its truth, a panel a row, a mark a character.
+    """A number of `posterior.NUMBERS` beside its truth, a panel a row, along q of the characters.
 
-    Marks are means over seeds with 95 % intervals, filled before NMS. A cross is the population
-    optimum of the row's loss.
+    Marks are means over seeds; those relative to the control have 95 % intervals. A cross is the
+    population optimum of the row's loss.
     """
     frame = frame[frame["number"] == name]
     rows = list(frame["row"].unique())
@@ -34,32 +40,31 @@ def against_truth(frame, name="p_object"):
         for panel in panels[::COLUMNS]:
             panel.set_ylabel(f"{NUMBERS[name]} learnt")
         for panel in panels[max(0, len(rows) - COLUMNS) : len(rows)]:
-            panel.set_xlabel(f"true {NUMBERS[name]}")
+            panel.set_xlabel("true P(O)")
             panel.tick_params(labelbottom=True)
         figure.legend(handles=_legend(), loc="outside upper left", ncols=4, frameon=False)
     return figure
 
 
 def _panel(panel, lines):
-    panel.plot([0, 1], [0, 1], color=FAINT, lw=0.7)
-    for when, shift in (("after", SHIFT), ("before", 0.0)):
-        for _, same in lines[lines["when"] == when].groupby(["q", "r"]):
-            mean, low, high, seeds = estimate(same["learnt"])
-            at = same["truth"].iloc[0] + shift
-            style = {"color": COLOURS[0], "fillstyle": FILLED[when]}
-            panel.plot([at, at], [low, high] if seeds > 1 else [mean, mean], lw=1, color=COLOURS[0])
-            panel.plot(at, mean, "o", ms=4, **style)
-    best = lines.groupby(["q", "r"])[["truth", "optimum"]].mean()
-    panel.plot(best["truth"], best["optimum"], "x", ms=6, color=COLOURS[1])
-    panel.set(xlim=(-0.03, 1.05), ylim=(-0.03, 1.05), aspect="equal")
+    means = lines.groupby("q")[["truth", "optimum"]].mean()
+    panel.plot(means.index, means["truth"], **TRUTH)
+    for when, style in MARKS.items():
+        seeds = lines[lines["when"] == when].groupby("q")["learnt"]
+        found = pd.DataFrame({q: estimate(each) for q, each in seeds}, Estimate._fields).T
+        panel.plot(found.index, found["mean"], color=COLOURS[0], ls="", **style)
+        if when == "relative":
+            panel.vlines(found.index, found["low"], found["high"], color=COLOURS[0], lw=1)
+    panel.plot(means.index, means["optimum"], **BEST)
+    panel.set(xlim=(-0.03, 1.06), ylim=(-0.03, 1.16), aspect="equal")
     panel.set(xticks=[0, 0.5, 1], yticks=[0, 0.5, 1])
     panel.grid()
 
 
 def _legend():
     marks = [
-        Line2D([], [], ls="", marker="o", color=COLOURS[0], fillstyle=FILLED[when], label=words)
-        for when, words in WHEN.items()
+        Line2D([], [], ls="", color=COLOURS[0], label=WHEN[when], **style)
+        for when, style in reversed(MARKS.items())
     ]
-    best = Line2D([], [], ls="", marker="x", color=COLOURS[1], label="optimum of the loss")
-    return [*marks, best, Line2D([], [], color=FAINT, lw=0.7, label="truth")]
+    ends = [Line2D([], [], label="optimum of the loss", **BEST)]
+    return [*marks, *ends, Line2D([], [], label="truth", **TRUTH)]

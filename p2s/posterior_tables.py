@@ -5,9 +5,9 @@ import pandas as pd
 
 from p2s import optimum
 from p2s.spec import Spec
-from p2s.statistics import Estimate, estimate, number
+from p2s.statistics import Estimate, estimate, number, verdict
 
-WHEN = {"before": "before NMS", "after": "after NMS"}
+WHEN = {"relative": "to the control", "before": "before NMS", "after": "after NMS"}
 NUMBERS = {"p_object": "P(O)", "p_class": "P(A|O)", "product": "P(A)"}
 GAPS = ("truth", "optimum")  # what a distance is from
 TOLERANCE = 5.0  # percent: the mean distance from the truth up to which P(O) counts as calibrated
@@ -19,14 +19,17 @@ def learnt(lines, found):
 
     lines: of `tables.measured`; found: its records by id. Columns: row, scale, seed, q, r, when,
     number, learnt, truth and optimum; NaN where a detector found no such object.
+
+    "relative" is before NMS with P(O) over that of the control, the character of q = 1: which
+    location answers cannot be told exactly from the pixels, and that costs both the same share.
     """
     rows = []
     for line in lines.to_dict("records"):
-        record = found.get(line["record"])
-        finding = record.findings.get("posterior") if record else None
-        for one in finding["characters"] if finding else []:
+        finding = _finding(found, line)
+        for one in finding.get("characters", []):
             places = {name: line[name] for name in ("row", "scale", "seed")}
-            rows += _numbers(places, Spec.model_validate(record.spec), finding, one)
+            spec = Spec.model_validate(found[line["record"]].spec)
+            rows += _numbers(places, spec, finding, one)
     columns = ["row", "scale", "seed", "q", "r", "when", "number", "learnt", "truth", "optimum"]
     return pd.DataFrame(rows, columns=columns)
 
@@ -59,29 +62,40 @@ def readable(frame):
 
 
 def words(frame, name="p_object"):
-    """What each row learnt of P(O) before NMS, against the truth and its loss, as sentences.
+    """How far a number of each row is from the truth and from its loss's own optimum, in sentences.
 
-    The judgement is `TOLERANCE`: the interval of the mean distance lies below or above it.
+    It is the number before NMS relative to the control.
+    It is calibrated where the interval of the mean distance is below TOLERANCE, which was chosen
+    before the records, and not where it is above.
     """
     gaps = errors(frame)
-    gaps = gaps[(gaps["when"] == "before") & (gaps["number"] == name)].set_index(["row", "from"])
+    gaps = gaps[(gaps["when"] == "relative") & (gaps["number"] == name)].set_index(["row", "from"])
     said = []
     for row in frame["row"].unique():
         truth, best = (Estimate(*gaps.loc[(row, of), [*Estimate._fields]]) for of in GAPS)
-        tail = f", and {best.text()} from its loss's own optimum" if best.seeds else ""
-        judged = _judged(truth)
-        said.append(
-            f"{row}: {NUMBERS[name]} is {truth.text()} % from the truth: **{judged}**{tail}"
-        )
+        line = f"{row}: {NUMBERS[name]} is {truth.text()} % from the truth"
+        if best.seeds:
+            line = f"{line}: **{_judged(truth)}**; {best.text()} from its loss's own optimum"
+        else:
+            line = f"{line}, which its loss does not identify"
+        said.append(line)
     return said
 
 
-def by_chance(frame, when="before"):
-    """Learnt, optimum and truth by row and chances as text, one column a number."""
-    some = frame[frame["when"] == when]
-    means = some.groupby(["row", "q", "r", "number"], sort=False)[["learnt", "optimum", "truth"]]
-    grid = means.mean().map(lambda one: number(one, digits=2)).agg(" / ".join, axis=1)
-    return grid.unstack("number").rename(columns=NUMBERS).rename_axis(columns=None)
+def against(frame, reference, rows, name="p_object"):
+    """Whether rows are nearer to the truth than a reference, seed by seed, as sentences.
+
+    The distance is the mean over characters by chance of the number to the control, in percent.
+    """
+    some = frame[(frame["q"] < 1) & (frame["when"] == "relative") & (frame["number"] == name)]
+    gap = (100 * (some["learnt"] - some["truth"]).abs()).groupby([some["row"], some["seed"]])
+    gap = gap.mean().unstack("seed")
+    said = []
+    for row in [row for row in rows if {row, reference} <= set(gap.index)]:
+        gain = estimate(gap.loc[reference] - gap.loc[row])
+        nearer = f"{row} is nearer to the true {NUMBERS[name]} than {reference}"
+        said.append(f"{nearer}: by {gain.text('+')} %: **{verdict(gain, 'gain')}**")
+    return said
 
 
 def _judged(gap):
@@ -93,20 +107,40 @@ def _judged(gap):
 
 
 def undone(lines, found):
-    """The control: P(O) of an RPN before NMS with its sampler's odds undone, beside q.
+    """The control: P(O) of an RPN before NMS, and with its sampler's odds undone, beside q.
 
     Columns: row, seed, q, learnt and undone.
     """
-    rows = []
-    for line in lines[lines["first"] == "rpn"].to_dict("records"):
-        record = found.get(line["record"])
-        finding = record.findings.get("posterior") if record else None
-        for one in finding["characters"] if finding else []:
-            said = one["before"]["p_object"]
-            if said is not None:
-                fixed = optimum.undone(said, finding["negatives"])
-                rows.append((line["row"], line["seed"], one["q"], said, fixed))
+    rows = [
+        (line["row"], line["seed"], one["q"], one["before"]["p_object"], one["before"]["undone"])
+        for line in lines[lines["first"] == "rpn"].to_dict("records")
+        for one in _finding(found, line).get("characters", [])
+    ]
     return pd.DataFrame(rows, columns=["row", "seed", "q", "learnt", "undone"])
+
+
+def shares_found(lines, found):
+    """The share of objects, in percent, that have a proposal left after NMS: by row and q."""
+    rows = [
+        (line["row"], one["q"], 100 * one["after"]["found"] / one["objects"])
+        for line in lines.to_dict("records")
+        for one in _finding(found, line).get("characters", [])
+        if one["objects"]
+    ]
+    frame = pd.DataFrame(rows, columns=["row", "q", "found"])
+    return frame.pivot_table("found", "row", "q", sort=False).map(number)
+
+
+def optima(chances=(0.1, 0.25, 0.5, 0.75, 0.9)):
+    """What losses of P(O) learn of a q, at an IoU of .8 for GFL's and a sampled share of .25."""
+    rows = {
+        "cross entropy": optimum.likelihood,
+        "focal loss": optimum.focal,
+        "quality focal loss, IoU .8": lambda q: optimum.quality(q, [0.8]),
+        "RPN, a quarter of the negatives": lambda q: optimum.sampling(q, 0.25),
+    }
+    frame = pd.DataFrame({name: [of(q) for q in chances] for name, of in rows.items()}, chances)
+    return frame.T.rename_axis(columns="q").map(lambda one: number(one, digits=2))
 
 
 def best(spec, finding, q, r) -> optimum.Learnt:
@@ -118,6 +152,12 @@ def best(spec, finding, q, r) -> optimum.Learnt:
     return second._replace(p_object=_best_object(spec, finding, q))
 
 
+def _finding(found, line):
+    """What the record of a line found, empty where it says nothing."""
+    record = found.get(line["record"])
+    return record.findings.get("posterior", {}) if record else {}
+
+
 def _best_object(spec, finding, q):
     plain = spec.first_stage.weighting == "none"
     if spec.first == "rpn":
@@ -125,7 +165,7 @@ def _best_object(spec, finding, q):
     if spec.first == "gfl":
         ious = finding["ious"]
         return q * float(np.mean(ious)) if plain else optimum.quality(q, ious)
-    score = q if plain or q == 1 else optimum.focal(q)
+    score = optimum.likelihood(q) if plain else optimum.focal(q)
     return optimum.centered(score, finding["centerness"]) if spec.first == "atss" else score
 
 
@@ -133,12 +173,22 @@ def _numbers(places, spec, finding, one):
     q, r = one["q"], one["r"]
     wanted, truth = best(spec, finding, q, r), optimum.Learnt(q, r, 0.0)
     known = spec.second_stage.objective not in ("exact", "exact@K", "max")
+    said = one | {"relative": _relative(one["before"], finding["characters"])}
     return [
         places
         | {"q": q, "r": r, "when": when, "number": name}
-        | {"learnt": np.nan if one[when][name] is None else one[when][name]}
+        | {"learnt": np.nan if said[when][name] is None else said[when][name]}
         | {"truth": getattr(truth, name)}
         | {"optimum": getattr(wanted, name) if known or name == "product" else np.nan}
         for when in WHEN
         for name in NUMBERS
     ]
+
+
+def _relative(said, characters):
+    """Numbers before NMS with P(O) over the control's; None where either is missing."""
+    control = [one["before"]["p_object"] for one in characters if one["q"] == 1]
+    if not control or None in (*control, said["p_object"]):
+        return dict.fromkeys(NUMBERS)
+    share = {"p_object": np.mean(control), "p_class": 1.0, "product": np.mean(control)}
+    return {name: said[name] / share[name] for name in NUMBERS}

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from p2s import calibration, engine, fusion, posterior, provenance, records
-from p2s.data import coco, glyphs
+from p2s.data import glyphs, releases
 from p2s.data.loader import test_inputs
 from p2s.evaluate import evaluate
 from p2s.project import TRAIN_EVAL
@@ -43,11 +43,7 @@ def load_data(run, project):
     if not isinstance(data, Coco):
         return glyphs.load(data, project.cache / "data")
     with chdir(project.root):  # a data set's paths are relative to the project
-        val_images = data.val_images or data.images
-        return (
-            coco.read(data.train.absolute(), data.images.absolute()),
-            coco.read(data.val.absolute(), val_images.absolute()),
-        )
+        return releases.read(data)
 
 
 def trained(run, project, data):
@@ -67,7 +63,7 @@ def thinned(curve, points=CURVE_POINTS):
     Of what is named the worst in an audit it is the largest.
     """
     stretch = max(1, -(-len(curve["iteration"]) // points))
-    of = {name: np.max if name.startswith(f"{AUDIT}worst") else np.mean for name in curve}
+    of = {name: np.max if name.startswith(f"{AUDIT}worst") else _mean for name in curve}
     return {
         name: [float(f"{of[name](part):.4g}") for part in _parts(values, stretch)]
         for name, values in curve.items()
@@ -122,6 +118,13 @@ def _rows(boxes, numbers):
         [round(v, 1) for v in box] + [round(v, 4) for v in row]
         for box, row in zip(corners, columns, strict=True)
     ]
+
+
+def _mean(values):
+    """The mean of what is a number; NaN of none."""
+    values = np.asarray(values)
+    values = values[~np.isnan(values)]
+    return values.mean() if len(values) else np.nan
 
 
 def _parts(values, stretch):

@@ -6,6 +6,7 @@ from itertools import pairwise
 
 import pytest
 import torch
+from detectron2.structures import Boxes
 from detectron2.utils.events import EventStorage
 from test_zoo import TINY, scene
 from torch.autograd import gradcheck
@@ -28,7 +29,12 @@ def labels(seed=0, spread=2.0):
     peaks[1, 0], peaks[4, 1], peaks[4, 2] = 1, 1, 1
     heat = peaks.amax(1).index_fill(0, torch.tensor([6]), 1.0)
     heat[7] = 0.6
-    return Labels(logit, peaks, heat, torch.ones(A, dtype=torch.bool))
+    likeliest = logit >= logit.topk(5)[0][-1]
+    return Labels(logit, peaks, heat, likeliest, torch.ones(A, dtype=torch.bool))
+
+
+def likelihood(name, focal=False):
+    return Likelihood(name, near=0.6, likeliest=5, focal=focal)
 
 
 def classes(seed=1, spread=2.0, rows=A):
@@ -59,7 +65,7 @@ def test_the_dense_loss_equals_a_loop_over_locations(name):
             positive += given.peaks[a, k].item() * math.log(o * p[k])
         if not given.peaks[a].any() and a != 6:
             background += by_hand(name, o, p[K])
-    found = losses(Likelihood(name, 0.6), given, class_logit)
+    found = losses(likelihood(name), given, class_logit)
     assert found["loss_likelihood_positive"].item() == pytest.approx(-positive / 3)
     assert found["loss_likelihood_background"].item() == pytest.approx(-background / 3)
 
@@ -67,7 +73,7 @@ def test_the_dense_loss_equals_a_loop_over_locations(name):
 @pytest.mark.parametrize("name", OBJECTIVES)
 @pytest.mark.parametrize("focal", [False, True])
 def test_gradients_equal_finite_differences(name, focal):
-    given, objective = labels(), Likelihood(name, 0.6, focal=focal)
+    given, objective = labels(), likelihood(name, focal)
 
     def total(logit, class_logit):
         found = losses(objective, replace(given, logit=logit), class_logit)
@@ -78,9 +84,10 @@ def test_gradients_equal_finite_differences(name, focal):
 
 @pytest.mark.parametrize("seed", range(5))
 def test_bounds_cost_more_than_the_exact_value_and_the_larger_at_most_log_2_more(seed):
-    found = losses(Likelihood("both", 0.6), labels(seed, 4.0), classes(seed + 9, 4.0))
+    found = losses(likelihood("both"), labels(seed, 4.0), classes(seed + 9, 4.0))
     cost = {name: found[f"audit/{name}"] for name in AUDITED}
     assert cost["exact"] <= cost["max"] <= min(cost["B1"], cost["B2"])
+    assert cost["exact"] <= cost["exact@K"] <= cost["B1"]
     assert cost["max"] - cost["exact"] <= found["audit/worst gap"] < math.log(2)
     count = int(labels(seed).background.sum())
     both = found["loss_likelihood_background"].item() * 3 / count
@@ -92,7 +99,7 @@ def test_the_audit_counts_where_the_first_bound_is_the_larger_one():
     o, p = given.logit.sigmoid(), class_logit.softmax(1)[:, K]
     larger = ((1 - o).log() > o * p.log())[given.background]
     o = o[given.background]
-    found = losses(Likelihood("exact", 0.6), given, class_logit)
+    found = losses(likelihood("exact"), given, class_logit)
     shares = [
         found[f"audit/B1 active, P(O) {low:g} to {high:g}"] for low, high in pairwise(BORDERS)
     ]
@@ -106,22 +113,26 @@ def test_huge_logits_have_finite_losses_and_gradients(name):
     given, class_logit = labels(), classes()
     given = replace(given, logit=(given.logit.sign() * 1e4).requires_grad_())
     class_logit = (class_logit.sign() * 1e4).requires_grad_()
-    found = losses(Likelihood(name, 0.6), given, class_logit)
+    found = losses(likelihood(name), given, class_logit)
     total = found["loss_likelihood_positive"] + found["loss_likelihood_background"]
     total.backward()
     assert total.isfinite() and given.logit.grad.isfinite().all()
     assert class_logit.grad.isfinite().all()
 
 
-def test_locations_that_the_second_stage_does_not_see_have_the_bound_of_the_first():
-    seen = torch.arange(A) < 6
-    given, class_logit = replace(labels(), seen=seen), classes(rows=6)
-    o = given.logit.sigmoid().tolist()
-    p = class_logit.softmax(1)[:, K].tolist()
-    expected = sum(by_hand("exact", o[a], p[a]) for a in (0, 2, 3, 5))
-    expected += sum(by_hand("B1", o[a], 1) for a in (7, 8))
-    found = losses(Likelihood("exact@K", 0.6, kept=3), given, class_logit)
-    assert found["loss_likelihood_background"].item() == pytest.approx(-expected / 3)
+def test_what_is_not_among_the_likeliest_has_the_bound_of_the_first_stage():
+    given = labels()
+    seen = given.likeliest | (given.peaks.sum(1) > 0)
+    class_logit = classes()
+    o, p = given.logit.sigmoid().tolist(), class_logit.softmax(1)[:, K].tolist()
+    mine = {a: given.likeliest[a].item() for a in (0, 2, 3, 5, 7, 8)}
+    assert set(mine.values()) == {True, False}
+    expected = -sum(by_hand("exact" if kept else "B1", o[a], p[a]) for a, kept in mine.items())
+    found = losses(likelihood("exact@K"), replace(given, seen=seen), class_logit[seen])
+    assert found["loss_likelihood_background"].item() == pytest.approx(expected / 3)
+    assert not any(name.startswith("audit") for name in found)  # the exact value is not known
+    audited = losses(likelihood("B1"), given, class_logit)["audit/exact@K"]
+    assert audited == pytest.approx(expected / len(mine))
 
 
 def test_with_focal_weights_the_first_bound_is_the_focal_loss_of_the_first_stage():
@@ -129,7 +140,7 @@ def test_with_focal_weights_the_first_bound_is_the_focal_loss_of_the_first_stage
     certain = torch.full((A, K + 1), -40.0, dtype=torch.float64)  # log P(C|O) is 0 for the label
     certain[:, :-1] = torch.where(given.peaks > 0, 0.0, certain[:, :-1])
     with EventStorage():
-        found = Likelihood("B1", 0.6, focal=True)(given, certain.clamp(max=0))
+        found = likelihood("B1", focal=True)(given, certain.clamp(max=0))
     count = given.peaks.sum(1)
     first = peak_focal(given.logit, given.heat, count)
     named = (given.peaks * certain[:, :-1]).sum()
@@ -195,10 +206,38 @@ def test_the_second_stage_moves_weights_and_features_and_no_box():
     assert boxes and all(grad is None or not grad.any() for grad in boxes)
 
 
-def test_the_likeliest_and_all_positives_are_seen():
+def test_the_likeliest_of_each_image_and_all_positives_are_seen():
     model = tiny("exact@K", first_stage={"weighting": "none"})
+    _, proposals, _ = labelled(model, [scene(0), scene(1)])
+    found = model.roi_heads.objective.labels(proposals)
+    for n, each in enumerate(proposals):
+        mine = slice(n * len(each), (n + 1) * len(each))
+        kept, positive = found.likeliest[mine], each.peaks.sum(1) > 0
+        assert kept.sum() == 16 and torch.equal(found.seen[mine], kept | positive)
+        lowest = each.objectness_logits[kept].min()
+        assert lowest >= each.objectness_logits[~kept].max()
+
+
+def test_the_second_stage_at_every_location_equals_a_loop_over_them():
+    model, batch = tiny("exact"), [scene(0)]
+    features, [proposals], _ = labelled(model, batch)
+    maps = [features[name] for name in model.roi_heads.box_in_features]
+    together, _ = model.roi_heads._run_stage(maps, [proposals], 0)
+    for row in (0, 57, len(proposals) - 1):
+        alone, _ = model.roi_heads._run_stage(maps, [proposals[row : row + 1]], 0)
+        torch.testing.assert_close(together[row], alone[0], atol=1e-5, rtol=1e-5)
+
+
+def test_boxes_are_regressed_from_positives_near_their_object_alone():
+    model = tiny("exact")
     _, [proposals], _ = labelled(model, [scene(0)])
-    seen = model.roi_heads.objective.seen(proposals)
-    assert seen[proposals.peaks.sum(1) > 0].all()
-    assert proposals.objectness_logits[seen].max() == proposals.objectness_logits.max()
-    assert 16 <= seen.sum() <= 16 + (proposals.peaks.sum(1) > 0).sum()
+    heads, deltas = model.roi_heads, torch.zeros(len(proposals), 4)
+    assert heads._box_loss([proposals], deltas) == 0  # an untrained box is near no object
+    positive = proposals.peaks.sum(1) > 0
+    near = proposals.target_boxes + torch.tensor([1.0, 0, 0, 0])
+    boxes = torch.where(positive[:, None], near, proposals.proposal_boxes.tensor)
+    proposals.proposal_boxes = Boxes(boxes)
+    width = (boxes[:, 2] - boxes[:, 0])[positive]
+    moved = 10 * 0.5 / width, 5 * (1 + 1 / width).log()  # weights 10 of a centre, 5 of a side
+    expected = 0.25 * (moved[0] + moved[1]).mean()  # L1, as detectron2's beta is 0
+    torch.testing.assert_close(heads._box_loss([proposals], deltas), expected)

@@ -88,7 +88,27 @@ def test_sampling_multiplies_the_odds_and_can_be_undone(q):
 
 def test_the_authors_practice_counts_an_annotation_twice():
     assert optimum.sampled(0.5, 0.8).product == pytest.approx(0.5**2 * 0.8)
-    assert all(optimum.OBJECTIVES[name](1.0, 0.8).product == 0.8 for name in ("sampled", "B1"))
+
+
+@pytest.mark.parametrize("name", optimum.OBJECTIVES)
+def test_what_is_always_annotated_is_learnt_by_every_objective(name):
+    assert optimum.OBJECTIVES[name](1.0, 0.8) == pytest.approx((1.0, 0.8, 0.0))
+
+
+@pytest.mark.parametrize("q, r", CHANCES)
+@pytest.mark.parametrize("negatives", [1.0, 0.25])
+def test_a_sampled_second_stage_minimises_the_cross_entropy_of_what_is_drawn(q, r, negatives):
+    weights = np.array([q * r, q * (1 - r), (1 - q) * negatives])
+
+    def expected(x):
+        logits = np.append(x, 0.0)
+        return -(weights * (logits - np.logaddexp.reduce(logits))).sum() / weights.sum()
+
+    p = np.exp(np.append(minimize(expected, [0.0, 0.0], tol=1e-12).x, 0.0))
+    best = optimum.sampled(q, r, negatives)
+    assert (p / p.sum())[[0, 2]] == pytest.approx(best[1:], abs=1e-4)
+    both = weights[0] + weights[1]  # and an RPN the same, of one class
+    assert optimum.sampling(q, negatives) == pytest.approx(both / weights.sum())
 
 
 def test_centerness_multiplies():
