@@ -30,7 +30,8 @@ from p2s.geometry import paired_iou
 IOU = 0.5  # of a box that is on an object
 # Without a threshold, COCO's 100 detections of an image are judged, whatever their score: most are
 # claims near 0, which are easily right, and the error is mostly theirs. Those above .05
-# (detectron2's threshold) are what a user sees. The threshold acts on what ranks: the fused score.
+# (detectron2's threshold) are what a user sees. It acts on what ranks: the fused score of
+# detections, P(O) of proposals.
 SAMPLES = {"all": 0.0, "above_.05": 0.05}
 IMAGE, BOX, SCORE, LABEL = 0, slice(1, 5), 5, 6  # columns of `evaluate.coco_rows`
 

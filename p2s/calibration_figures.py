@@ -42,9 +42,11 @@ def reliability(records, sample="all"):
 
 
 def _groups(records):
-    """Records by first stage, then by second."""
-    groups = {}
+    """Records by first stage, then by second; of one training the first alone."""
+    groups, first = {}, {}
     for one in records:
+        first.setdefault(one.training_id, one)
+    for one in first.values():
         of_first = groups.setdefault(one.spec["first"], {})
         of_first.setdefault(one.spec["second"], []).append(one)
     return groups

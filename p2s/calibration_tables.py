@@ -3,7 +3,7 @@
 import pandas as pd
 
 from p2s import tables
-from p2s.statistics import DASH, Estimate, estimate
+from p2s.statistics import DASH, Estimate, estimate, number, verdict
 
 PROBABILITIES = {  # as in `calibration`: in words
     "p_object": "P(O)",
@@ -48,21 +48,51 @@ def table(lines, found, columns):
 
 
 def readable(frame):
-    """A `table` for people: a line for each row and variant; a dash where no record is."""
-    line = [
-        ", ".join(filter(None, pair)) for pair in zip(frame["row"], frame["variant"], strict=True)
+    """A `table` of one variant for people: a line a row; a dash where no record is."""
+    cells = frame.assign(cell=tables.cells(frame))
+    grid = cells.pivot(index="row", columns="column", values="cell")
+    grid = grid.loc[cells["row"].unique(), cells["column"].unique()].fillna(DASH)
+    return grid.rename_axis(index=None, columns=None)
+
+
+def words(lines, found, pairs, sample="above_.05"):
+    """Whether a row's score has a lower D-ECE than another's, seed by seed, as sentences.
+
+    pairs: of a row and the one that it is compared with.
+    """
+    by_row = {row: of_row.set_index("seed")["record"] for row, of_row in lines.groupby("row")}
+    said = []
+    for row, than in pairs:
+        both = [
+            by_row[name].map(lambda key: _value(found.get(key), "score", sample, "d_ece"))
+            for name in (than, row)
+        ]
+        less = estimate(both[0] - both[1])
+        claim = f"{row} has a lower D-ECE than {than}: by {less.text('+')} %"
+        said.append(f"{claim}: **{verdict(less, 'gain')}**")
+    return said
+
+
+def tide(lines, found):
+    """What each kind of error of TIDE costs in AP50, percent, the mean of a row's seeds."""
+    costs = [
+        {"row": line["row"], "kind": kind, "cost": cost}
+        for line in lines.to_dict("records")
+        for kind, cost in _tide(found.get(line["record"])).items()
     ]
-    cells = frame.assign(cell=tables.cells(frame), line=line)
-    grid = cells.pivot(index=["scale", "line"], columns="column", values="cell")
-    places = cells[["scale", "line"]].drop_duplicates().itertuples(index=False, name=None)
-    grid = grid.loc[list(places), cells["column"].unique()].fillna(DASH)
-    return grid.rename_axis(columns=None)
+    frame = pd.DataFrame(costs, columns=["row", "kind", "cost"])
+    return frame.pivot_table("cost", "row", "kind", sort=False).map(number)
 
 
 def finding(record, probability, sample):
     """What a record says of a probability in a sample: a dict, empty where it says nothing."""
     calibration = record.findings.get("calibration", {}) if record else {}
     return calibration.get(probability, {}).get(sample, {})
+
+
+def _tide(record):
+    calibration = record.findings.get("calibration", {}) if record else {}
+    return calibration.get("tide", {}).get("delta_ap", {})
 
 
 def _value(record, probability, sample, quantity):

@@ -20,8 +20,9 @@ FACTORS = {  # what a row may change of the first one
     "classes": lambda spec: spec.num_classes,
     "iterations": lambda spec: spec.recipe.iterations,
 }
-HELPS = {"gain": "helps", "loss": "hurts", "none": "no change"}  # the claim that holds
-GROWS = {"gain": "grows", "loss": "shrinks", "none": "stays the same"}
+# The claim that holds, in words; a gain or a loss that is negligible as a whole is no change.
+HELPS = {"none": "no change", "gain": "helps", "loss": "hurts"}
+GROWS = {"none": "stays the same", "gain": "grows", "loss": "shrinks"}
 UNDECIDED, MISSING = "undecided", "no record"
 
 
@@ -199,9 +200,11 @@ def _by_reading(gains):
 
 
 def _of_factor(name, rows, gains):
-    """A factor's gains, and the difference of the last from the first, seed by seed."""
+    """A factor's gains; of one in numbers also the last's less the first's, seed by seed."""
     each = ", ".join(f"{label} {estimate(gains[row]).text('+')}" for label, row in rows.items())
     (first, *_), (*_, last) = rows, rows
+    if not first[0].isdigit():  # kinds have no order
+        return f"The gain by {name}: {each}."
     more = estimate(gains[rows[last]] - gains[rows[first]])
     ends = f"from {first} to {last}: {more.text('+')}, **{reading(more, GROWS)}**"
     return f"The gain by {name}: {each}; {ends}."

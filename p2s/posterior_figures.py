@@ -23,7 +23,7 @@ def against_truth(frame, name="p_object"):
     """A number of `posterior.NUMBERS` beside its truth, a panel a row, along q of the characters.
 
     Marks are means over seeds; those relative to the control have 95 % intervals. A cross is the
-    population optimum of the row's loss.
+    population optimum of the row's loss, relative to the control.
     """
     frame = frame[frame["number"] == name]
     rows = list(frame["row"].unique())
@@ -47,7 +47,8 @@ def against_truth(frame, name="p_object"):
 
 
 def _panel(panel, lines):
-    means = lines.groupby("q")[["truth", "optimum"]].mean()
+    relative = lines[lines["when"] == "relative"]
+    means = relative.groupby("q")[["truth", "optimum"]].mean()
     panel.plot(means.index, means["truth"], **TRUTH)
     for when, style in MARKS.items():
         seeds = lines[lines["when"] == when].groupby("q")["learnt"]
@@ -66,5 +67,5 @@ def _legend():
         Line2D([], [], ls="", color=COLOURS[0], label=WHEN[when], **style)
         for when, style in reversed(MARKS.items())
     ]
-    ends = [Line2D([], [], label="optimum of the loss", **BEST)]
+    ends = [Line2D([], [], label="optimum of the loss, to the control", **BEST)]
     return [*marks, *ends, Line2D([], [], label="truth", **TRUTH)]

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pandas as pd
+from scipy.optimize import brentq
 
 from p2s import optimum
 from p2s.spec import Spec
@@ -10,6 +11,7 @@ from p2s.statistics import Estimate, estimate, number, verdict
 WHEN = {"relative": "to the control", "before": "before NMS", "after": "after NMS"}
 NUMBERS = {"p_object": "P(O)", "p_class": "P(A|O)", "product": "P(A)"}
 GAPS = ("truth", "optimum")  # what a distance is from
+UNSURE = 1e-4  # how likely a location answers for its object at least
 TOLERANCE = 5.0  # percent: the mean distance from the truth up to which P(O) counts as calibrated
 SHARED = ("row", "scale", "when", "number")
 
@@ -144,12 +146,22 @@ def optima(chances=(0.1, 0.25, 0.5, 0.75, 0.9)):
 
 
 def best(spec, finding, q, r) -> optimum.Learnt:
-    """The population optimum of a Spec's losses for a character, with what they depend on."""
+    """The population optimum of a Spec's losses for a character, with what they depend on.
+
+    It is that of a location that is sure to answer for its object.
+    """
     objective = spec.second_stage.objective
     if objective != "sampled":
         return optimum.OBJECTIVES[objective](q, r)
     second = optimum.sampled(q, r, finding["regions"])
     return second._replace(p_object=_best_object(spec, finding, q))
+
+
+def best_to_control(spec, finding, q, r) -> optimum.Learnt:
+    """The same of a location that is as sure as the control's P(O) says, over the control's."""
+    sure = _sureness(spec, finding)
+    p_object = _best_object(spec, finding, q * sure) / _best_object(spec, finding, sure)
+    return best(spec, finding, q, r)._replace(p_object=p_object)
 
 
 def _finding(found, line):
@@ -159,7 +171,9 @@ def _finding(found, line):
 
 
 def _best_object(spec, finding, q):
-    plain = spec.first_stage.weighting == "none"
+    objective, plain = spec.second_stage.objective, spec.first_stage.weighting == "none"
+    if objective != "sampled":
+        return optimum.OBJECTIVES[objective](q, 1.0).p_object
     if spec.first == "rpn":
         return optimum.sampling(q, finding["negatives"])
     if spec.first == "gfl":
@@ -169,26 +183,42 @@ def _best_object(spec, finding, q):
     return optimum.centered(score, finding["centerness"]) if spec.first == "atss" else score
 
 
+def _control(finding):
+    """P(O) before NMS of what is always annotated; NaN without such a character."""
+    sure = [one["before"]["p_object"] for one in finding["characters"] if one["q"] == 1]
+    return float(np.mean(sure)) if sure and None not in sure else np.nan
+
+
+def _sureness(spec, finding):
+    """How likely a location answers for its object, if the control's P(O) is its loss's optimum."""
+
+    def above(sure):
+        return _best_object(spec, finding, sure) - _control(finding)
+
+    return brentq(above, UNSURE, 1.0) if above(UNSURE) < 0 < above(1.0) else 1.0
+
+
 def _numbers(places, spec, finding, one):
     q, r = one["q"], one["r"]
-    wanted, truth = best(spec, finding, q, r), optimum.Learnt(q, r, 0.0)
+    truth, said = optimum.Learnt(q, r, 0.0), dict(one)
+    said["relative"] = _to_control(one["before"], _control(finding))
+    wanted = {when: best(spec, finding, q, r) for when in WHEN}
+    wanted["relative"] = best_to_control(spec, finding, q, r)
     known = spec.second_stage.objective not in ("exact", "exact@K", "max")
-    said = one | {"relative": _relative(one["before"], finding["characters"])}
     return [
         places
         | {"q": q, "r": r, "when": when, "number": name}
         | {"learnt": np.nan if said[when][name] is None else said[when][name]}
         | {"truth": getattr(truth, name)}
-        | {"optimum": getattr(wanted, name) if known or name == "product" else np.nan}
+        | {"optimum": getattr(wanted[when], name) if known or name == "product" else np.nan}
         for when in WHEN
         for name in NUMBERS
     ]
 
 
-def _relative(said, characters):
-    """Numbers before NMS with P(O) over the control's; None where either is missing."""
-    control = [one["before"]["p_object"] for one in characters if one["q"] == 1]
-    if not control or None in (*control, said["p_object"]):
-        return dict.fromkeys(NUMBERS)
-    share = {"p_object": np.mean(control), "p_class": 1.0, "product": np.mean(control)}
+def _to_control(said, control):
+    """Numbers before NMS with P(O) over the control's; None where it is missing."""
+    if said["p_object"] is None:
+        return said
+    share = {"p_object": control, "p_class": 1.0, "product": control}
     return {name: said[name] / share[name] for name in NUMBERS}

@@ -8,7 +8,7 @@ import pytest
 
 from p2s.calibration_errors import BINS, Judged, reliability
 from p2s.calibration_figures import reliability as diagrams
-from p2s.calibration_tables import PROBABILITIES, errors, readable, references, table
+from p2s.calibration_tables import PROBABILITIES, errors, readable, references, table, tide, words
 from p2s.statistics import DASH, estimate
 
 ROWS = {"one": ("centernet", "none"), "two": ("centernet", "cascade"), "old": ("rpn", "faster")}
@@ -25,7 +25,9 @@ def record(row, seed):
     names = ["score"] if second == "none" else PROBABILITIES
     findings = {name: {"all": numbers, "above_.05": numbers} for name in names}
     spec = {"first": first, "second": second}
-    return SimpleNamespace(spec=spec, seed=seed, findings={"calibration": findings | {"tide": {}}})
+    calibration = findings | {"tide": {"delta_ap": {"cls": 1.0 + seed, "loc": 4.0}}}
+    findings, training = {"calibration": calibration}, f"{row} {seed}"
+    return SimpleNamespace(spec=spec, seed=seed, findings=findings, training_id=training)
 
 
 @pytest.fixture(scope="module")
@@ -52,27 +54,43 @@ def test_a_missing_record_or_probability_is_a_dash_and_keeps_its_place(lines, fo
     lines = lines.assign(record=lines["record"].where(lines["row"] != "old", None))
     grid = readable(table(lines, found, errors()))
     assert list(grid.columns) == [*PROBABILITIES.values()]
-    assert grid.index.get_level_values("line").tolist() == [*ROWS]
-    assert set(grid.loc[("desk", "old")]) == {DASH}
-    assert grid.loc[("desk", "one"), "P(O)"] == DASH != grid.loc[("desk", "one"), "score"]
+    assert grid.index.tolist() == [*ROWS]
+    assert set(grid.loc["old"]) == {DASH}
+    assert grid.loc["one", "P(O)"] == DASH != grid.loc["one", "score"]
 
 
-def test_a_row_of_another_variant_is_a_line_of_its_own(lines, found):
-    other = pd.concat([lines, lines.assign(variant="all scores", record=None)])
-    grid = readable(table(other, found, references("p_class")))
-    assert ("desk", "two, all scores") in grid.index and len(grid) == 2 * len(ROWS)
-    assert grid.loc[("desk", "two"), "isotonic"] == estimate([1.0] * 3).text()
-    assert grid.loc[("desk", "two"), "as claimed"] == DASH
+def test_recalibration_is_that_of_the_probability_asked_for(lines, found):
+    grid = readable(table(lines, found, references("p_class")))
+    assert grid.loc["two", "isotonic"] == estimate([1.0] * 3).text()
+    assert grid.loc["two", "as claimed"] == grid.loc["one", "isotonic"] == DASH
+
+
+def test_a_lower_error_is_judged_seed_by_seed(lines, found):
+    worse = {key: record("two", seed=one.seed + 5) for key, one in found.items() if "old" in key}
+    [said, undecided] = words(lines, found | worse, [("two", "old"), ("two", "one")])
+    assert said == "two has a lower D-ECE than old: by +5.0 ± 0.0 (3) %: **holds**"
+    assert undecided.endswith("by +0.0 ± 0.0 (3) %: **does not hold**")
+
+
+def test_tide_has_the_mean_cost_of_each_kind_of_error(lines, found):
+    assert tide(lines, found).loc["two"].to_dict() == {"cls": "2.0", "loc": "4.0"}
+    assert tide(lines, {}).empty
+
+
+def test_a_training_that_stands_in_two_rows_is_drawn_once(found):
+    twice = [found["one 0"], found["one 0"], found["one 1"]]
+    [panel], [once] = diagrams(twice).axes, diagrams(twice[1:]).axes
+    assert panel.lines[0].get_ydata() == pytest.approx(once.lines[0].get_ydata(), nan_ok=True)
 
 
 def test_diagrams_have_a_row_a_first_stage_and_a_column_a_probability(found):
-    figure = diagrams(found.values())
+    figure = diagrams([*found.values()])
     titles = [panel.get_title() for panel in figure.axes]
     assert len(figure.axes) == 2 * len(PROBABILITIES)
     assert [title for title in titles if title] == [*PROBABILITIES.values()]
     of_score = figure.axes[len(PROBABILITIES) - 1]
     assert len(of_score.lines) == 2 * 2 + 1  # two second stages, and the diagonal
-    assert diagrams(found.values()).content() == figure.content()
+    assert diagrams([*found.values()]).content() == figure.content()
 
 
 def test_a_drawn_line_is_the_mean_share_of_each_bin(found):
