@@ -146,7 +146,10 @@ def replay(file):
 
 @main.command()
 @click.option("--output", type=NEW_FOLDER, required=True)
-@settings("One of seed, train, val, size, classes, fragments, chances, such as train=100.")
+@settings(
+    "One of seed, train, val, size, classes, fragments, chances, imbalance, federated, "
+    "such as train=100."
+)
 def glyphs(output, settings):
     """Draw the synthetic data set: COCO JSON and images, for `p2s train`."""
     from p2s.data.glyphs import prepare

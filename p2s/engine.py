@@ -25,6 +25,7 @@ from tqdm import tqdm
 
 from p2s.data.coco import CocoSet
 from p2s.data.loader import train_batch
+from p2s.federated import frequencies
 from p2s.records import AUDIT, first_problem, training_id, write_atomic
 from p2s.replay import NonFiniteLoss, gradients, keep_step, origin
 from p2s.spec import Spec
@@ -118,6 +119,8 @@ class _Training:
 
     def run(self, save_every):
         """Train to the end, from the saved state if there is one."""
+        if self.spec.second_stage.needs_frequencies:
+            self.model.roi_heads.set_frequencies(frequencies(self.data))
         self._resume()
         self.model.train()
         saved = time.monotonic()

@@ -56,9 +56,9 @@ def coco_numbers(data, detections):
     with redirect_stdout(io.StringIO()):
         scorer.run()
     found = scorer.get_results()
-    numbers = {name: _percent([found[name]]) for name in scorer.metric_keys()}
+    numbers = {name: percent([found[name]]) for name in scorer.metric_keys()}
     precision = scorer.eval["precision"][:, :, :, 0, -1]  # (IoU, recall, K): any area, 100 found
-    per_class = {name: _percent(precision[:, :, k]) for k, name in enumerate(data.classes)}
+    per_class = {name: percent(precision[:, :, k]) for k, name in enumerate(data.classes)}
     return {**numbers, "per_class": per_class}
 
 
@@ -77,14 +77,14 @@ def proposal_recall(data, proposals):
     scorer.evaluate()
     scorer.accumulate()
     recall = scorer.eval["recall"][:, 0, 0]  # (IoU, counts): any area
-    at = {f"proposal_AR{n}": _percent(recall[:, i]) for i, n in enumerate(PROPOSALS_AT)}
-    at["proposal_AR"] = _percent(recall[:, -1])
+    at = {f"proposal_AR{n}": percent(recall[:, i]) for i, n in enumerate(PROPOSALS_AT)}
+    at["proposal_AR"] = percent(recall[:, -1])
     return {**at, "proposals_per_image": sum(map(len, rows)) / max(len(rows), 1)}
 
 
 def scorer_of(data, rows):
     """hotcoco's evaluator of an array of `coco_rows` an image; it counts annotations from 1."""
-    truth = _truth(data)
+    truth = COCO(truth_of(data))
     return COCOeval(truth, truth.load_res(np.concatenate([np.zeros((0, 7)), *rows])), "bbox")
 
 
@@ -96,7 +96,8 @@ def coco_rows(image, boxes, scores, classes):
     return torch.cat([*columns, classes[:, None]], 1).double().numpy()
 
 
-def _truth(data):
+def truth_of(data):
+    """The images, annotations and classes of `data` in COCO's format, numbered by position."""
     position = {category: k for k, category in enumerate(data.category_ids)}
     boxes = [
         {
@@ -110,16 +111,14 @@ def _truth(data):
         for one in of_image
     ]
     sizes = [{"width": one["width"], "height": one["height"]} for one in data.images]
-    return COCO(
-        {
-            "images": [{"id": i, **size} for i, size in enumerate(sizes)],
-            "annotations": [{"id": i + 1, **one} for i, one in enumerate(boxes)],
-            "categories": [{"id": k, "name": name} for k, name in enumerate(data.classes)],
-        }
-    )
+    return {
+        "images": [{"id": i, **size} for i, size in enumerate(sizes)],
+        "annotations": [{"id": i + 1, **one} for i, one in enumerate(boxes)],
+        "categories": [{"id": k, "name": name} for k, name in enumerate(data.classes)],
+    }
 
 
-def _percent(values):
+def percent(values):
     """The mean of what the evaluator could measure: it writes -1 where there is no truth."""
     measured = np.asarray(values)[np.asarray(values) > -1]
     return 100 * float(measured.mean()) if measured.size else float("nan")

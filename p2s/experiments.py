@@ -13,7 +13,8 @@ from typing import Annotated, Any, Literal
 from pydantic import ConfigDict, Field, PositiveFloat, model_validator
 
 from p2s import strict_yaml
-from p2s.spec import Coco, Part, Spec, merge
+from p2s.part import Part
+from p2s.spec import Coco, Spec, merge
 
 SHARED_FIELDS = {  # that a scale's proposal_share multiplies
     "first_stage": ("pre_nms", "proposals"),

@@ -276,7 +276,7 @@ def _classify(heads, features, boxes, size):
         boxes = predictor.box2box_transform.apply_deltas(deltas, boxes)
         finite.append(_finite(logits, deltas, boxes))
         boxes = clip_boxes_to_image(boxes, size)
-        stage_probs.append(logits.softmax(-1))
+        stage_probs += predictor.predict_probs((logits, deltas), [boxes])
     p_class = torch.stack(stage_probs).mean(0)[:, :-1]  # without background
     return boxes, p_class, torch.stack(finite).all()
 

@@ -13,9 +13,10 @@ from pydantic import Field, PositiveInt
 from p2s.data import coco
 from p2s.engine import load, train
 from p2s.evaluate import detect, evaluate, score
+from p2s.part import Part
 from p2s.predict import sample_sheet
 from p2s.records import AUDIT, finite_or_none, write_atomic
-from p2s.spec import Coco, Part, Spec, Test
+from p2s.spec import Coco, Spec, Test
 from p2s.zoo import build
 
 # A detector that trains from scratch on a laptop; --set changes anything in it.

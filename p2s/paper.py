@@ -7,7 +7,7 @@ from typing import Annotated, NamedTuple
 from pydantic import Field, NonNegativeFloat, PositiveInt, model_validator
 
 from p2s import strict_yaml
-from p2s.spec import Part
+from p2s.part import Part
 
 PAPER = Path(__file__).parents[1] / "experiments" / "paper.yaml"
 Number = Annotated[float, Field(strict=True)]

@@ -16,7 +16,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, ValidationError
 
-from p2s.spec import Part, canonical_hash
+from p2s.part import Part
+from p2s.spec import canonical_hash
 
 NUMERICS_VERSION = (
     1  # raised by any change that moves a golden trace; older records then no longer count

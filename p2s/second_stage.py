@@ -111,10 +111,16 @@ class SecondStage(CascadeROIHeads):
         return lowest + assign_boxes_to_levels(boxes, lowest, highest, size, level)
 
 
-def second_stage(spec, strides: dict[str, int], channels: int, make=SecondStage) -> SecondStage:
+def second_stage(
+    spec,
+    strides: dict[str, int],
+    channels: int,
+    make=SecondStage,
+    predict=FastRCNNOutputLayers,
+) -> SecondStage:
     """The Faster or Cascade head of a Spec on maps `{name: stride}` with `channels` channels.
 
-    `make` takes what detectron2's CascadeROIHeads does.
+    `make` takes what detectron2's CascadeROIHeads does, `predict` what its predictors do.
 
     Regions are pooled from every level of P3-P7, and from P2-P5 of P2-P6: there P6 serves the
     RPN only (Lin et al., 2017, Feature Pyramid Networks, Sec. 4.2).
@@ -124,7 +130,7 @@ def second_stage(spec, strides: dict[str, int], channels: int, make=SecondStage)
     stage, ious = spec.second_stage, spec.second_stage.iou
     trunks = [FastRCNNConvFCHead(pooled, conv_dims=[], fc_dims=[stage.channels] * 2) for _ in ious]
     predictors = [
-        FastRCNNOutputLayers(
+        predict(
             trunk.output_shape,
             box2box_transform=Box2BoxTransform(weights=coding),
             num_classes=spec.num_classes,

@@ -10,13 +10,18 @@ import json
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, model_validator
+from pydantic import Field, PositiveFloat, PositiveInt, model_validator
 
-Probability = Annotated[float, Field(ge=0, le=1)]
+from p2s.data.sets import Coco, Glyphs
+from p2s.named import NAMED
+from p2s.part import Part, Probability
+
 # Fields that came after the first records: at their default they are no part of an identity.
 YOUNGER = (
     *(("first_stage", "anchors"), ("first_stage", "norm"), ("first_stage", "weighting")),
-    ("second_stage", "objective"),
+    *(("second_stage", "objective"), ("second_stage", "eql_tail")),
+    *(("second_stage", f"federated_{name}") for name in ("classes", "power", "sets")),
+    *(("recipe", "order"), ("recipe", "repeat_threshold")),
 )
 ACTS_IN = {  # the first stages in which a field does something; elsewhere it keeps its default
     "anchors": ("rpn",),
@@ -25,31 +30,13 @@ ACTS_IN = {  # the first stages in which a field does something; elsewhere it ke
     "ignore_above": ("centernet",),
     "weighting": ("centernet", "retinanet", "atss", "gfl", "fcos"),
 }
+ACTS_WITH = {  # the classification loss of the second stage with which a field does something
+    "eql_tail": "eql",
+    "federated_classes": "federated",
+    "federated_power": "federated",
+    "federated_sets": "federated",
+}
 LABELLED = ("centernet", "retinanet", "atss")  # first stages with one label a location
-
-
-class Part(BaseModel):
-    """A frozen group of settings in which an unknown word is an error that lists the valid ones."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-    @model_validator(mode="before")
-    @classmethod
-    def _refuse_unknown(cls, fields):
-        unknown = sorted(set(fields) - set(cls.model_fields)) if isinstance(fields, dict) else []
-        if unknown:
-            raise ValueError(
-                f"unknown {', '.join(unknown)}; valid: {', '.join(sorted(cls.model_fields))}"
-            )
-        for name, value in fields.items() if isinstance(fields, dict) else ():
-            kind = cls.model_fields[name].annotation
-            if isinstance(value, bool | str) and kind in (int, float):  # True is no 1, "2" no 2
-                raise ValueError(f"{name}: {value!r} is not a number")
-        return fields
-
-    def is_default(self, name):
-        """Whether a field has its default value."""
-        return getattr(self, name) == type(self).model_fields[name].default
 
 
 class Backbone(Part):
@@ -86,13 +73,38 @@ class SecondStage(Part):
     """What infers P(C|O): positive IoU of each stage and the sampling of regions (Sec. 5)."""
 
     iou: tuple[Probability, ...] = (0.6, 0.7, 0.8)  # Sec. 5; Faster: .6
-    cls_loss: Literal["softmax"] = "softmax"  # Sec. 3
+    cls_loss: Literal["softmax", "sigmoid", "eql", "federated"] = "softmax"  # Sec. 3; Table 9
+    # Negatives that EQL ignores. App. D: the 900 least frequent classes of 1203, at other numbers
+    # the same share; C2: those in fewer than 200 images; EQL's own code: in a share below .00177
+    eql_tail: Literal["rank", "images", "share"] = "rank"
+    federated_classes: Annotated[int, Field(ge=0)] = 50  # App. D: |S|; 0: positives only
+    federated_power: Annotated[float, Field(ge=0)] = 0.5  # of the frequency; App. D: square root
+    # App. D: a set S for each image; C2: one for all regions of a stage, background one of the |S|
+    federated_sets: Literal["per_image", "per_batch"] = "per_image"
     objective: Literal["sampled", "exact", "exact@K", "B1", "B2", "max", "both"] = (
         "sampled"  # C2: cross entropy of sampled proposals; the others: Sec. 4, see p2s.joint
     )
     regions: PositiveInt = 512  # d2: sampled an image in training
     positive_share: Probability = 0.25  # d2
     channels: PositiveInt = 1024  # d2: two fully connected layers
+
+    @model_validator(mode="after")
+    def _every_choice_acts(self):
+        for name, cls_loss in ACTS_WITH.items():
+            if self.cls_loss != cls_loss and not self.is_default(name):
+                raise ValueError(
+                    f"{name} does nothing with cls_loss {self.cls_loss}; valid: {cls_loss}"
+                )
+        if self.cls_loss != "softmax" and self.objective != "sampled":
+            raise ValueError(
+                f"cls_loss {self.cls_loss} with objective {self.objective}; valid: sampled"
+            )
+        return self
+
+    @property
+    def needs_frequencies(self):
+        """Whether the loss depends on how many training images show a class."""
+        return self.cls_loss in ("eql", "federated")
 
 
 class Recipe(Part):
@@ -109,6 +121,18 @@ class Recipe(Part):
     short_edge: tuple[PositiveInt, ...] = (640, 672, 704, 736, 768, 800)  # Sec. 5: multi-scale
     long_edge: PositiveInt = 1333  # Sec. 5
     flip: bool = True  # d2
+    # In which order images train, see p2s.data.sampling; C2: repeat_factor on LVIS, class_aware on
+    # Objects365
+    order: Literal["shuffled", "repeat_factor", "class_aware"] = "shuffled"
+    repeat_threshold: Probability = 1e-3  # C2, LVIS: a class in a smaller share is repeated
+
+    @model_validator(mode="after")
+    def _threshold_acts(self):
+        if self.order != "repeat_factor" and not self.is_default("repeat_threshold"):
+            raise ValueError(
+                f"repeat_threshold does nothing with order {self.order}; valid: repeat_factor"
+            )
+        return self
 
     @property
     def scaled_rate(self):
@@ -131,42 +155,6 @@ class Test(Part):
     detections: PositiveInt = 100  # COCO
     short_edge: PositiveInt = 800  # Sec. 5
     long_edge: PositiveInt = 1333  # Sec. 5
-
-
-class Glyphs(Part):
-    """Synthetic scenes, drawn from a seed without any download."""
-
-    kind: Literal["glyphs"] = "glyphs"
-    seed: Annotated[int, Field(ge=0)] = 0
-    train: PositiveInt = 4000  # images
-    val: PositiveInt = 500  # images
-    size: Annotated[int, Field(ge=16)] = 160  # pixels a side
-    classes: PositiveInt = 10
-    fragments: Annotated[float, Field(ge=0)] = 1.0  # hard negatives; 0 none, 1 default, 2 double
-    # Truth by chance: how likely each character is annotated, and then as class A, else as B.
-    # Empty: each is annotated, as a class of its own.
-    chances: tuple[tuple[Probability, Probability], ...] = ()
-
-    @model_validator(mode="after")
-    def _two_classes(self):
-        if self.chances and self.classes != 2:
-            raise ValueError(f"classes {self.classes} with chances; valid: 2, of A and B")
-        return self
-
-    @property
-    def characters(self):
-        """How many different characters are drawn."""
-        return len(self.chances) or self.classes
-
-
-class Coco(Part):
-    """A data set in COCO's JSON format; file names are relative to the folders of images."""
-
-    kind: Literal["coco"] = "coco"
-    train: Path
-    val: Path
-    images: Path
-    val_images: Path | None = None  # of validation, where it has a folder of its own
 
 
 class Spec(Part):
@@ -208,12 +196,17 @@ class Spec(Part):
                 raise ValueError(f"first_stage.{name} does nothing in {self.first}; valid: {where}")
         if self.first in ("ga_rpn", "cascade_rpn") and self.first_stage.layers != 1:
             raise ValueError(f"first_stage.layers of {self.first}: valid is 1")
-        objective = self.second_stage.objective
+        cls_loss, objective = self.second_stage.cls_loss, self.second_stage.objective
+        if self.second == "none" and cls_loss != "softmax":
+            raise ValueError(f"second_stage.cls_loss {cls_loss} does nothing with second none")
         if objective != "sampled" and (self.second != "faster" or self.first not in LABELLED):
             raise ValueError(
                 f"second_stage.objective {objective} with {self.first} and {self.second}; "
                 f"valid: second faster, first {', '.join(LABELLED)}"
             )
+        plain = self.first_stage.weighting == "none" or objective != "sampled"
+        if plain and self.first_stage.ignore_above is not None:
+            raise ValueError("first_stage.ignore_above does nothing without the focal loss")
         return self
 
     @classmethod
@@ -257,69 +250,3 @@ def merge(base, changes):
         if isinstance(v, dict) and isinstance(base.get(k), dict)
     }
     return {**base, **changes, **both}
-
-
-# detectron2's RPN: 2000 proposals in training, 1000 in test, both at NMS .7; loss weight 1.
-_RPN = {
-    "first": "rpn",
-    "first_stage": {"layers": 1, "weight": 1.0, "pre_nms": 2000, "proposals": 2000, "nms": 0.7},
-    "test": {
-        "fusion": "class",
-        "proposals": 1000,
-        "proposal_nms": 0.7,
-        "proposal_floor": 0.0,
-        "nms": 0.5,
-    },
-}
-_FASTER, _CASCADE = {"second": "faster"}, {"second": "cascade"}
-_PROBABILISTIC_FASTER = {**_FASTER, "second_stage": {"iou": (0.6,)}}
-
-
-def _mmdetection(first, nms, iou, weight):
-    """A proposal network of Table 11 under Faster R-CNN, as mmdetection has it."""
-    proposals = {"pre_nms": 2000, "proposals": 300, "nms": nms}
-    test = {"pre_nms": 1000, "proposals": 300, "proposal_nms": nms, "score_threshold": 1e-3}
-    return {
-        "first": first,
-        **_FASTER,
-        "levels": (2, 6),
-        "first_stage": {"layers": 1, "weight": weight, **proposals},
-        "second_stage": {"iou": (iou,), "regions": 256},
-        "test": {"fusion": "class", "proposal_floor": 0.0, "nms": 0.5, **test},
-    }
-
-
-# NMS .6: C2, and the publications of GFL, ATSS and FCOS.
-_ONE_STAGE = {
-    "second": "none",
-    "first_stage": {"weight": 1.0},
-    "recipe": {"rate": 0.01},
-    "test": {"nms": 0.6},
-}
-NAMED = {
-    "FasterRCNN-RPN": {**_RPN, **_FASTER, "levels": (2, 6), "second_stage": {"iou": (0.5,)}},
-    "CascadeRCNN-RPN": {
-        **_RPN,
-        **_CASCADE,
-        "levels": (2, 6),
-        "second_stage": {"iou": (0.5, 0.6, 0.7)},
-    },
-    "FasterRCNN-RPN (P3-P7)": {**_RPN, **_FASTER, "second_stage": {"iou": (0.5,)}},
-    "CascadeRCNN-RPN (P3-P7)": {**_RPN, **_CASCADE, "second_stage": {"iou": (0.5, 0.6, 0.7)}},
-    "RetinaNet": {"first": "retinanet", **_ONE_STAGE, "test": {"nms": 0.5}},  # d2
-    "FasterRCNN-RetinaNet": {"first": "retinanet", **_PROBABILISTIC_FASTER},
-    "CascadeRCNN-RetinaNet": {"first": "retinanet", **_CASCADE},
-    "GFL": {"first": "gfl", **_ONE_STAGE},
-    "FasterRCNN-GFL": {"first": "gfl", **_PROBABILISTIC_FASTER},
-    "CascadeRCNN-GFL": {"first": "gfl", **_CASCADE},
-    "ATSS": {"first": "atss", **_ONE_STAGE},
-    "FasterRCNN-ATSS": {"first": "atss", **_PROBABILISTIC_FASTER},
-    "CascadeRCNN-ATSS": {"first": "atss", **_CASCADE},
-    "CenterNet*": _ONE_STAGE,
-    "FasterRCNN-CenterNet": _PROBABILISTIC_FASTER,
-    "CascadeRCNN-CenterNet": _CASCADE,
-    "CenterNet2": _CASCADE,
-    "GA RPN": _mmdetection("ga_rpn", nms=0.7, iou=0.6, weight=1.0),
-    "Cascade RPN": _mmdetection("cascade_rpn", nms=0.8, iou=0.65, weight=0.7),
-    "FCOS-RT": {"first": "fcos", **_ONE_STAGE},
-}

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from p2s import calibration, engine, fusion, posterior, provenance, records
-from p2s.data import coco, glyphs
+from p2s.data import glyphs, releases
 from p2s.data.loader import test_inputs
 from p2s.evaluate import evaluate
 from p2s.project import TRAIN_EVAL
@@ -43,11 +43,7 @@ def load_data(run, project):
     if not isinstance(data, Coco):
         return glyphs.load(data, project.cache / "data")
     with chdir(project.root):  # a data set's paths are relative to the project
-        val_images = data.val_images or data.images
-        return (
-            coco.read(data.train.absolute(), data.images.absolute()),
-            coco.read(data.val.absolute(), val_images.absolute()),
-        )
+        return releases.read(data)
 
 
 def trained(run, project, data):

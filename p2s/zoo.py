@@ -2,7 +2,7 @@
 
 import torch
 
-from p2s import joint
+from p2s import joint, large_vocabulary
 from p2s.backbones import load_imagenet, resnet_fpn
 from p2s.cascade_rpn import cascade_rpn
 from p2s.detector import OneStageDetector, TwoStageDetector
@@ -39,6 +39,8 @@ def two_stages(spec: Spec, strides: dict[str, int], channels: int):
     where = (spec, strides, channels)
     if spec.second_stage.objective != "sampled":
         return joint.stages(*where)
+    if spec.second_stage.cls_loss != "softmax":
+        return first_stage(*where), large_vocabulary.second_stage(*where)
     return first_stage(*where), second_stage(*where)
 
 

@@ -133,8 +133,8 @@ def test_the_ten_default_characters_are_told_apart_when_turned_and_mirrored():
 
 
 def test_too_many_classes_are_refused_with_the_range():
-    with pytest.raises(ValueError, match="glyphs: 100 classes or chances; valid: 1 to "):
-        glyphs.scene(changed(classes=100), "train", 0)
+    with pytest.raises(ValueError, match="glyphs: 2000 classes or chances; valid: 1 to "):
+        glyphs.scene(changed(classes=2000), "train", 0)
 
 
 def test_prepared_data_is_healthy_coco_and_equals_the_scenes(tmp_path):
@@ -265,5 +265,5 @@ def test_only_what_is_annotated_is_in_the_data(tmp_path):
 def test_chances_need_two_classes_and_characters_that_exist():
     with pytest.raises(ValueError, match="classes 3 with chances; valid: 2"):
         Glyphs(classes=3, chances=((0.5, 0.5),))
-    with pytest.raises(ValueError, match="500 classes or chances; valid: 1 to"):
-        glyphs.scene(Glyphs(classes=500), "train", 0)
+    with pytest.raises(ValueError, match="2000 classes or chances; valid: 1 to"):
+        glyphs.scene(Glyphs(classes=2000), "train", 0)

@@ -86,7 +86,8 @@ def test_a_name_is_trained_by_the_papers_schedule(name):
     assert found.pop("drops") == pytest.approx((2 / 3, 8 / 9))
     assert found.pop("short_edge") == (640, 672, 704, 736, 768, 800)
     steps = {"iterations": 90_000, "batch": 16, "warmup": 4000, "momentum": 0.9, "clip": 1}
-    assert found == steps | {"weight_decay": 1e-4, "long_edge": 1333, "flip": True}
+    images = {"long_edge": 1333, "flip": True, "order": "shuffled", "repeat_threshold": 1e-3}
+    assert found == steps | {"weight_decay": 1e-4} | images
 
 
 @pytest.mark.parametrize("name", NAMED)
@@ -119,10 +120,20 @@ def test_unknown_name_lists_the_valid_ones():
         {"first": "rpn", "first_stage": {"norm": "GN"}},
         {"first": "gfl", "first_stage": {"extra_positives": False}},
         {"first": "retinanet", "first_stage": {"ignore_above": 0.85}},
+        {"first_stage": {"ignore_above": 0.85, "weighting": "none"}},
         {"first": "ga_rpn", "second": "faster", "second_stage": {"iou": [0.6]}},
         {"first": "rpn", "first_stage": {"weighting": "none"}},
         {"second_stage": {"objective": "exact"}},  # of a cascade
         {"first": "gfl", "second": "faster", "second_stage": {"iou": [0.6], "objective": "B1"}},
+        {"second_stage": {"cls_loss": "focal"}},
+        {"second": "none", "second_stage": {"cls_loss": "sigmoid"}},
+        {"second": "faster", "second_stage": {"iou": [0.6], "cls_loss": "eql", "objective": "B1"}},
+        {"second_stage": {"eql_tail": "share"}},
+        {"second_stage": {"cls_loss": "federated", "eql_tail": "images"}},
+        {"second_stage": {"federated_classes": 10}},
+        {"second_stage": {"cls_loss": "sigmoid", "federated_power": 1}},
+        {"second_stage": {"cls_loss": "eql", "federated_sets": "per_batch"}},
+        {"second_stage": {"cls_loss": "federated", "federated_classes": -1}},
     ],
 )
 def test_contradictions_are_refused(fields):
@@ -153,6 +164,20 @@ def test_data_folders_are_no_part_of_an_identity():
     data = {"kind": "coco", "train": "a.json", "val": "b.json", "images": "c"}
     spec = Spec.named("CenterNet2")
     assert spec.changed({"data": data}).training_fields() == spec.training_fields()
+
+
+def test_a_classification_loss_and_each_of_its_choices_is_another_training():
+    chosen = [
+        {},
+        *({"cls_loss": loss} for loss in ("sigmoid", "eql", "federated")),
+        *({"cls_loss": "eql", "eql_tail": tail} for tail in ("images", "share")),
+        {"cls_loss": "federated", "federated_classes": 10},
+        {"cls_loss": "federated", "federated_power": 1},
+        {"cls_loss": "federated", "federated_sets": "per_batch"},
+    ]
+    fields = [Spec().changed({"second_stage": each}).training_fields() for each in chosen]
+    assert len({canonical_hash(each) for each in fields}) == len(chosen)
+    assert not [name for name in fields[0]["second_stage"] if name.startswith(("eql", "federated"))]
 
 
 def test_rate_is_linear_in_the_batch():

@@ -14,7 +14,7 @@ from PIL import Image, ImageOps
 from pydantic_core import from_json
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # equal to itself alone: what is derived from it can be cached
 class CocoSet:
     """Images and boxes of one annotation file; pictures are read when asked for."""
 
@@ -31,7 +31,19 @@ class CocoSet:
     @cached_property
     def trainable(self):
         """Indices of the images with at least one object that is not a crowd."""
-        return tuple(i for i in range(len(self)) if len(self.boxes(i)[0]))
+        return tuple(i for i, classes in enumerate(self.present) if classes)
+
+    @cached_property
+    def present(self):
+        """The set of classes of each image's objects, crowds left out."""
+        return [frozenset(self.boxes(i)[1].tolist()) for i in range(len(self))]
+
+    @cached_property
+    def image_counts(self):
+        """In how many images each class is annotated, (K,): LVIS's `image_count`."""
+        of_images = [{one["category_id"] for one in items} for items in self.annotations]
+        numbers = [self._number[category] for found in of_images for category in found]
+        return np.bincount(np.array(numbers, np.int64), minlength=len(self.classes))
 
     @cached_property
     def _number(self):
@@ -88,12 +100,22 @@ def read_picture(path):
 
 def read(annotation_file, image_dir) -> CocoSet:
     """A data set from its annotation file and picture folder; `health.check` it first."""
+    return of_tables(*tables(annotation_file), image_dir)
+
+
+def tables(annotation_file):
+    """The tables of an annotation file, by name, and its fingerprint."""
     text = Path(annotation_file).read_bytes()
-    data = from_json(text, cache_strings="keys")
-    categories = sorted(data["categories"], key=lambda row: row["id"])
-    images = [{k: row[k] for k in ("id", "file_name", "width", "height")} for row in data["images"]]
+    return from_json(text, cache_strings="keys"), hashlib.sha256(text).hexdigest()
+
+
+def of_tables(tables, fingerprint, image_dir) -> CocoSet:
+    """A data set from COCO's tables and its picture folder."""
+    categories = sorted(tables["categories"], key=lambda row: row["id"])
+    fields = ("id", "file_name", "width", "height")
+    images = [{name: row[name] for name in fields} for row in tables["images"]]
     by_image = {row["id"]: [] for row in images}
-    for item in data["annotations"]:
+    for item in tables["annotations"]:
         item.pop("segmentation", None)
         by_image[item["image_id"]].append(item)
     return CocoSet(
@@ -102,7 +124,7 @@ def read(annotation_file, image_dir) -> CocoSet:
         annotations=[by_image[row["id"]] for row in images],
         classes=_class_names(categories),
         category_ids=tuple(row["id"] for row in categories),
-        fingerprint=hashlib.sha256(text).hexdigest(),
+        fingerprint=fingerprint,
     )
 
 

@@ -19,10 +19,11 @@ from filelock import FileLock
 from PIL import Image
 from tqdm import tqdm
 
-from p2s.data import coco, ink, layout
+from p2s.data import coco, ink, layout, longtail, lvis
 from p2s.spec import Coco, Glyphs, canonical_hash
 
 SPLITS = ("train", "val")
+YOUNGER = ("chances", "imbalance", "federated")  # than the first records: see `fingerprint`
 FEW = 400  # scenes below which a second process takes longer to start than to draw
 
 
@@ -33,8 +34,8 @@ def fingerprint(glyphs: Glyphs, split: str) -> str:
     library may draw otherwise.
     """
     settings = glyphs.model_dump(mode="json", exclude=set(SPLITS) - {split})
-    if not glyphs.chances:  # younger than the first records
-        del settings["chances"]
+    for name in filter(glyphs.is_default, YOUNGER):
+        del settings[name]
     drawing = ink.DIFFICULTY, layout.CROWDING
     parts = [settings, split, *map(asdict, drawing), _first_bytes(glyphs, split, *drawing)]
     return canonical_hash(parts)
@@ -43,39 +44,67 @@ def fingerprint(glyphs: Glyphs, split: str) -> str:
 def load(glyphs: Glyphs, cache: Path) -> list[coco.CocoSet]:
     """Training and validation scenes, drawn if the cache lacks them; see `fingerprint`."""
     files = prepare(glyphs, cache)
+    read = lvis.read if glyphs.federated else coco.read
     return [
-        replace(coco.read(file, files.images), fingerprint=fingerprint(glyphs, split))
+        replace(read(file, files.images), fingerprint=fingerprint(glyphs, split))
         for split, file in zip(SPLITS, (files.train, files.val), strict=True)
     ]
+
+
+def full_truth(glyphs: Glyphs, cache: Path) -> list[coco.CocoSet]:
+    """The scenes of `load` with the boxes of all objects; "annotated" tells of each if it is there.
+
+    But for that they equal the scenes that are not federated, and have their fingerprint.
+    """
+    files, truths = prepare(glyphs, cache), []
+    whole = glyphs.model_copy(update={"federated": False})
+    for split, file in zip(SPLITS, (files.train, files.val), strict=True):
+        tables, _ = coco.tables(file)
+        parts = {True: tables["annotations"], False: tables["unannotated"]}
+        items = [{**item, "annotated": here} for here, part in parts.items() for item in part]
+        tables["annotations"] = sorted(items, key=lambda item: item["id"])
+        truths.append(coco.of_tables(tables, fingerprint(whole, split), files.images))
+    return truths
 
 
 def scene(glyphs: Glyphs, split: str, index: int) -> tuple[np.ndarray, list[dict]]:
     """Image (size, size, 3) uint8 RGB and its objects {"bbox": [x, y, width, height], "label"}.
 
     A box is tight around the object's visible ink. No object is hidden by more than half. Where
-    truth is by chance, objects also have their "character" and whether they are "annotated".
+    not all is annotated, objects also tell whether they are "annotated", and where truth is by
+    chance their "character".
     """
-    if glyphs.characters > len(ink.CHARACTERS):
-        valid = f"valid: 1 to {len(ink.CHARACTERS)}"
+    if glyphs.characters > ink.LABELS:
+        valid = f"valid: 1 to {ink.LABELS}"
         raise ValueError(f"glyphs: {glyphs.characters} classes or chances; {valid}")
-    entropy = (glyphs.seed, SPLITS.index(split), index)
-    streams = np.random.SeedSequence(entropy).spawn(4)
-    scenery, objects, scraps, chance = map(np.random.default_rng, streams)
+    scenery, objects, scraps, chance = _streams(glyphs, split, index)
+    planned = plan(glyphs, split) if glyphs.imbalance else None
+    labels = planned and planned.labels[index]
     picture = ink.paper(scenery, glyphs.size)
     brightness = float(np.asarray(picture.convert("L")).mean())
-    stamps, annotations = layout.arrange(objects, glyphs.size, glyphs.characters, brightness)
+    stamps, annotations = layout.arrange(
+        objects, glyphs.size, glyphs.characters, brightness, labels
+    )
     mean = ink.DIFFICULTY.fragments * glyphs.fragments
     parts = layout.fragments(scraps, stamps, glyphs.characters, glyphs.size, mean, brightness)
     for mask, corner, fill in parts + stamps:
         ink.stamp(picture, mask, corner, fill, brightness)
     if glyphs.chances:
         annotations = [_by_chance(chance, item, glyphs.chances) for item in annotations]
+    if glyphs.federated:
+        known = planned.federation.annotated(index, [item["label"] for item in annotations])
+        annotations = [{**a, "annotated": k} for a, k in zip(annotations, known, strict=True)]
     return ink.grain(scenery, picture), annotations
 
 
-def names(glyphs: Glyphs) -> str:
-    """The names of the classes, a character each."""
-    return "AB" if glyphs.chances else ink.CHARACTERS[: glyphs.classes]
+def plan(glyphs: Glyphs, split: str) -> longtail.Plan:
+    """What stands in each scene of a split with an imbalance, and what is annotated there."""
+    return _plan(glyphs, split, layout.CROWDING)
+
+
+def names(glyphs: Glyphs) -> tuple[str, ...]:
+    """The names of the classes: a character, and its style from the 70th class on."""
+    return tuple("AB") if glyphs.chances else tuple(map(ink.name, range(glyphs.classes)))
 
 
 def prepare(glyphs: Glyphs, cache: Path) -> Coco:
@@ -93,7 +122,20 @@ def prepare(glyphs: Glyphs, cache: Path) -> Coco:
             shutil.rmtree(part, ignore_errors=True)
             _write(glyphs, part)
             part.rename(folder)
-    return Coco(train=folder / "train.json", val=folder / "val.json", images=folder)
+    kind = "lvis" if glyphs.federated else "coco"
+    return Coco(kind=kind, train=folder / "train.json", val=folder / "val.json", images=folder)
+
+
+def _streams(glyphs, split, index):
+    """A scene's random numbers: for scenery, objects, fragments and truth by chance."""
+    entropy = (glyphs.seed, SPLITS.index(split), index)
+    return map(np.random.default_rng, np.random.SeedSequence(entropy).spawn(4))
+
+
+@lru_cache(maxsize=4)
+def _plan(glyphs, split, _crowding):
+    streams = [list(_streams(glyphs, split, index)) for index in range(getattr(glyphs, split))]
+    return longtail.plan(glyphs, split, [layout.count(objects) for _, objects, *_ in streams])
 
 
 def _by_chance(rng, item, chances):
@@ -165,23 +207,37 @@ def _file_name(split, index):
 
 def _coco_json(glyphs, split, found):
     """COCO's tables; an image's id is its index, `info` tells apart data alike but for pixels."""
-    rows = [
-        (image, item)
-        for image, items in enumerate(found)
-        for item in items
-        if item.get("annotated", True)
-    ]
+    rows = [(image, item) for image, items in enumerate(found) for item in items]
+    annotations = [_annotation(k, *row) for k, row in enumerate(rows, 1)]
+    known = [item.get("annotated", True) for _, item in rows]
     return {
         "info": {"description": "p2s glyphs", "fingerprint": fingerprint(glyphs, split)},
         "images": [_image(glyphs, split, index) for index in range(len(found))],
-        "annotations": [_annotation(k, image, item) for k, (image, item) in enumerate(rows, 1)],
-        "categories": [{"id": k, "name": name} for k, name in enumerate(names(glyphs), 1)],
+        "annotations": [each for each, here in zip(annotations, known, strict=True) if here],
+        "unannotated": [each for each, here in zip(annotations, known, strict=True) if not here],
+        "categories": _categories(glyphs),
     }
 
 
 def _image(glyphs, split, index):
     name = _file_name(split, index)
-    return {"id": index, "file_name": name, "width": glyphs.size, "height": glyphs.size}
+    row = {"id": index, "file_name": name, "width": glyphs.size, "height": glyphs.size}
+    if not glyphs.federated:
+        return row
+    told = plan(glyphs, split).federation
+    lists = {"neg": told.negatives, "not_exhaustive": told.not_exhaustive}
+    ids = {f"{k}_category_ids": sorted(c + 1 for c in sets[index]) for k, sets in lists.items()}
+    return row | ids
+
+
+def _categories(glyphs):
+    """Categories of COCO, with their LVIS group where they have one."""
+    rows = [{"id": k, "name": name} for k, name in enumerate(names(glyphs), 1)]
+    if glyphs.imbalance == "lvis":
+        for group, classes in longtail.groups(glyphs.classes).items():
+            for k in classes:
+                rows[k]["frequency"] = group
+    return rows
 
 
 def _annotation(key, image, item):

@@ -18,23 +18,29 @@ TABLES = ("images", "annotations", "categories")
 COCO_FLAT = {(918, 200365), (2206849, 550395)}  # (annotation, image)
 
 
-def check(annotation_file, image_dir) -> list[str]:
+def check(annotation_file, image_dir, special=lambda tables, found: None) -> list[str]:
     """Problems of a data set, one line each: file, id, field, what is wrong and what is valid.
 
-    Empty if there are none. Of each kind the first 20 are told and the rest counted.
+    Empty if there are none. Of each kind the first 20 are told and the rest counted. What is
+    `special` to a format goes first: it adds lines by kind to `found` and may name the pictures.
     """
     name = Path(annotation_file).name
     collecting = gc.isenabled()
     gc.disable()  # a million small objects that all stay alive: collecting doubles the time
     try:
-        found = _check(Path(annotation_file), Path(image_dir))
+        found = _check(Path(annotation_file), Path(image_dir), special)
     finally:
         if collecting:
             gc.enable()
-    return [f"{name}: {line}" for lines in found.values() for line in _shortened(lines)]
+    return [f"{name}: {line}" for line in told(found)]
 
 
-def _check(file, folder):
+def told(found):
+    """The lines of all kinds of problem; of each the first 20, and how many more there are."""
+    return [line for lines in found.values() for line in _shortened(lines)]
+
+
+def _check(file, folder, special):
     found = defaultdict(list)  # kind of problem: its lines
     try:
         data = from_json(file.read_bytes(), cache_strings="keys")
@@ -46,8 +52,9 @@ def _check(file, folder):
         return found
     if not _tables(data, found):
         return found
+    special(data, found)
     sizes = _images(data["images"], found)
-    _pictures(data["images"], folder, found)
+    pictures(data["images"], folder, found)
     categories = _ids(data["categories"], "category", found)
     _names(data["categories"], found)
     _annotations(data["annotations"], sizes, categories, found)
@@ -76,7 +83,7 @@ def _ids(rows, kind, found):
     for number, row in enumerate(rows):
         key = row.get("id")
         if type(key) is not int:
-            line = f"{kind} number {number}: id: {_shown(row, 'id')} (valid: a whole number)"
+            line = f"{kind} number {number}: id: {shown(row, 'id')} (valid: a whole number)"
             found[f"{kind} id"].append(line)
         elif key in seen:
             found[f"{kind} twice"].append(f"{kind} {key}: id: used twice (valid: unique)")
@@ -88,7 +95,7 @@ def _names(rows, found):
     """A class may lack a name, and COCO allows two of the same name."""
     for row in rows:
         if not isinstance(row.get("name", ""), str):
-            line = f"category {row.get('id')}: name: {_shown(row, 'name')} (valid: a text)"
+            line = f"category {row.get('id')}: name: {shown(row, 'name')} (valid: a text)"
             found["name"].append(line)
 
 
@@ -103,18 +110,18 @@ def _images(rows, found):
             sizes[key] = sides if all(good) else None
         for field, fine in zip(("width", "height"), good, strict=True):
             if not fine:
-                line = f"image {key}: {field}: {_shown(row, field)} (valid: pixels, 1 or more)"
+                line = f"image {key}: {field}: {shown(row, field)} (valid: pixels, 1 or more)"
                 found["size"].append(line)
     return sizes
 
 
-def _pictures(rows, folder, found):
-    """One listing a folder: far cheaper than to ask for every file."""
+def pictures(rows, folder, found):
+    """Add image rows without a picture to `found`; to list a folder is cheaper than each file."""
     listings = {}
     for row in rows:
         path = row.get("file_name")
         if not isinstance(path, str) or not path:
-            line = f"image {row.get('id')}: file_name: {_shown(row, 'file_name')} (valid: a path)"
+            line = f"image {row.get('id')}: file_name: {shown(row, 'file_name')} (valid: a path)"
             found["file name"].append(line)
             continue
         parent, _, base = path.rpartition("/")
@@ -164,20 +171,20 @@ def _problems(row, sizes, categories):
     """(kind, line) of everything wrong with one annotation."""
     image, category = row.get("image_id"), row.get("category_id")
     if type(image) is not int or image not in sizes:
-        yield "image", f"image_id: {_shown(row, 'image_id')} (valid: an id among the images)"
+        yield "image", f"image_id: {shown(row, 'image_id')} (valid: an id among the images)"
     if type(category) is not int or category not in categories:
         valid = ", ".join(map(str, sorted(categories)[:10])) + (", ..." * (len(categories) > 10))
-        yield "category", f"category_id: {_shown(row, 'category_id')} (valid: {valid})"
+        yield "category", f"category_id: {shown(row, 'category_id')} (valid: {valid})"
     if row.get("iscrowd", 0) not in (0, 1):
-        yield "iscrowd", f"iscrowd: {_shown(row, 'iscrowd')} (valid: 0, 1)"
+        yield "iscrowd", f"iscrowd: {shown(row, 'iscrowd')} (valid: 0, 1)"
     area = row.get("area", 0)
     if type(area) not in (int, float) or not 0 <= area < inf:
-        yield "area", f"area: {_shown(row, 'area')} (valid: square pixels, 0 or more)"
+        yield "area", f"area: {shown(row, 'area')} (valid: square pixels, 0 or more)"
     size = sizes.get(image) if type(image) is int else None
     if (problem := _box_problem(row.get("bbox"), size)) is None:
         return
     if not (problem.startswith("zero") and (row.get("id"), image) in COCO_FLAT):
-        yield "bbox", f"bbox: {_shown(row, 'bbox')}: {problem}"
+        yield "bbox", f"bbox: {shown(row, 'bbox')}: {problem}"
 
 
 def _box_problem(box, size):
@@ -197,7 +204,8 @@ def _box_problem(box, size):
     return None
 
 
-def _shown(row, field):
+def shown(row, field):
+    """The value of a field as it is told: cut short, or that it is missing."""
     return repr(row[field])[:80] if field in row else "missing"
 
 

@@ -11,6 +11,8 @@ import matplotlib
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from p2s.data import styles
+
 
 @dataclass(frozen=True)
 class Difficulty:
@@ -31,6 +33,7 @@ CHARACTERS = "ARKET&?QX@#J2ΨЮЩŁæ§%€√∑¥¶Ы★☂☎✈♫♞♜♛�
 SANS = ("DejaVuSans", "DejaVuSans-Bold", "DejaVuSansMono", "DejaVuSansMono-Bold")
 SERIF = ("DejaVuSerif", "DejaVuSerif-Bold")  # without the symbols from U+2600 on
 FONT_SIZE, ANGLE_STEP = 112, 5
+LABELS = len(CHARACTERS) * len(styles.STYLES)  # a label is a character, in the plain style first
 
 
 def is_ink(mask):
@@ -41,15 +44,22 @@ def is_ink(mask):
 
 def glyph(rng, label, size, side):
     """The mask of a glyph, randomly turned: its box has size**2 pixels, no side above `side`."""
-    character = CHARACTERS[label]
+    style, number = divmod(label, len(CHARACTERS))
+    character = CHARACTERS[number]
     faces = SANS if character >= "\u2600" else SANS + SERIF
     steps = DIFFICULTY.rotation // ANGLE_STEP
     degrees = ANGLE_STEP * int(rng.integers(-steps, steps + 1))
-    mask = _rotated(character, faces[rng.integers(len(faces))], degrees)
+    mask = _rotated(character, faces[rng.integers(len(faces))], degrees, style)
     stretch = min(size / (mask.width * mask.height) ** 0.5, side / max(mask.size))
     return mask.resize(
         [max(2, round(length * stretch)) for length in mask.size], Image.Resampling.BILINEAR
     )
+
+
+def name(label):
+    """A label in words: its character, then its style."""
+    style, number = divmod(label, len(CHARACTERS))
+    return " ".join(filter(None, (CHARACTERS[number], *styles.STYLES[style])))
 
 
 def fragment(rng, mask):
@@ -114,6 +124,7 @@ def _upright(character, face):
 
 
 @lru_cache(maxsize=2048)
-def _rotated(character, face, degrees):
-    mask = _upright(character, face).rotate(degrees, Image.Resampling.BICUBIC, expand=True)
+def _rotated(character, face, degrees, style=0):
+    mask = styles.styled(_upright(character, face), style)
+    mask = mask.rotate(degrees, Image.Resampling.BICUBIC, expand=True)
     return mask.crop(Image.fromarray(is_ink(mask)).getbbox())

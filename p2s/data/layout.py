@@ -1,6 +1,7 @@
 """Layout: how many glyphs of which size stand where in a scene, and what hides what."""
 
 from dataclasses import dataclass
+from itertools import chain
 
 import numpy as np
 
@@ -9,6 +10,8 @@ from p2s.data.scale import pairwise_iou
 
 LEAST = 8  # pixels: strokes vanish in smaller glyphs
 TRIES = 12  # places an object tries; if each hides too much of others, it is left out
+SHRINK = 0.8  # a planned object is not left out but tries again, smaller, in front of all others
+AGAIN = 300  # times an image, as an end to it
 
 
 @dataclass(frozen=True)
@@ -28,18 +31,29 @@ class Crowding:
 CROWDING = Crowding()
 
 
-def arrange(rng, side, classes, brightness):
-    """Stamps (mask, corner, colour) from the back to the front, and their annotations."""
+def count(rng):
+    """How many objects an image is to have: the first that is drawn of it."""
+    extra = rng.gamma(CROWDING.shape, (CROWDING.mean - 1) / CROWDING.shape)
+    return int(min(1 + rng.poisson(extra), CROWDING.most))
+
+
+def arrange(rng, side, classes, brightness, planned=None):
+    """Stamps (mask, corner, colour) from the back to the front, and their annotations.
+
+    Labels are drawn from all `classes` alike, or are those `planned`: as many as `count` tells.
+    """
     owner = np.zeros((side, side), np.uint8)  # 1 + the object on top; 0 is paper
     spare = np.full(CROWDING.most + 1, owner.size)  # ink of each that may still be hidden
     placed = np.zeros((0, 4))  # xyxy, with what is hidden
-    stamps, labels = [], []
-    for size in _sizes(rng, side):
-        label = int(rng.integers(classes))
+    stamps, labels, again = [], [], []
+    drawn = iter(lambda: int(rng.integers(classes)), None) if planned is None else planned
+    for size, label in chain(zip(_sizes(rng, side), drawn, strict=False), again):
         mask = ink.glyph(rng, label, size, side)
         inked = ink.is_ink(mask)
         corners = _places(rng, side, inked.shape, placed)
         if (corner := _first_fair(corners, owner, inked, spare)) is None:
+            if planned is not None and len(again) < AGAIN:
+                again.append((max(SHRINK * size, LEAST), label))
             continue
         labels.append(label)
         placed = np.vstack([placed, [*corner, *np.add(corner, mask.size)]])
@@ -64,10 +78,9 @@ def fragments(rng, stamps, classes, side, mean, brightness):
 
 def _sizes(rng, side):
     """Sizes in pixels of the objects of one image, the largest first."""
-    extra = rng.gamma(CROWDING.shape, (CROWDING.mean - 1) / CROWDING.shape)
-    count = min(1 + rng.poisson(extra), CROWDING.most)
-    median = CROWDING.median * (CROWDING.mean / count) ** CROWDING.thinning
-    sizes = median * np.exp(CROWDING.spread * rng.standard_normal(count))
+    objects = count(rng)
+    median = CROWDING.median * (CROWDING.mean / objects) ** CROWDING.thinning
+    sizes = median * np.exp(CROWDING.spread * rng.standard_normal(objects))
     pixels = np.maximum(side * sizes.clip(CROWDING.smallest, CROWDING.largest), LEAST)
     return np.sort(pixels)[::-1]
 

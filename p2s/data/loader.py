@@ -4,28 +4,27 @@ A model input is detectron2's: "image" uint8 (3, H, W) RGB, "height" and "width"
 stored, "image_id", and in training "instances" with gt_boxes and gt_classes.
 """
 
-from functools import lru_cache
-
 import numpy as np
 import torch
 from detectron2.data import transforms
 from detectron2.structures import Boxes, Instances
 
+from p2s.data import sampling
 from p2s.data.coco import CocoSet
 from p2s.spec import Recipe, Test
 
-ORDER, AUGMENTATION = 0, 1  # a seed's streams of random numbers
+AUGMENTATION = 1  # a seed's stream of random numbers; the orders of images have others
 
 
 def train_batch(data: CocoSet, recipe: Recipe, seed: int, iteration: int) -> list[dict]:
-    """The inputs of one iteration: a pure function of its arguments.
+    """The inputs of one iteration, in the recipe's order: a pure function of its arguments.
 
-    Every epoch shows each image with objects once. Raises ValueError if there is none.
+    Raises ValueError if no image has an object.
     """
     rng = np.random.default_rng([seed, AUGMENTATION, iteration])
     edges = rng.choice(recipe.short_edge, recipe.batch).tolist()
     flips = rng.random(recipe.batch) < (0.5 if recipe.flip else 0)
-    indices = batch_indices(data, recipe.batch, seed, iteration)
+    indices = batch_indices(data, recipe.batch, seed, iteration, sampling.order_of(recipe))
     return [
         augment(data.sample(index), edge, recipe.long_edge, flip)
         for index, edge, flip in zip(indices, edges, flips, strict=True)
@@ -39,13 +38,14 @@ def test_inputs(data: CocoSet, index: int, test: Test) -> dict:
     return row
 
 
-def batch_indices(data: CocoSet, batch: int, seed: int, iteration: int) -> list[int]:
-    """The images of one iteration: its places in the chain of the epochs' permutations."""
-    if not (usable := data.trainable):
+def batch_indices(data: CocoSet, batch, seed, iteration, order=sampling.shuffled) -> list[int]:
+    """The images of one iteration: its places in the chain of an order's epochs."""
+    if not data.trainable:
         raise ValueError("no image has an object to train on")
+    length = len(order(data, seed, 0))
     places = range(iteration * batch, (iteration + 1) * batch)
-    epochs = [divmod(place, len(usable)) for place in places]
-    return [usable[_order(len(usable), seed, epoch)[rank]] for epoch, rank in epochs]
+    epochs = [divmod(place, length) for place in places]
+    return [int(order(data, seed, epoch)[rank]) for epoch, rank in epochs]
 
 
 def augment(sample: dict, short_edge: int, long_edge: int, flip: bool) -> dict:
@@ -73,8 +73,3 @@ def _instances(boxes, classes, size):
     instances.gt_boxes.clip(size)
     instances.gt_classes = torch.as_tensor(classes, dtype=torch.int64)
     return instances
-
-
-@lru_cache(maxsize=4)
-def _order(count, seed, epoch):
-    return np.random.default_rng([seed, ORDER, epoch]).permutation(count)

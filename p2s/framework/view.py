@@ -3,7 +3,7 @@
 from typing import Any, Literal
 
 from p2s import records, runs
-from p2s.spec import Part
+from p2s.part import Part
 
 SCALES = ("desk", "smoke")  # whose scenes can be drawn again, the better trained first
 # Whose training is looked at: the first seed's of the paper's own framework.

@@ -1,0 +1,95 @@
+"""LVIS: reading a data set that is annotated federated, in LVIS's format (Gupta et al., 2019).
+
+In an image some classes are annotated, some are known to be absent, and of all others nothing is
+known.
+"""
+
+from collections import defaultdict
+from dataclasses import dataclass
+
+import numpy as np
+
+from p2s.data import coco, health
+from p2s.data.coco import CocoSet
+
+MOST = {"r": 10, "c": 100}  # training images of a rare and of a common class, LVIS v1
+LISTS = ("neg_category_ids", "not_exhaustive_category_ids")  # of an image
+
+
+@dataclass(frozen=True, eq=False)
+class LvisSet(CocoSet):
+    """A CocoSet with what LVIS says of an image besides its boxes, in class numbers."""
+
+    negatives: list[frozenset[int]]  # per image: classes that are known to be absent
+    not_exhaustive: list[frozenset[int]]  # per image: classes of which objects may lack a box
+
+
+def read(annotation_file, image_dir) -> LvisSet:
+    """A data set from its annotation file and picture folder; `check` it first.
+
+    Pictures are under the folder as in `coco_url`: train2017/000000391895.jpg. Raises ValueError
+    for an image without LVIS's lists, or with an unknown category in them.
+    """
+    tables, fingerprint = coco.tables(annotation_file)
+    name_pictures(tables["images"])
+    data = coco.of_tables(tables, fingerprint, image_dir)
+    number = {category: k for k, category in enumerate(data.category_ids)}
+    for row in tables["images"]:
+        for line in _list_problems(row, number):
+            raise ValueError(f"{annotation_file}: {line}")
+    negatives, not_exhaustive = (
+        [frozenset(number[each] for each in row[name]) for row in tables["images"]]
+        for name in LISTS
+    )
+    return LvisSet(**vars(data), negatives=negatives, not_exhaustive=not_exhaustive)
+
+
+def check(annotation_file, image_dir) -> list[str]:
+    """Problems of a data set in LVIS's format, told as `health.check` tells those of COCO's."""
+    return health.check(annotation_file, image_dir, special=_special)
+
+
+def name_pictures(rows):
+    """Give image rows the file name that LVIS v1 leaves to `coco_url`: its last two parts."""
+    for row in rows:
+        if isinstance(url := row.get("coco_url"), str):
+            row["file_name"] = "/".join(url.split("/")[-2:])
+
+
+def groups(image_counts) -> dict[str, np.ndarray]:
+    """The numbers of the rare, common and frequent classes, as "r", "c" and "f".
+
+    `image_counts` (K,) are those of the training file: rare is at most 10 images, common at most
+    100 (LVIS v1).
+    """
+    group = np.searchsorted(list(MOST.values()), image_counts)  # 0, 1, 2
+    return {name: np.flatnonzero(group == k) for k, name in enumerate("rcf")}
+
+
+def _special(tables, found):
+    name_pictures(tables["images"])
+    categories = {row.get("id") for row in tables["categories"] if type(row.get("id")) is int}
+    annotated = defaultdict(set)
+    for item in tables["annotations"]:
+        image, category = item.get("image_id"), item.get("category_id")
+        if type(image) is type(category) is int:
+            annotated[image].add(category)
+    for row in tables["images"]:
+        if lines := list(_list_problems(row, categories)):
+            found["lists"] += lines
+        elif type(row.get("id")) is int:
+            for category in sorted(annotated[row["id"]].intersection(row[LISTS[0]])):
+                line = f"image {row['id']}: {LISTS[0]}: {category} is annotated in the image"
+                found["negative"].append(f"{line} (valid: categories without an object in it)")
+
+
+def _list_problems(row, categories):
+    """What is wrong with the lists of an image, a line each."""
+    for name in LISTS:
+        ids, start = row.get(name), f"image {row.get('id')}: {name}"
+        if not isinstance(ids, list) or any(type(each) is not int for each in ids):
+            yield f"{start}: {health.shown(row, name)} (valid: a list of category ids)"
+        else:
+            for each in ids:
+                if each not in categories:
+                    yield f"{start}: {each} (valid: an id among the categories)"

@@ -1,0 +1,80 @@
+"""Releases: the files of a spec.Coco, and whether a published data set is what it should be."""
+
+from collections import defaultdict
+from dataclasses import dataclass
+
+from p2s.data import coco, health, lvis
+from p2s.data.coco import CocoSet
+from p2s.spec import Coco
+
+READERS = {"lvis": lvis.read, "lvis_v1": lvis.read}  # of a kind; the others are in COCO's format
+
+
+@dataclass(frozen=True)
+class Release:
+    """What is published of the annotation file of one split; of none a fingerprint is."""
+
+    source: str  # where it comes from
+    classes: int
+    images: int
+    boxes: int | None = None  # not published
+    rounded: int = 1  # to what the number of boxes is
+
+
+_LVIS = "https://www.lvisdataset.org/dataset"  # which also gives all the numbers
+_OBJECTS365 = "https://www.objects365.org"
+RELEASES = {  # training and validation
+    "lvis_v1": (
+        Release(_LVIS, classes=1203, images=100_170, boxes=1_270_141),
+        Release(_LVIS, classes=1203, images=19_809, boxes=244_707),
+    ),
+    # Images: V3Det's README, and the paper's App. F. Boxes: YOLO-World, Table 1. A few boxes are
+    # flat or outside their image: reading leaves them out.
+    "objects365_v1": (
+        Release(_OBJECTS365, classes=365, images=608_606, boxes=9_621_000, rounded=1000),
+        Release(_OBJECTS365, classes=365, images=30_000),
+    ),
+}
+
+
+def read(data: Coco) -> tuple[CocoSet, CocoSet]:
+    """Training and validation set, read as the kind of `data` says.
+
+    Raises FileNotFoundError, and ValueError that tells in what a file is not the published one, or
+    that it has not the fingerprint that `data` asks for.
+    """
+    files = ((data.train, data.images), (data.val, data.val_images or data.images))
+    train, val = (_split(data, k, *each) for k, each in enumerate(files))
+    return train, val
+
+
+def differences(data: CocoSet, release: Release) -> list[str]:
+    """In what a data set is not the published one, a line each; also pictures that are missing."""
+    boxes = sum(map(len, data.annotations))
+    counts = [
+        ("categories", len(data.classes), release.classes, 1),
+        ("images", len(data), release.images, 1),
+        ("annotations", boxes, release.boxes, release.rounded),
+    ]
+    lines = [
+        f"{name}: {found} (valid: {published}, as published" + f", to {to}" * (to > 1) + ")"
+        for name, found, published, to in counts
+        if published is not None and abs(found - published) >= to
+    ]
+    missing = defaultdict(list)
+    health.pictures(data.images, data.folder, missing)
+    return lines + health.told(missing)
+
+
+def _split(data, number, file, folder):
+    release = RELEASES[data.kind][number] if data.kind in RELEASES else None
+    if release and not file.exists():
+        raise FileNotFoundError(f"{file}: no such file; it comes from {release.source}")
+    found = READERS.get(data.kind, coco.read)(file.absolute(), folder.absolute())
+    problems = differences(found, release) if release else []
+    if data.fingerprints and found.fingerprint != data.fingerprints[number]:
+        asked = f"(valid: {data.fingerprints[number]}, as asked for)"
+        problems.append(f"fingerprint: {found.fingerprint} {asked}")
+    if problems:
+        raise ValueError("\n".join(f"{file}: {line}" for line in problems))
+    return found

@@ -1,0 +1,83 @@
+"""Published data sets: a file that is not what its authors describe is refused."""
+
+from hashlib import sha256
+
+import pytest
+from pydantic import ValidationError
+from tiny_lvis import draw, named, sound, written
+
+from p2s.data import coco, lvis, releases
+from p2s.data.releases import Release
+from p2s.spec import Coco
+
+
+@pytest.fixture
+def folder(tmp_path):
+    draw(tmp_path)
+    return tmp_path
+
+
+def release(**changes):
+    return Release(**{"source": "here", "classes": 3, "images": 3, "boxes": 5} | changes)
+
+
+def test_a_data_set_as_published_has_no_differences(folder):
+    data = lvis.read(written(folder, sound()), folder)
+    for same in (release(), release(boxes=None), release(boxes=4, rounded=2)):
+        assert releases.differences(data, same) == []
+
+
+def test_every_other_count_and_a_missing_picture_are_told(folder):
+    (folder / "val2017" / "002.jpg").unlink()
+    data = lvis.read(written(folder, sound()), folder)
+    lines = releases.differences(data, release(classes=4, images=2, boxes=3, rounded=2))
+    assert lines[:3] == [
+        "categories: 3 (valid: 4, as published)",
+        "images: 3 (valid: 2, as published)",
+        "annotations: 5 (valid: 3, as published, to 2)",
+    ]
+    assert lines[3].startswith("image 2: file_name: val2017/002.jpg: no such file in")
+
+
+def files(folder, **fields):
+    return Coco(train=folder / "a.json", val=folder / "b.json", images=folder, **fields)
+
+
+@pytest.mark.parametrize("kind", ["lvis_v1", "objects365_v1"])
+def test_a_file_that_is_not_the_published_one_is_refused_with_all_its_faults(folder, kind):
+    with pytest.raises(FileNotFoundError, match="a.json: no such file; it comes from https"):
+        releases.read(files(folder, kind=kind))
+    written(folder, named())
+    with pytest.raises(ValueError) as refused:
+        releases.read(files(folder, kind=kind))
+    lines = str(refused.value).splitlines()
+    assert len(lines) == 3 and all(line.startswith(str(folder / "a.json")) for line in lines)
+    assert lines[0].endswith(f"3 (valid: {1203 if kind == 'lvis_v1' else 365}, as published)")
+
+
+def test_a_published_set_is_read_once_its_counts_are_right(folder, monkeypatch):
+    written(folder, named()), written(folder, named(), "b.json")
+    for kind, made in (("lvis_v1", lvis.LvisSet), ("objects365_v1", coco.CocoSet)):
+        monkeypatch.setitem(releases.RELEASES, kind, (release(), release()))
+        assert [type(one) for one in releases.read(files(folder, kind=kind))] == [made, made]
+        monkeypatch.setitem(releases.RELEASES, kind, (release(), release(images=4)))
+        with pytest.raises(ValueError, match="b.json: images: 3 .valid: 4, as published"):
+            releases.read(files(folder, kind=kind))
+
+
+@pytest.mark.parametrize("kind", ["coco", "lvis"])
+def test_another_fingerprint_than_the_one_asked_for_is_refused(folder, kind):
+    written(folder, named()), written(folder, {**named(), "info": 1}, "b.json")
+    right = tuple(sha256((folder / f"{name}.json").read_bytes()).hexdigest() for name in "ab")
+    found = releases.read(files(folder, kind=kind, fingerprints=right))
+    assert tuple(one.fingerprint for one in found) == right
+    with pytest.raises(ValueError, match=f"b.json: fingerprint: {right[1]} .valid: {right[0]}, as"):
+        releases.read(files(folder, kind=kind, fingerprints=(right[0], right[0])))
+    with pytest.raises(ValidationError, match="fingerprints"):
+        files(folder, fingerprints=("abc", right[1]))
+
+
+def test_validation_pictures_may_have_a_folder_of_their_own(folder):
+    written(folder, named()), written(folder, named(), "b.json")
+    train, val = releases.read(files(folder, val_images=folder / "other"))
+    assert train.folder == folder and val.folder == folder / "other"
