@@ -49,7 +49,7 @@ def table(records):
     lines = {}
     for name, seeds in _groups(records).items():
         last = {one: _last(seeds, one) for one in _names(seeds)}
-        gap = {f"{one} - exact": last[one] - last["exact"] for one in ("B1", "B2", "max")}
+        gap = {f"{one} - exact": last[one] - last["exact"] for one in ("exact@K", "B1", "B2", "max")}
         shares = {one: share for one, share in last.items() if one.startswith("B1 active")}
         lines[name] = {"exact": 1e3 * estimate(last["exact"]).mean}
         lines[name] |= {one: 1e3 * estimate(each).mean for one, each in gap.items()}

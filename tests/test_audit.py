@@ -7,13 +7,13 @@ from fakes import ROOT
 from p2s import audit, records, runs
 from p2s.project import Project
 
-GAP = {"B1": 0.004, "B2": 0.003, "max": 0.002}
-NAMES = ("exact", "B1", "B2", "max", "worst gap", "B1 active, P(O) 0.5 to 1")
+GAP = {"exact@K": 0.001, "B1": 0.004, "B2": 0.003, "max": 0.002}
+NAMES = ("exact", "exact@K", "B1", "B2", "max", "worst gap", "B1 active, P(O) 0.5 to 1")
 
 
 def record(run, worst=0.5):
     curve = {"iteration": [0, 10, 20, 30], "loss_dense_box": [1.0] * 4}
-    curve |= {f"audit/{name}": [0.02 + GAP.get(name, 0)] * 4 for name in NAMES[:4]}
+    curve |= {f"audit/{name}": [0.02 + GAP.get(name, 0)] * 4 for name in NAMES[:5]}
     curve |= {"audit/worst gap": [0.1, worst, 0.2, 0.2]}
     curve |= {"audit/B1 active, P(O) 0.5 to 1": [None, None, 0.2, 0.4]}
     return run.record(metrics={"AP": 1.0}, curve=curve)
@@ -36,7 +36,7 @@ def test_only_trainings_by_the_likelihood_are_audited_and_once(trained):
 def test_a_table_has_gaps_in_thousandths_of_the_last_quarter(trained):
     exact = [record(run) for run in trained if run.row == "exact"]
     line = audit.table(exact).loc["exact"]
-    assert line["exact"] == "20.00" and line["max - exact"] == "2.00"
+    assert line["exact"] == "20.00" and line["max - exact"] == "2.00" and line["exact@K - exact"] == "1.00"
     assert line["B1 active, P(O) 0.5 to 1"] == "0.40"
     assert line["worst gap / log 2"] == f"{0.2 / np.log(2):.2f}"
 
