@@ -10,6 +10,7 @@ from p2s.records import AUDIT
 from p2s.statistics import estimate, number
 
 VALUES = {"exact": FAINT, "B1": COLOURS[0], "B2": COLOURS[1], "max": COLOURS[2]}
+BOUNDS = ("exact@K", "B1", "B2", "max")
 LOG_2 = float(np.log(2))
 LAST = 0.25  # of the iterations: what a table shows the mean of
 
@@ -49,7 +50,7 @@ def table(records):
     lines = {}
     for name, seeds in _groups(records).items():
         last = {one: _last(seeds, one) for one in _names(seeds)}
-        gap = {f"{one} - exact": last[one] - last["exact"] for one in ("exact@K", "B1", "B2", "max")}
+        gap = {f"{one} - exact": last[one] - last["exact"] for one in BOUNDS}
         shares = {one: share for one, share in last.items() if one.startswith("B1 active")}
         lines[name] = {"exact": 1e3 * estimate(last["exact"]).mean}
         lines[name] |= {one: 1e3 * estimate(each).mean for one, each in gap.items()}
