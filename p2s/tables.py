@@ -15,6 +15,10 @@ METRICS = (
     *("AP", "AP50", "AP75", "APs", "APm", "APl"),
     *("proposal_AR", "proposal_AR100", "proposal_AR256", "proposals_per_image"),
 )
+COLUMNS = (  # of `measured`, before the numbers
+    *("row", "variant", "detector", "scale", "seed", "training", "first", "fusion"),
+    *("record", "weights"),
+)
 PAPER_LINE = "the paper, COCO val"
 RANK = {"product": 2, "class": 1}  # of a fusion among examples
 CLAIMS = {"gain": "a gain", "loss": "a loss", "none": "no change"}  # of a contrast, in words
@@ -24,6 +28,8 @@ PRINTED = {"AP": "paper", "proposal_AR": "paper_AR"}  # where a line holds the p
 
 def measured(project, name, scale, origin="all"):
     """One line for each row, variant and seed of an experiment at a scale; NaN where no record is.
+
+    None where no variant is of the scale's kind of data.
 
     Columns: row, variant, detector, first, fusion, training and weights (equal in lines that share
     them), scale, seed, record (its id), paper and paper_AR (published), and METRICS.
@@ -41,7 +47,8 @@ def measured(project, name, scale, origin="all"):
         line = {"record": record.id if record else None, "weights": weights}
         line |= published[run.row] | {metric: values.get(metric) for metric in METRICS}
         lines.append(_cell(run) | line)
-    return pd.DataFrame(lines).astype(dict.fromkeys((*PRINTED.values(), *METRICS), float))
+    frame = pd.DataFrame(lines, columns=[*COLUMNS, *PRINTED.values(), *METRICS])
+    return frame.astype(dict.fromkeys((*PRINTED.values(), *METRICS), float))
 
 
 def load(project, scale, origin="all"):

@@ -3,6 +3,7 @@ import numpy as np
 import pytest
 
 from p2s import experiments, paper, provenance, records, runs, tables
+from p2s.project import Project
 from p2s.statistics import DASH, estimate
 
 
@@ -37,6 +38,11 @@ def test_a_missing_record_is_a_dash_and_never_the_papers_number(project):
 
 def contrasts(project):
     return experiments.load_experiment(project, "table5").contrasts
+
+
+def test_an_experiment_without_a_variant_for_a_scales_data_has_no_line():
+    none = tables.measured(Project.at(fakes.ROOT), "posterior", "paper")
+    assert not len(none) and {"row", "AP", "paper", "record"} <= set(none.columns)
 
 
 def test_gains_are_paired_by_seed(project, lines):
