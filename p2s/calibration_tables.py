@@ -86,13 +86,11 @@ def tide(lines, found):
 
 def finding(record, probability, sample):
     """What a record says of a probability in a sample: a dict, empty where it says nothing."""
-    calibration = record.findings.get("calibration", {}) if record else {}
-    return calibration.get(probability, {}).get(sample, {})
+    return tables.finding(record, "calibration").get(probability, {}).get(sample, {})
 
 
 def _tide(record):
-    calibration = record.findings.get("calibration", {}) if record else {}
-    return calibration.get("tide", {}).get("delta_ap", {})
+    return tables.finding(record, "calibration").get("tide", {}).get("delta_ap", {})
 
 
 def _value(record, probability, sample, quantity):

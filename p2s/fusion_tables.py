@@ -32,7 +32,7 @@ def measured(project, scale, origin="all"):
     pairs = [
         (run, records.get(run.evaluation_id)) for run in runs.asked(project, scale, [EXPERIMENT])
     ]
-    return [(run, one.findings.get(MEASURE) if one else None) for run, one in pairs]
+    return [(run, tables.finding(one, MEASURE) or None) for run, one in pairs]
 
 
 def named(found):

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 from scipy.optimize import brentq
 
-from p2s import optimum
+from p2s import optimum, tables
 from p2s.spec import Spec
 from p2s.statistics import Estimate, estimate, number, verdict
 
@@ -27,11 +27,12 @@ def learnt(lines, found):
     """
     rows = []
     for line in lines.to_dict("records"):
-        finding = _finding(found, line)
-        for one in finding.get("characters", []):
+        if finding := _finding(found, line):
             places = {name: line[name] for name in ("row", "scale", "seed")}
             spec = Spec.model_validate(found[line["record"]].spec)
-            rows += _numbers(places, spec, finding, one)
+            sure = _sureness(spec, finding)
+            for one in finding["characters"]:
+                rows += [places | each for each in _numbers(spec, finding, one, sure)]
     columns = ["row", "scale", "seed", "q", "r", "when", "number", "learnt", "truth", "optimum"]
     return pd.DataFrame(rows, columns=columns)
 
@@ -157,17 +158,14 @@ def best(spec, finding, q, r) -> optimum.Learnt:
     return second._replace(p_object=_best_object(spec, finding, q))
 
 
-def best_to_control(spec, finding, q, r) -> optimum.Learnt:
-    """The same of a location that is as sure as the control's P(O) says, over the control's."""
-    sure = _sureness(spec, finding)
+def best_to_control(spec, finding, q, r, sure) -> optimum.Learnt:
+    """The same of a location that answers with a probability `sure`, over the control's there."""
     p_object = _best_object(spec, finding, q * sure) / _best_object(spec, finding, sure)
     return best(spec, finding, q, r)._replace(p_object=p_object)
 
 
 def _finding(found, line):
-    """What the record of a line found, empty where it says nothing."""
-    record = found.get(line["record"])
-    return record.findings.get("posterior", {}) if record else {}
+    return tables.finding(found.get(line["record"]), "posterior")
 
 
 def _best_object(spec, finding, q):
@@ -198,16 +196,15 @@ def _sureness(spec, finding):
     return brentq(above, UNSURE, 1.0) if above(UNSURE) < 0 < above(1.0) else 1.0
 
 
-def _numbers(places, spec, finding, one):
+def _numbers(spec, finding, one, sure):
     q, r = one["q"], one["r"]
     truth, said = optimum.Learnt(q, r, 0.0), dict(one)
     said["relative"] = _to_control(one["before"], _control(finding))
     wanted = {when: best(spec, finding, q, r) for when in WHEN}
-    wanted["relative"] = best_to_control(spec, finding, q, r)
+    wanted["relative"] = best_to_control(spec, finding, q, r, sure)
     known = spec.second_stage.objective not in ("exact", "exact@K", "max")
     return [
-        places
-        | {"q": q, "r": r, "when": when, "number": name}
+        {"q": q, "r": r, "when": when, "number": name}
         | {"learnt": np.nan if said[when][name] is None else said[when][name]}
         | {"truth": getattr(truth, name)}
         | {"optimum": getattr(wanted[when], name) if known or name == "product" else np.nan}

@@ -83,6 +83,11 @@ def chosen(found, lines):
     return [found[key] for key in lines["record"] if key in found]
 
 
+def finding(record, measure):
+    """What a record, or None, says of a measure of its experiment; empty where it says nothing."""
+    return record.findings.get(measure, {}) if record else {}
+
+
 def table(lines, metric="AP"):
     """Mean, interval (low, high) and seeds of a metric for each row and variant of `measured`."""
     keys = ["row", "variant", "scale", "paper"]
