@@ -142,8 +142,9 @@ class Likelihood:
         background = labels.background
         value = _background(self.name, labels, log_p_class)
         if labels.seen.all():
-            values = {name: _background(name, labels, log_p_class) for name in AUDITED}
-            _audit(values, log_object.exp(), background)
+            others = [name for name in AUDITED if name != self.name]
+            values = {name: _background(name, labels, log_p_class) for name in others}
+            _audit(values | {self.name: value}, log_object.exp(), background)
         return {
             "loss_likelihood_positive": -(labels.peaks[labels.seen] * named).sum() / positives,
             "loss_likelihood_background": -(of_background * value)[background].sum() / positives,

@@ -53,15 +53,15 @@ class SelectivePredictor(SigmoidPredictor):
 class SelectiveSecondStage(SecondStage):
     """A second stage whose class loss depends on how frequent classes are.
 
-    Frequencies are saved with the weights; ValueError in training while they are missing.
+    Once an iteration, `select` of truths and Frequencies tells what counts. Frequencies are saved
+    with the weights; ValueError in training while they are missing.
     """
 
-    def set_selection(self, select):
-        """Count what `select` of truths and Frequencies does, once an iteration; returns self."""
+    def __init__(self, select, **heads):
+        super().__init__(**heads)
         self.select = select
         self.register_buffer("image_counts", torch.zeros(self.num_classes, dtype=torch.long))
         self.register_buffer("images", torch.zeros((), dtype=torch.long))
-        return self
 
     def set_frequencies(self, frequencies: Frequencies):
         """Train with these class frequencies from now on; ValueError if they are of others."""
@@ -93,11 +93,13 @@ def second_stage(spec, strides: dict[str, int], channels: int) -> SecondStage:
     """The Faster or Cascade head of a Spec whose cls_loss is no softmax; see p2s.second_stage."""
     where, selective = (spec, strides, channels), spec.second_stage.needs_frequencies
     predict = SelectivePredictor if selective else SigmoidPredictor
-    make = SelectiveSecondStage if selective else SecondStage
+    make = SecondStage
+    if selective:
+        make = partial(SelectiveSecondStage, _selection(spec.second_stage))
     heads = of_spec(*where, make, partial(predict, use_sigmoid_ce=True))
     for each in heads.box_predictor:
         nn.init.constant_(each.cls_score.bias, -math.log((1 - PRIOR) / PRIOR))  # C2
-    return heads.set_selection(_selection(spec.second_stage)) if selective else heads
+    return heads
 
 
 def _selection(stage):
