@@ -82,6 +82,7 @@ class Experiment(Strict):
     claim: Name
     notebook: Name  # its page in the report
     measures: Annotated[tuple[Measure, ...], Field(strict=False)] = ()
+    own_scenes: bool = False  # glyphs of each seed's own; else all seeds share theirs
     rows: Annotated[tuple[Row, ...], Field(min_length=1, strict=False)]
     variants: Annotated[tuple[Variant, ...], Field(strict=False)] = ()
     contrasts: Annotated[tuple[Contrast, ...], Field(strict=False)] = ()

@@ -48,7 +48,7 @@ def measure(model, data, spec) -> dict:
     return {
         "characters": [
             _summary([row for row in rows if row["character"] == number], *chance)
-            for number, chance in enumerate(spec.data.chances)
+            for number, chance in enumerate(glyphs.dealt(spec.data))
         ],
         **{
             name: round(float(np.mean([each[name] for each in seen])), 5)

@@ -68,9 +68,12 @@ class Standing:
 
 def asked(project, scale, only=()):
     """A run for each cell and seed, seed by seed; equal cells share an identity."""
-    table = _table(project, scale, only)
-    seeds = load_scales(project)[scale].seeds
-    return [_run(project, names, spec, seed) for seed in seeds for names, spec in table]
+    refuse_unknown("scale", [scale], load_scales(project))
+    return [
+        _run(project, names, spec, seed)
+        for seed in load_scales(project)[scale].seeds
+        for names, spec in _table(project, scale, only, seed)
+    ]
 
 
 def runs(project, scale, only=()):
@@ -83,7 +86,7 @@ def runs(project, scale, only=()):
 
 def find(project, *, experiment, row, variant, scale, seed):
     """One run by the values of the notebook's parameters; any seed will do."""
-    table = _table(project, scale, [experiment])
+    table = _table(project, scale, [experiment], seed)
     refuse_unknown("row", [row], [names["row"] for names, _ in table])
     of_row = {names["variant"]: (names, spec) for names, spec in table if names["row"] == row}
     refuse_unknown("variant", [variant], of_row)
@@ -102,7 +105,7 @@ def fingerprints(data, root):
     return [glyphs.fingerprint(data, split) for split in glyphs.SPLITS]
 
 
-def _table(project, scale, only):
+def _table(project, scale, only, seed):
     """Names and Spec of every cell of the experiments, so that a mistake in any is told first."""
     scales, valid = load_scales(project), experiment_names(project)
     refuse_unknown("scale", [scale], scales)
@@ -125,8 +128,12 @@ def _table(project, scale, only):
                 place = f"{project.experiments / name}.yaml at scale {scale}"
                 raise ValueError(f"{place}: {row.name} {names['variant']}: {problem}") from None
             names |= {"scale": scale, "detector": row.detector, "measures": experiment.measures}
-            table.append((names, spec))
+            table.append((names, _own_scenes(spec, seed) if experiment.own_scenes else spec))
     return table
+
+
+def _own_scenes(spec, seed):
+    return spec.changed({"data": {"seed": spec.data.seed + seed}})
 
 
 def _run(project, names, spec, seed):

@@ -173,6 +173,15 @@ def test_equal_cells_run_once_and_seeds_come_in_turn(project):
     assert find(made, experiment="t", row="a", variant="", scale="tiny", seed=0) == first
 
 
+def test_seeds_share_scenes_unless_they_have_their_own(project):
+    def drawn(**table):
+        found = runs(project(table), "tiny")
+        return [run.spec.data.seed for run in found], len({run.val_fingerprint for run in found})
+
+    assert drawn() == ([0, 0], 1)
+    assert drawn(own_scenes=True) == ([0, 1], 2)
+
+
 def coco_project(project, folder, classes):
     categories = [{"id": k, "name": str(k)} for k in range(classes)]
     for name in ("train", "val"):

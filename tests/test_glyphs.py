@@ -242,12 +242,20 @@ def test_no_pixel_tells_what_is_annotated():
 
 def test_chances_are_those_of_counting():
     items = [item for i in range(120) for item in glyphs.scene(BY_CHANCE, "train", i)[1]]
-    for character, (q, r) in enumerate(BY_CHANCE.chances):
+    for character, (q, r) in enumerate(glyphs.dealt(BY_CHANCE)):
         mine = [item for item in items if item["character"] == character]
         annotated = [item for item in mine if item["annotated"]]
         assert binomtest(len(annotated), len(mine), q).pvalue > 1e-3
         as_a = sum(item["label"] == 0 for item in mine)
         assert len(mine) > 100 and binomtest(as_a, len(mine), r).pvalue > 1e-3
+
+
+def test_each_seed_deals_every_chance_to_another_character():
+    deals = [glyphs.dealt(BY_CHANCE.model_copy(update={"seed": seed})) for seed in range(4)]
+    assert deals[0] == BY_CHANCE.chances and glyphs.dealt(Glyphs()) == ()
+    assert all(
+        set(of_character) == set(BY_CHANCE.chances) for of_character in zip(*deals, strict=True)
+    )
 
 
 def test_only_what_is_annotated_is_in_the_data(tmp_path):

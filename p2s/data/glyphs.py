@@ -90,11 +90,20 @@ def scene(glyphs: Glyphs, split: str, index: int) -> tuple[np.ndarray, list[dict
     for mask, corner, fill in parts + stamps:
         ink.stamp(picture, mask, corner, fill, brightness)
     if glyphs.chances:
-        annotations = [_by_chance(chance, item, glyphs.chances) for item in annotations]
+        annotations = [_by_chance(chance, item, dealt(glyphs)) for item in annotations]
     if glyphs.federated:
         known = planned.federation.annotated(index, [item["label"] for item in annotations])
         annotations = [{**a, "annotated": k} for a, k in zip(annotations, known, strict=True)]
     return ink.grain(scenery, picture), annotations
+
+
+def dealt(glyphs: Glyphs) -> tuple[tuple[float, float], ...]:
+    """The chances of each character: dealt one character further with each seed.
+
+    So over seeds no chance is tied to a character that is easier to learn than others.
+    """
+    first = -glyphs.seed % max(1, len(glyphs.chances))
+    return glyphs.chances[first:] + glyphs.chances[:first]
 
 
 def plan(glyphs: Glyphs, split: str) -> longtail.Plan:
