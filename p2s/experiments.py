@@ -22,7 +22,8 @@ SHARED_FIELDS = {  # that a scale's proposal_share multiplies
     "second_stage": ("regions",),
 }
 Name = Annotated[str, Field(min_length=1)]
-Measure = Literal["calibration", "fusion", "posterior"]  # see p2s.train_eval
+Measure = Literal["calibration", "federated", "fusion", "posterior"]  # see p2s.train_eval
+Metric = Literal["AP", "AP50", "AP75", "APr", "APc", "APf", "proposal_AR"]  # that tables print
 Seed = Annotated[int, Field(ge=0)]
 
 
@@ -33,12 +34,11 @@ class Strict(Part):
 
 
 class PaperRow(Strict):
-    """Where experiments/paper.yaml holds the published AP of a row."""
+    """Where experiments/paper.yaml holds the published numbers of a row."""
 
     table: int
     row: Name
-    column: Name = "mAP"  # "AP" in Table 3
-    recall: Name | None = None  # the column of the proposals' recall
+    columns: dict[Metric, Name] = {"AP": "mAP"}  # names that the table prints, by metric
 
 
 class Row(Strict):
@@ -69,7 +69,7 @@ class Contrast(Strict):
     row: Name
     than: Name
     less: Annotated[tuple[Name, Name], Field(strict=False)] | None = None  # rows of a difference
-    metric: Literal["AP", "proposal_AR"] = "AP"
+    metric: Metric = "AP"
     expects: Literal["gain", "loss", "none"] | None = None  # what the paper claims, if anything
 
 

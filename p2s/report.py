@@ -90,7 +90,7 @@ def render(project, output=None):
 
 def _products(project, name, lines):
     """Bytes of an experiment's tables and figures by place."""
-    every = [tables.table(lines, metric).assign(metric=metric) for metric in tables.METRICS]
+    every = [tables.table(lines, metric).assign(metric=metric) for metric in tables.seen(lines)]
     experiment = experiments.load_experiment(project, name)
     frames = [tables.table(lines), tables.effects(experiment.contrasts, lines)]
     frames = [frame for frame in frames if len(frame)]

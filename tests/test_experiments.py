@@ -71,7 +71,7 @@ def test_a_number_of_proposals_is_that_of_its_published_row():
     for (name, count), row in found.items():
         assert row.changes == {"test": {"proposals": int(count)}}
         assert row.detector == detectors[name] and row.paper.row == count
-        assert (row.paper.column, row.paper.recall) == (f"{name} mAP", f"{name} AR")
+        assert row.paper.columns == {"AP": f"{name} mAP", "proposal_AR": f"{name} AR"}
 
 
 def test_what_a_contrast_expects_is_what_the_paper_printed():

@@ -42,7 +42,7 @@ def contrasts(project):
 
 def test_an_experiment_without_a_variant_for_a_scales_data_has_no_line():
     none = tables.measured(Project.at(fakes.ROOT), "posterior", "paper")
-    assert not len(none) and {"row", "AP", "paper", "record"} <= set(none.columns)
+    assert not len(none) and {"row", "AP", "paper_AP", "record"} <= set(none.columns)
 
 
 def test_gains_are_paired_by_seed(project, lines):
@@ -84,8 +84,8 @@ def test_recall_is_compared_with_the_papers_recall(project, lines):
         than="CascadeRCNN-RPN (P3-P7)",
         metric="proposal_AR",
     )
-    spread = tables.main_variant(lines).assign(proposal_AR=lines["seed"], paper_AR=62.4)
-    spread.loc[spread["row"] == one.row, ["proposal_AR", "paper_AR"]] += [2, 8.4]
+    spread = tables.main_variant(lines).assign(proposal_AR=lines["seed"], paper_proposal_AR=62.4)
+    spread.loc[spread["row"] == one.row, ["proposal_AR", "paper_proposal_AR"]] += [2, 8.4]
     [effect] = tables.effects([one], spread).itertuples()
     assert (effect.paper, effect.mean, effect.low, effect.high, effect.seeds) == (8.4, 2, 2, 2, 3)
 
