@@ -119,7 +119,7 @@ class _Training:
 
     def run(self, save_every):
         """Train to the end, from the saved state if there is one."""
-        if self.spec.second_stage.needs_frequencies:
+        if self.spec.second_stage.is_selective:
             self.model.roi_heads.set_frequencies(frequencies(self.data))
         self._resume()
         self.model.train()

@@ -73,7 +73,8 @@ class SecondStage(Part):
     """What infers P(C|O): positive IoU of each stage and the sampling of regions (Sec. 5)."""
 
     iou: tuple[Probability, ...] = (0.6, 0.7, 0.8)  # Sec. 5; Faster: .6
-    cls_loss: Literal["softmax", "sigmoid", "eql", "federated"] = "softmax"  # Sec. 3; Table 9
+    # Sec. 3; Table 9. annotated: sigmoids of the classes an image's annotation tells of, App. D
+    cls_loss: Literal["softmax", "sigmoid", "eql", "federated", "annotated"] = "softmax"
     # Negatives that EQL ignores. App. D: the 900 least frequent classes of 1203, at other numbers
     # the same share; C2: those in fewer than 200 images; EQL's own code: in a share below .00177
     eql_tail: Literal["rank", "images", "share"] = "rank"
@@ -102,9 +103,9 @@ class SecondStage(Part):
         return self
 
     @property
-    def needs_frequencies(self):
-        """Whether the loss depends on how many training images show a class."""
-        return self.cls_loss in ("eql", "federated")
+    def is_selective(self):
+        """Whether the loss counts some classes of a region only; it may depend on frequencies."""
+        return self.cls_loss in ("eql", "federated", "annotated")
 
 
 class Recipe(Part):
@@ -204,10 +205,26 @@ class Spec(Part):
                 f"second_stage.objective {objective} with {self.first} and {self.second}; "
                 f"valid: second faster, first {', '.join(LABELLED)}"
             )
+        self._refuse_unknown_truth()
         plain = self.first_stage.weighting == "none" or objective != "sampled"
         if plain and self.first_stage.ignore_above is not None:
             raise ValueError("first_stage.ignore_above does nothing without the focal loss")
         return self
+
+    def _refuse_unknown_truth(self):
+        """What a data set cannot tell, or a detector has no use for."""
+        told = getattr(self.data, "federated", False) or "lvis" in getattr(self.data, "kind", "")
+        if self.second_stage.cls_loss == "annotated" and self.data and not told:
+            raise ValueError(
+                "second_stage.cls_loss annotated with data that tell of no absent classes; "
+                "valid data: lvis, lvis_v1, glyphs with federated"
+            )
+        boxes = getattr(self.data, "unannotated", "hidden") == "boxes"
+        if boxes and (self.second == "none" or self.second_stage.objective != "sampled"):
+            raise ValueError(
+                "data.unannotated boxes are for a first stage alone; "
+                "valid: second faster or cascade, objective sampled"
+            )
 
     @classmethod
     def named(cls, name):

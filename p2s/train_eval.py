@@ -7,10 +7,12 @@ from contextlib import chdir
 import numpy as np
 import torch
 
-from p2s import calibration, engine, fusion, posterior, provenance, records
+from p2s import calibration, engine, fusion, oracle, posterior, provenance, records
 from p2s.data import glyphs, releases
 from p2s.data.loader import test_inputs
-from p2s.evaluate import evaluate
+from p2s.data.lvis import LvisSet
+from p2s.evaluate import coco_numbers, evaluate
+from p2s.lvis_evaluate import federated_numbers
 from p2s.project import TRAIN_EVAL
 from p2s.records import AUDIT
 from p2s.spec import Coco
@@ -21,6 +23,7 @@ KEPT = 100  # proposals and detections of each, the likeliest
 CURVE_POINTS = 200
 MEASURES = {  # of Experiment.measures
     "calibration": calibration.measure,
+    "federated": oracle.measure,
     "fusion": fusion.measure,
     "posterior": posterior.measure,
 }
@@ -90,9 +93,10 @@ def scene(model, data, index, test):
 
 
 def measured(run, project, model, data):
-    """COCO's numbers in percent, AP by class, seconds, and the scenes, as fields of a record."""
+    """COCO's or LVIS's numbers in percent, seconds, and the scenes, as fields of a record."""
     start = time.monotonic()
-    metrics = evaluate(model, data, run.spec.test)
+    numbers = federated_numbers if isinstance(data, LvisSet) else coco_numbers
+    metrics = evaluate(model, data, run.spec.test, numbers)
     seconds, per_class = time.monotonic() - start, metrics.pop("per_class")
     indices = range(min(SCENES, len(data.images)))
     return {

@@ -7,6 +7,20 @@ from pydantic import ValidationError
 
 from p2s.spec import NAMED, Spec, canonical_hash
 
+FULL = {"kind": "glyphs", "classes": 80, "imbalance": "lvis"}
+
+
+@pytest.mark.parametrize(
+    ("name", "changes", "told"),
+    [
+        ("CenterNet2", {"second_stage": {"cls_loss": "annotated"}, "data": FULL}, "absent classes"),
+        ("GFL", {"data": FULL | {"federated": True, "unannotated": "boxes"}}, "first stage alone"),
+    ],
+)
+def test_what_a_data_set_cannot_tell_is_refused(name, changes, told):
+    with pytest.raises(ValidationError, match=told):
+        Spec.named(name).changed(changes)
+
 
 @pytest.mark.parametrize("name", NAMED)
 def test_every_named_spec_survives_its_json(name):
