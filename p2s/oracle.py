@@ -25,9 +25,9 @@ def measure(model, data, spec) -> dict:
     """What detections are worth against the full truth, and what is proposed of each part of it.
 
     "full": AP, APr, APc and APf in percent. For "annotated" and "unannotated" objects: "objects",
-    and of them "found", those with a proposal on them; "AR", class-agnostic recall of proposals over
-    IoU .5:.95, in percent; "p_object", the mean P(O) of the likeliest proposal on what was found.
-    None is where nothing is. ValueError if the data are no federated scenes.
+    and of them "found", those with a proposal on them; "AR", class-agnostic recall of proposals
+    over IoU .5:.95, in percent; "p_object", the mean P(O) of the likeliest proposal on what was
+    found. None is where nothing is. ValueError if the data are no federated scenes.
     """
     if not (isinstance(data, LvisSet) and getattr(spec.data, "federated", False)):
         raise ValueError("federated: data has no full truth; valid: glyphs with data.federated")
