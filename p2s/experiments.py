@@ -22,8 +22,11 @@ SHARED_FIELDS = {  # that a scale's proposal_share multiplies
     "second_stage": ("regions",),
 }
 Name = Annotated[str, Field(min_length=1)]
-Measure = Literal["calibration", "federated", "fusion", "posterior"]  # see p2s.train_eval
-Metric = Literal["AP", "AP50", "AP75", "APr", "APc", "APf", "proposal_AR"]  # that tables print
+Measure = Literal["calibration", "fusion", "posterior"]  # see p2s.train_eval
+# What tables print and contrasts compare; full: against the full truth of federated scenes.
+Metric = Literal[
+    *("AP", "AP50", "AP75", "APr", "APc", "APf", "AP_full", "APr_full", "APf_full", "proposal_AR")
+]
 Seed = Annotated[int, Field(ge=0)]
 
 

@@ -13,9 +13,12 @@ from p2s import experiments, paper, provenance, records, runs
 from p2s.statistics import DASH, Estimate, estimate, number, verdict
 
 COMMITTED = "desk"  # the scale whose records, tables and figures are part of the project
+OF_GROUPS = ("AP", "APr", "APc", "APf")
+PARTS = ("annotated", "unannotated")
 METRICS = (
-    *("AP", "AP50", "AP75", "APs", "APm", "APl"),
-    *("APr", "APc", "APf", *(f"{name}_fixed" for name in ("AP", "APr", "APc", "APf"))),
+    *("AP", "AP50", "AP75", "APs", "APm", "APl", *OF_GROUPS[1:]),
+    *(f"{name}_{by}" for by in ("fixed", "full") for name in OF_GROUPS),
+    *(f"{name}_{part}" for name in ("AR", "p_object") for part in PARTS),
     *("proposal_AR", "proposal_AR100", "proposal_AR256", "proposals_per_image"),
 )
 COLUMNS = (  # of `measured`, before the numbers
