@@ -85,6 +85,7 @@ class Experiment(Strict):
     claim: Name
     notebook: Name  # its page in the report
     measures: Annotated[tuple[Measure, ...], Field(strict=False)] = ()
+    data_set: Name | None = None  # of the scale's; None: what the scale's changes say
     own_scenes: bool = False  # glyphs of each seed's own; else all seeds share theirs
     rows: Annotated[tuple[Row, ...], Field(min_length=1, strict=False)]
     variants: Annotated[tuple[Variant, ...], Field(strict=False)] = ()
@@ -125,6 +126,14 @@ class Scale(Strict):
     rate_factor: PositiveFloat = 1.0  # of every row's learning rate; one-stage rows keep their half
     minutes_a_training: PositiveFloat  # a guess, used until a record has measured it
     changes: dict[str, Any] = {}
+    data_sets: dict[Name, dict[str, Any]] = {}  # more changes for experiments on other data
+
+    def on(self, data_set):
+        """The scale as it is on one of its data sets; None is its own data."""
+        if data_set is None:
+            return self
+        changes = merge(self.changes, self.data_sets[data_set])
+        return self.model_copy(update={"changes": changes})
 
 
 def load_scales(project):
