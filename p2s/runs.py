@@ -115,8 +115,9 @@ def _table(project, scale, only, seed):
         experiment = load_experiment(project, name)
         for part in (experiment, *experiment.rows):
             refuse_unknown(f"scale in {name}.yaml: at:", part.at, scales)
-        data_sets = scales[scale].data_sets
-        refuse_unknown(f"data_set in {name}.yaml:", [experiment.data_set], [None, *data_sets])
+        if experiment.data_set:
+            named, data_sets = [experiment.data_set], scales[scale].data_sets
+            refuse_unknown(f"data_set in {name}.yaml:", named, data_sets)
         size = scales[scale].on(experiment.data_set)
         for row, variant in cells(experiment.sized(scale), size):
             names = {
