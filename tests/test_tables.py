@@ -45,6 +45,26 @@ def test_an_experiment_without_a_variant_for_a_scales_data_has_no_line():
     assert not len(none) and {"row", "AP", "paper_AP", "record"} <= set(none.columns)
 
 
+def test_a_metric_becomes_a_variant_beside_its_published_value(lines):
+    main = tables.main_variant(lines).assign(paper_APr=5.0)
+    turned = tables.by_metric(main, ["APl", "APr"])
+    assert list(turned["variant"].unique()) == ["APl", "APr"] and len(turned) == 2 * len(main)
+    large, rare = (turned[turned["variant"] == name] for name in ("APl", "APr"))
+    assert list(large["AP"]) == list(main["APl"]) and large["paper_AP"].isna().all()
+    assert rare["AP"].isna().all() and (rare["paper_AP"] == 5).all()
+
+
+def test_deviations_are_those_of_seeds_and_of_the_printed_table():
+    project = Project.at(fakes.ROOT)
+    table9 = experiments.load_experiment(project, "table9")
+    lines = tables.measured(project, "table9", "smoke")
+    some = lines[lines["row"] == "CascadeRCNN, EQL"].iloc[[0] * 2]
+    grid = tables.deviations(table9, some.assign(AP=[1.0, 3.0], APr=[2.0, None]), ["AP", "APr"])
+    found = grid.loc["CascadeRCNN, EQL"]
+    assert list(found) == ["2.00 ± 1.41 (2)", "2.00 ± – (1)", "25.7 ± 0.01", "15.5 ± 0.25"]
+    assert list(grid.loc["CenterNet2, FedLoss per batch"]) == [DASH] * 4
+
+
 def test_gains_are_paired_by_seed(project, lines):
     default = tables.main_variant(lines)
     ap = {row: group["AP"].to_numpy() for row, group in default.groupby("row")}
