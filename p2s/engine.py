@@ -36,7 +36,17 @@ PROGRESS = ("identity", "iteration", "seconds", "curve")  # kept in a state besi
 WARMUP_FROM = 1 / 1000  # d2: the share of the rate at iteration 0
 
 
-def train(model, spec, data, output, *, seed, save_every=60.0):
+def optimizer(model, recipe):
+    """Stochastic gradient descent with momentum, without decay of normalisations (d2)."""
+    return torch.optim.SGD(
+        get_default_optimizer_params(model, weight_decay_norm=0.0),
+        lr=recipe.scaled_rate,
+        momentum=recipe.momentum,
+        weight_decay=recipe.weight_decay,
+    )
+
+
+def train(model, spec, data, output, *, seed, save_every=60.0, make_optimizer=optimizer):
     """Train a freshly built model on `data` and return it, with its files left in `output`.
 
     What `output` already holds of this very training is used: a state is resumed and a finished
@@ -50,7 +60,8 @@ def train(model, spec, data, output, *, seed, save_every=60.0):
     output.mkdir(parents=True, exist_ok=True)
     with _alone_in(output):
         if not finished(output, identity):
-            _Training(model, spec, data, output, seed).run(save_every)
+            own = make_optimizer(model, spec.recipe)
+            _Training(model, own, spec, data, output, seed).run(save_every)
         (output / "state.pt").unlink(missing_ok=True)
     _fill(model, output)
     return model
@@ -90,21 +101,12 @@ def rate_at(recipe, iteration):
     return recipe.scaled_rate * (WARMUP_FROM + (1 - WARMUP_FROM) * warm) * 0.1**drops
 
 
-def optimizer(model, recipe):
-    """Stochastic gradient descent with momentum, without decay of normalisations (d2)."""
-    return torch.optim.SGD(
-        get_default_optimizer_params(model, weight_decay_norm=0.0),
-        lr=recipe.scaled_rate,
-        momentum=recipe.momentum,
-        weight_decay=recipe.weight_decay,
-    )
-
-
 @dataclass
 class _Training:
     """A training at work: all that its next step depends on, and where that is kept."""
 
     model: torch.nn.Module
+    optimizer: torch.optim.Optimizer
     spec: Spec
     data: CocoSet
     output: Path
@@ -115,7 +117,6 @@ class _Training:
 
     def __post_init__(self):
         self.identity = training_id(self.spec, self.data.fingerprint, self.seed)
-        self.optimizer = optimizer(self.model, self.spec.recipe)
 
     def run(self, save_every):
         """Train to the end, from the saved state if there is one."""

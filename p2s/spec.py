@@ -49,7 +49,8 @@ class Backbone(Part):
     frozen_stages: Annotated[int, Field(ge=0, le=5)] = (
         2  # d2 freeze_at; 0 when trained from scratch
     )
-    weights: Path | None = None  # a local torchvision or detectron2 file
+    # A local torchvision or detectron2 file; glyphs: a study's own pretraining, see p2s.pretrain
+    weights: Literal["glyphs"] | Path | None = None
 
 
 class FirstStage(Part):

@@ -13,6 +13,7 @@ from p2s.data.loader import test_inputs
 from p2s.data.lvis import LvisSet
 from p2s.evaluate import detect, score
 from p2s.lvis_evaluate import federated_numbers
+from p2s.pretrain import read_glyphs
 from p2s.project import TRAIN_EVAL
 from p2s.records import AUDIT
 from p2s.spec import Coco, Glyphs
@@ -53,7 +54,11 @@ def trained(run, project, data):
     torch.manual_seed(run.seed)
     folder = project.weights(run).absolute()
     with chdir(project.root):  # so are those of pretrained weights
-        model = engine.train(build(run.spec), run.spec, data, folder, seed=run.seed)
+        model = build(run.spec)
+        pretrained = run.spec.backbone.weights == "glyphs"
+        if pretrained and not engine.finished(folder, run.training_id):
+            read_glyphs(model.backbone, run.spec, project.cache)
+        engine.train(model, run.spec, data, folder, seed=run.seed)
     curve = json.loads((folder / "curve.json").read_text())
     seconds = json.loads((folder / "training.json").read_text())["seconds"]
     return model, thinned(curve), round(seconds, 2)
