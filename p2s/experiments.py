@@ -190,4 +190,7 @@ def _num_classes(spec, root):
 
 @lru_cache
 def _count_classes(path, _modified):
-    return len(json.loads(path.read_bytes())["categories"])
+    try:
+        return len(json.loads(path.read_bytes())["categories"])
+    except (ValueError, KeyError, TypeError):
+        raise ValueError(f"{path}: no JSON object with a list of categories") from None

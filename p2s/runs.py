@@ -96,10 +96,14 @@ def find(project, *, experiment, row, variant, scale, seed):
 def fingerprints(data, root):
     """The identities of the training and validation data (spec.Glyphs or spec.Coco).
 
-    They are those of the `CocoSet`s that a run loads, had without drawing or reading an image.
+    They are those of the `CocoSet`s that a run loads, had without drawing or reading an image. Of
+    files of which none is there they are those of the records that came with the project.
     """
     if isinstance(data, Coco):
-        return [records.file_fingerprint(path) for path in annotation_files(data, root)]
+        files = annotation_files(data, root)
+        if data.recorded and not any(path.exists() for path in files):
+            return [*data.recorded]
+        return [records.file_fingerprint(path) for path in files]
     from p2s.data import glyphs
 
     return [glyphs.fingerprint(data, split) for split in glyphs.SPLITS]

@@ -182,11 +182,11 @@ def test_seeds_share_scenes_unless_they_have_their_own(project):
     assert drawn(own_scenes=True) == ([0, 1], 2)
 
 
-def coco_project(project, folder, classes):
+def coco_project(project, folder, classes, **data):
     categories = [{"id": k, "name": str(k)} for k in range(classes)]
     for name in ("train", "val"):
         (folder / f"{name}.json").write_text(json.dumps({"categories": categories, "s": name}))
-    data = {"kind": "coco", "train": "train.json", "val": "val.json", "images": "."}
+    data |= {"kind": "coco", "train": "train.json", "val": "val.json", "images": "."}
     only_glyphs = {"name": "v", "data": "glyphs", "changes": {"data": {"fragments": 0}}}
     table = {"variants": [{"name": "u"}, only_glyphs]}
     return project(table, {"changes": {"data": data}})
@@ -197,6 +197,27 @@ def test_with_a_coco_file_classes_and_identity_come_from_its_content(project, tm
     assert [each.variant for each in few] == ["u", "u"]  # that for glyphs is left out
     assert (few[0].spec.num_classes, many[0].spec.num_classes) == (2, 7)
     assert few[0].training_id != many[0].training_id
+
+
+def test_runs_on_recorded_files_are_the_same_without_the_files(project, tmp_path):
+    there = runs(coco_project(project, tmp_path, 80), "tiny")[0]
+    recorded = there.train_fingerprint, there.val_fingerprint
+    made = coco_project(project, tmp_path, 80, recorded=list(recorded))
+    for name in ("train", "val"):
+        (tmp_path / f"{name}.json").unlink()
+    gone = runs(made, "tiny")[0]
+    assert (gone.training_id, gone.evaluation_id) == (there.training_id, there.evaluation_id)
+    (tmp_path / "val.json").write_text('{"categories": [0]}')  # another set is not the recorded one
+    other = runs(made, "tiny")[0]
+    assert other.train_fingerprint == "missing train.json" and other.spec.num_classes == 1
+
+
+@pytest.mark.parametrize("content", ["", "[]", "{}", '{"categories": 3}'])
+def test_an_annotation_file_without_categories_is_named(project, tmp_path, content):
+    made = coco_project(project, tmp_path, 2)
+    (tmp_path / "val.json").write_text(content)
+    with pytest.raises(ValueError, match=r"val\.json: no JSON object with a list of categories"):
+        runs(made, "tiny")
 
 
 def test_a_fingerprint_needs_no_images_and_missing_files_have_one(tmp_path):
