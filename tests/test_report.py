@@ -31,6 +31,7 @@ def test_tables_and_figures_are_written_for_every_experiment_with_records(projec
     endings = (".csv", "_effects.csv", ".md", ".svg", "_curves.svg", "_scenes.png")
     # a cell of Table 5 stands in Tables 1 and 6 too
     tables = {name + end for name in ("table1", "table5", "table6") for end in endings}
+    tables -= {"table6_scenes.png"}  # of whose examples none has a record
     assert names == tables | {"figure2.svg", "figure3.png"}
 
 
