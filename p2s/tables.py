@@ -10,7 +10,7 @@ import pandas as pd
 from p2s import experiments, paper, provenance, records, runs
 from p2s.statistics import DASH, Estimate, estimate, number, verdict
 
-COMMITTED = ("desk",)  # scales whose records came with the project
+COMMITTED = ("desk", "photographs")  # scales whose records came with the project
 METRICS = (
     *("AP", "AP50", "AP75", "APs", "APm", "APl"),
     *("proposal_AR", "proposal_AR100", "proposal_AR256", "proposals_per_image"),

@@ -32,7 +32,7 @@ def project(tmp_path):
     return make
 
 
-@pytest.mark.parametrize("scale", ["smoke", "desk", "paper"])
+@pytest.mark.parametrize("scale", ["smoke", "desk", "photographs", "paper"])
 def test_every_cell_of_every_experiment_resolves_at_every_scale(scale):
     every = runs(Project.at(ROOT), scale)
     assert {each.spec.data.kind for each in every} <= {"glyphs", "coco"}
@@ -180,6 +180,21 @@ def test_seeds_share_scenes_unless_they_have_their_own(project):
 
     assert drawn() == ([0, 0], 1)
     assert drawn(own_scenes=True) == ([0, 1], 2)
+
+
+def test_photographs_have_lines_at_the_scales_of_photographs_alone():
+    project = Project.at(ROOT)
+    lines = {scale: asked(project, scale, ["photographs"]) for scale in ("smoke", "desk", "paper")}
+    assert not lines["smoke"] and not lines["desk"]
+    every = [*lines["paper"], *asked(project, "photographs", ["photographs"])]
+    assert {run.spec.data.kind for run in every} == {"coco"}
+    assert {(run.measures, run.spec.test.score_threshold) for run in every} == {
+        (("calibration",), 0.0)
+    }
+    places = {
+        name: tables.committed_scale(project, name) for name in ("calibration", "photographs")
+    }
+    assert places == {"calibration": "desk", "photographs": "photographs"}
 
 
 def coco_project(project, folder, classes, **data):
