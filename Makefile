@@ -26,7 +26,7 @@ $(READY): pyproject.toml requirements.lock detectron2.txt
 	touch $@
 
 # Failed runs (1) leave a report of the others; a mistake (2) and Ctrl-C (130) end at once.
-study: $(READY) ## run the study and render its report: SCALE=smoke|desk|paper ONLY=table5 JOBS=2
+study: $(READY) ## run the study and render its report: SCALE=smoke|desk|photographs|paper ONLY=table5 JOBS=2
 	$(BIN)/p2s study run --scale $(SCALE) --jobs $(JOBS) $(if $(ONLY),--only $(ONLY)); ran=$$?; \
 	  [ $$ran -gt 1 ] || $(BIN)/p2s study report || exit; \
 	  exit $$ran

@@ -130,9 +130,7 @@ class Scale(Strict):
 
     def on(self, data_set):
         """The scale as it is on one of its data sets; None is its own data."""
-        if data_set is None:
-            return self
-        changes = merge(self.changes, self.data_sets[data_set])
+        changes = merge(self.changes, self.data_sets.get(data_set, {}))
         return self.model_copy(update={"changes": changes})
 
 
@@ -158,6 +156,8 @@ def experiment_names(project):
 
 def cells(experiment, scale):
     """Pairs of a row and a variant (None without variants) that this scale can run."""
+    if experiment.data_set and experiment.data_set not in scale.data_sets:
+        return []
     kind = scale.changes.get("data", {}).get("kind")
     rows = [each for each in experiment.rows if each.data in (None, kind)]
     variants = [each for each in experiment.variants if each.data in (None, kind)]
@@ -202,4 +202,7 @@ def _num_classes(spec, root):
 
 @lru_cache
 def _count_classes(path, _modified):
-    return len(json.loads(path.read_bytes())["categories"])
+    try:
+        return len(json.loads(path.read_bytes())["categories"])
+    except (ValueError, KeyError, TypeError):
+        raise ValueError(f"{path}: no JSON object with a list of categories") from None

@@ -121,7 +121,7 @@ def scenes(records):
     A scene is drawn again from its seed, so photographs are left out. Proposals are the fainter
     the less P(O); detections carry the glyph they were taken for.
     """
-    records = [one for one in records if one.spec["data"]["kind"] == "glyphs"]
+    records = tables.of_scenes(records)
     count = max((len(one.scenes) for one in records), default=0)
     with matplotlib.rc_context(STYLE):
         shape = max(count, 1), 2 * max(len(records), 1)

@@ -86,7 +86,7 @@ def ratios(found):
 
 def products(project):
     """Pictures and tables of the committed scale as bytes by place; none without a record."""
-    found = fusion_tables.measured(project, tables.COMMITTED)
+    found = fusion_tables.measured(project, tables.committed_scale(project, "fusion"))
     if not any(one for _, one in found):
         return {}
     drawn = {"map": large_map(found, found[0][0].row), "maps": small_maps(found)}

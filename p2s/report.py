@@ -43,7 +43,7 @@ def regenerate(project, output=None):
     output = Path(output or project.root / "results")
     products = speed.products(project) | framework.products(project)
     for name in experiments.experiment_names(project):
-        lines = tables.measured(project, name, tables.COMMITTED)
+        lines = tables.measured(project, name, tables.committed_scale(project, name))
         if lines["AP"].notna().any():
             products |= _products(project, name, lines)
     for place, content in products.items():
@@ -98,13 +98,13 @@ def _products(project, name, lines):
         f"tables/{name}.csv": tables.csv(pd.concat(every)),
         f"tables/{name}.md": _markdown(experiment, frames),
     } | {f"tables/{name}_effects.csv": tables.csv(effects) for effects in frames[1:]}
-    main, found = tables.main_variant(lines), tables.load(project, tables.COMMITTED)
-    examples = tables.examples(main)
+    main, found = tables.main_variant(lines), tables.load(project, lines["scale"].iloc[0])
     drawn = {
         name: figures.ablation(lines, experiment.contrasts),
         f"{name}_curves": figures.curves(tables.chosen(found, main)),
-        f"{name}_scenes": figures.scenes(tables.chosen(found, examples)),
     }
+    if scenes := tables.of_scenes(tables.chosen(found, tables.examples(main))):
+        drawn[f"{name}_scenes"] = figures.scenes(scenes)
     for measure in FINDINGS.keys() & experiment.measures:
         more, frames = FINDINGS[measure](main, found)
         drawn |= {f"{name}_{key}": one for key, one in more.items()}
@@ -149,7 +149,7 @@ FINDINGS = {"calibration": _calibration, "posterior": _posterior}  # by measure;
 def _markdown(experiment, frames):
     grids = [tables.readable(frame).to_markdown(disable_numparse=True) for frame in frames]
     heading = [f"# {experiment.title}", f"The paper: {experiment.claim}"]
-    return "\n\n".join([*heading, *grids, NOTE.format(scale=tables.COMMITTED)])
+    return "\n\n".join([*heading, *grids, NOTE.format(scale=frames[0]["scale"].iloc[0])])
 
 
 def _content(path):

@@ -96,10 +96,14 @@ def find(project, *, experiment, row, variant, scale, seed):
 def fingerprints(data, root):
     """The identities of the training and validation data (spec.Glyphs or spec.Coco).
 
-    They are those of the `CocoSet`s that a run loads, had without drawing or reading an image.
+    They are those of the `CocoSet`s that a run loads, had without drawing or reading an image. Of
+    files of which none is there they are those of the records that came with the project.
     """
     if isinstance(data, Coco):
-        return [records.file_fingerprint(path) for path in annotation_files(data, root)]
+        files = annotation_files(data, root)
+        if data.recorded and not any(path.exists() for path in files):
+            return [*data.recorded]
+        return [records.file_fingerprint(path) for path in files]
     from p2s.data import glyphs
 
     return [glyphs.fingerprint(data, split) for split in glyphs.SPLITS]
@@ -116,8 +120,8 @@ def _table(project, scale, only, seed):
         for part in (experiment, *experiment.rows):
             refuse_unknown(f"scale in {name}.yaml: at:", part.at, scales)
         if experiment.data_set:
-            named, data_sets = [experiment.data_set], scales[scale].data_sets
-            refuse_unknown(f"data_set in {name}.yaml:", named, data_sets)
+            known = [each for one in scales.values() for each in one.data_sets]
+            refuse_unknown(f"data_set in {name}.yaml:", [experiment.data_set], known)
         size = scales[scale].on(experiment.data_set)
         for row, variant in cells(experiment.sized(scale), size):
             names = {

@@ -12,6 +12,7 @@ from filelock import FileLock, Timeout
 from tqdm import tqdm
 
 from p2s import provenance, records, runner
+from p2s.data import releases
 from p2s.experiments import annotation_files, load_scales
 from p2s.project import TRAIN_EVAL
 from p2s.runs import Run, Standing, runs
@@ -90,8 +91,8 @@ def run(project, scale, executor, *, only=(), template=TRAIN_EVAL):
     click.echo(f"{len(known) - len(waiting)} of {len(known)} runs are done")
     if elsewhere := sum(each.state == "running" for each in known):
         click.echo(f"{elsewhere} at work in another process: waiting for their records")
-    for each in waiting:
-        _refuse_missing_data(project, each)
+    for data in dict.fromkeys(each.spec.data for each in waiting):
+        _refuse_bad_files(project, scale, data)
     if waiting:
         runner.parameters(template, runner.given(project, waiting[0]))
     failed = 0
@@ -137,11 +138,13 @@ def _duration(ahead, jobs):
     return f"about {shown} with {jobs} at once ({source})" if ahead.evaluations else "nothing"
 
 
-def _refuse_missing_data(project, run):
-    if isinstance(run.spec.data, Coco):
-        for path in annotation_files(run.spec.data, project.root):
+def _refuse_bad_files(project, scale, data):
+    if isinstance(data, Coco):
+        for path in annotation_files(data, project.root):
             if not path.exists():
-                raise FileNotFoundError(f"{path}: not found; scale {run.scale} needs it")
+                raise FileNotFoundError(f"{path}: not found; scale {scale} needs it")
+        if problems := releases.check(data, project.root):
+            raise ValueError("; ".join(problems))
 
 
 def _locked(path):

@@ -12,7 +12,7 @@ import pandas as pd
 from p2s import experiments, paper, provenance, records, runs
 from p2s.statistics import DASH, Estimate, estimate, number, verdict
 
-COMMITTED = "desk"  # the scale whose records, tables and figures are part of the project
+COMMITTED = ("desk", "photographs")  # scales whose records came with the project
 OF_GROUPS = ("AP", "APr", "APc", "APf")
 PARTS = ("annotated", "unannotated")
 METRICS = (
@@ -58,6 +58,14 @@ def measured(project, name, scale, origin="all"):
     return frame.astype(dict.fromkeys((*PRINTED.values(), *METRICS), float))
 
 
+def committed_scale(project, name):
+    """The scale of an experiment's committed results: the first of COMMITTED that has its data."""
+    experiment = experiments.load_experiment(project, name)
+    scales = experiments.load_scales(project)
+    having = (scale for scale in COMMITTED if experiments.cells(experiment, scales[scale]))
+    return next(having, COMMITTED[0])
+
+
 def load(project, scale, origin="all"):
     """Usable records of a scale by id; see `measured` for origin. A damaged record is none."""
     folder = project.records(scale)
@@ -65,7 +73,7 @@ def load(project, scale, origin="all"):
     if origin == "all":
         return found
     if provenance.git_state(project.root)["sha"] is None:  # a copy without git: what came with it
-        kept = set(found) if scale == COMMITTED else set()
+        kept = set(found) if scale in COMMITTED else set()
     else:
         kept = {
             path.stem for path in provenance.committed([folder / f"{key}.json" for key in found])
@@ -88,6 +96,11 @@ def examples(lines):
 def chosen(found, lines):
     """The records, by id in `found`, of those lines that have one."""
     return [found[key] for key in lines["record"] if key in found]
+
+
+def of_scenes(found):
+    """The records among them whose pictures can be drawn again: git has no photographs."""
+    return [one for one in found if one.spec["data"]["kind"] == "glyphs"]
 
 
 def finding(record, measure):

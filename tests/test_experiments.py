@@ -33,7 +33,7 @@ def project(tmp_path):
     return make
 
 
-@pytest.mark.parametrize("scale", ["smoke", "desk", "paper"])
+@pytest.mark.parametrize("scale", ["smoke", "desk", "photographs", "paper"])
 def test_every_cell_of_every_experiment_resolves_at_every_scale(scale):
     every = runs(Project.at(ROOT), scale)
     kinds = {each.spec.data.kind for each in every}
@@ -207,11 +207,26 @@ def test_seeds_share_scenes_unless_they_have_their_own(project):
     assert drawn(own_scenes=True) == ([0, 1], 2)
 
 
-def coco_project(project, folder, classes):
+def test_photographs_have_lines_at_the_scales_of_photographs_alone():
+    project = Project.at(ROOT)
+    lines = {scale: asked(project, scale, ["photographs"]) for scale in ("smoke", "desk", "paper")}
+    assert not lines["smoke"] and not lines["desk"]
+    every = [*lines["paper"], *asked(project, "photographs", ["photographs"])]
+    assert {run.spec.data.kind for run in every} == {"coco"}
+    assert {(run.measures, run.spec.test.score_threshold) for run in every} == {
+        (("calibration",), 0.0)
+    }
+    places = {
+        name: tables.committed_scale(project, name) for name in ("calibration", "photographs")
+    }
+    assert places == {"calibration": "desk", "photographs": "photographs"}
+
+
+def coco_project(project, folder, classes, **data):
     categories = [{"id": k, "name": str(k)} for k in range(classes)]
     for name in ("train", "val"):
         (folder / f"{name}.json").write_text(json.dumps({"categories": categories, "s": name}))
-    data = {"kind": "coco", "train": "train.json", "val": "val.json", "images": "."}
+    data |= {"kind": "coco", "train": "train.json", "val": "val.json", "images": "."}
     only_glyphs = {"name": "v", "data": "glyphs", "changes": {"data": {"fragments": 0}}}
     table = {"variants": [{"name": "u"}, only_glyphs]}
     return project(table, {"changes": {"data": data}})
@@ -222,6 +237,27 @@ def test_with_a_coco_file_classes_and_identity_come_from_its_content(project, tm
     assert [each.variant for each in few] == ["u", "u"]  # that for glyphs is left out
     assert (few[0].spec.num_classes, many[0].spec.num_classes) == (2, 7)
     assert few[0].training_id != many[0].training_id
+
+
+def test_runs_on_recorded_files_are_the_same_without_the_files(project, tmp_path):
+    there = runs(coco_project(project, tmp_path, 80), "tiny")[0]
+    recorded = there.train_fingerprint, there.val_fingerprint
+    made = coco_project(project, tmp_path, 80, recorded=list(recorded))
+    for name in ("train", "val"):
+        (tmp_path / f"{name}.json").unlink()
+    gone = runs(made, "tiny")[0]
+    assert (gone.training_id, gone.evaluation_id) == (there.training_id, there.evaluation_id)
+    (tmp_path / "val.json").write_text('{"categories": [0]}')  # another set is not the recorded one
+    other = runs(made, "tiny")[0]
+    assert other.train_fingerprint == "missing train.json" and other.spec.num_classes == 1
+
+
+@pytest.mark.parametrize("content", ["", "[]", "{}", '{"categories": 3}'])
+def test_an_annotation_file_without_categories_is_named(project, tmp_path, content):
+    made = coco_project(project, tmp_path, 2)
+    (tmp_path / "val.json").write_text(content)
+    with pytest.raises(ValueError, match=r"val\.json: no JSON object with a list of categories"):
+        runs(made, "tiny")
 
 
 def test_a_fingerprint_needs_no_images_and_missing_files_have_one(tmp_path):

@@ -77,6 +77,27 @@ def test_another_fingerprint_than_the_one_asked_for_is_refused(folder, kind):
         files(folder, fingerprints=("abc", right[1]))
 
 
+def test_training_and_validation_have_the_same_classes(folder):
+    other = {**named(), "categories": [{"id": 1}, {"id": 2}, {"id": 9}]}
+    written(folder, named()), written(folder, {**other, "annotations": []}, "b.json")
+    with pytest.raises(ValueError, match="categories: .* is not the same in train and val"):
+        releases.read(files(folder))
+
+
+@pytest.mark.parametrize("kind, lists", [("coco", 0), ("lvis", 2)])
+def test_problems_of_both_files_are_told_as_their_format_has_them(folder, kind, lists):
+    data = files(folder.relative_to(folder), kind=kind)
+    written(folder, named()), written(folder, named(), "b.json")
+    assert releases.check(data, folder) == []
+    broken = named()
+    del broken["images"][0]["neg_category_ids"], broken["images"][1]["neg_category_ids"]
+    broken["images"][2]["width"] = 0
+    written(folder, broken, "b.json")
+    lines = releases.check(data, folder)
+    assert len([line for line in lines if "neg_category_ids: missing" in line]) == lists
+    assert any(line.startswith("b.json: image") and "width: 0" in line for line in lines)
+
+
 def test_validation_pictures_may_have_a_folder_of_their_own(folder):
     written(folder, named()), written(folder, named(), "b.json")
     train, val = releases.read(files(folder, val_images=folder / "other"))

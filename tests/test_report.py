@@ -6,7 +6,7 @@ import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
-from p2s import experiments, report
+from p2s import experiments, report, tables
 from p2s.project import TRAIN_EVAL
 
 NOTEBOOKS = fakes.ROOT / "notebooks"
@@ -31,6 +31,7 @@ def test_tables_and_figures_are_written_for_every_experiment_with_records(projec
     endings = (".csv", "_effects.csv", ".md", ".svg", "_curves.svg", "_scenes.png")
     # a cell of Table 5 stands in Tables 1 and 6 too
     tables = {name + end for name in ("table1", "table5", "table6") for end in endings}
+    tables -= {"table6_scenes.png"}  # of whose examples none has a record
     assert names == tables | {"figure2.svg", "figure3.png"}
 
 
@@ -38,6 +39,17 @@ def test_the_markdown_table_says_scale_seeds_interval_and_the_papers_value(proje
     text = (project.root / "results" / "tables" / "table5.md").read_text()
     assert re.search(r"desk, scores above .05 +\| \d+\.\d ± \d+\.\d \(3\)", text)
     assert re.search(r"the paper +\| 42\.1 ", text)
+
+
+def test_photographs_need_their_records_alone_and_have_no_scenes(tmp_path):
+    project = fakes.project(tmp_path)
+    shutil.copytree(fakes.ROOT / "results/runs/photographs", project.records("photographs"))
+    scale = tables.committed_scale(project, "photographs")
+    assert tables.measured(project, "photographs", scale)["AP"].notna().all()
+    made = {path.name: path for path in report.regenerate(project)}
+    kept = {path.name: path for path in (fakes.ROOT / "results").glob("[tf]*/photographs*")}
+    assert made.keys() == kept.keys() | {"figure2.svg"} and "photographs_scenes.png" not in kept
+    assert "results/runs/photographs by" in made["photographs.md"].read_text()
 
 
 def test_nothing_drifts_but_what_is_edited_or_left_over(project):

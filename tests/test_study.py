@@ -1,5 +1,6 @@
 """A study: what it runs, what it tells of its records, and the plan of what is left."""
 
+import json
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
@@ -97,12 +98,30 @@ def test_a_notebook_with_other_parameters_stops_before_anything_runs(project):
         study.run(project, "tiny", executor=None)
 
 
-def test_missing_coco_files_stop_before_anything_runs(project):
+@pytest.fixture
+def of_photographs(project):
+    """The same study on photographs that are not there."""
     data = {"kind": "coco", "train": "a.json", "val": "b.json", "images": "."}
     scale = SCALE | {"changes": {"data": data}}
     (project.experiments / "scales.yaml").write_text(yaml.safe_dump({"tiny": scale}))
+    return project
+
+
+def test_missing_coco_files_stop_before_anything_runs(of_photographs):
     with pytest.raises(FileNotFoundError, match=r"a\.json: not found; scale tiny needs it"):
-        study.run(project, "tiny", executor=None)
+        study.run(of_photographs, "tiny", executor=None)
+
+
+def test_faults_in_coco_files_stop_before_anything_runs(of_photographs):
+    image = {"id": 1, "file_name": "1.jpg", "width": 8, "height": 8}
+    box = {"id": 1, "image_id": 1, "category_id": 2, "bbox": [0, 0, 9, 4]}
+    tables = {"images": [image], "annotations": [box], "categories": [{"id": 1}]}
+    for name in ("a.json", "b.json"):
+        (of_photographs.root / name).write_text(json.dumps(tables))
+    with pytest.raises(
+        ValueError, match=r"(?s)a\.json: image 1: .*1\.jpg: no such.*b\.json: .*category_id: 2"
+    ):
+        study.run(of_photographs, "tiny", executor=None)
 
 
 @pytest.mark.parametrize(

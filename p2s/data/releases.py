@@ -7,7 +7,7 @@ from p2s.data import coco, health, lvis
 from p2s.data.coco import CocoSet
 from p2s.spec import Coco
 
-READERS = {"lvis": lvis.read, "lvis_v1": lvis.read}  # of a kind; the others are in COCO's format
+LVIS = ("lvis", "lvis_v1")  # kinds in LVIS's format; the others are in COCO's
 
 
 @dataclass(frozen=True)
@@ -40,12 +40,18 @@ RELEASES = {  # training and validation
 def read(data: Coco) -> tuple[CocoSet, CocoSet]:
     """Training and validation set, read as the kind of `data` says.
 
-    Raises FileNotFoundError, and ValueError that tells in what a file is not the published one, or
-    that it has not the fingerprint that `data` asks for.
+    Raises FileNotFoundError, and ValueError that tells in what a file is not the published one,
+    that it has not the fingerprint that `data` asks for, or that the classes of both differ.
     """
-    files = ((data.train, data.images), (data.val, data.val_images or data.images))
-    train, val = (_split(data, k, *each) for k, each in enumerate(files))
+    train, val = (_split(data, k, *each) for k, each in enumerate(_files(data)))
+    coco.require_same_classes(train, val)
     return train, replace(val, groups=train.groups) if isinstance(train, lvis.LvisSet) else val
+
+
+def check(data: Coco, root) -> list[str]:
+    """Problems of both files, told as `health.check` does; their paths are relative to `root`."""
+    check_one = lvis.check if data.kind in LVIS else health.check
+    return [line for pair in _files(data) for line in check_one(*(root / path for path in pair))]
 
 
 def differences(data: CocoSet, release: Release) -> list[str]:
@@ -66,11 +72,16 @@ def differences(data: CocoSet, release: Release) -> list[str]:
     return lines + health.told(missing)
 
 
+def _files(data):
+    return (data.train, data.images), (data.val, data.val_images or data.images)
+
+
 def _split(data, number, file, folder):
     release = RELEASES[data.kind][number] if data.kind in RELEASES else None
     if release and not file.exists():
         raise FileNotFoundError(f"{file}: no such file; it comes from {release.source}")
-    found = READERS.get(data.kind, coco.read)(file.absolute(), folder.absolute())
+    read_one = lvis.read if data.kind in LVIS else coco.read
+    found = read_one(file.absolute(), folder.absolute())
     problems = differences(found, release) if release else []
     if data.fingerprints and found.fingerprint != data.fingerprints[number]:
         asked = f"(valid: {data.fingerprints[number]}, as asked for)"

@@ -61,3 +61,6 @@ class Coco(Part):
     images: Path
     val_images: Path | None = None  # of validation, where it has a folder of its own
     fingerprints: tuple[Sha256, Sha256] | None = None  # train and val must have, if given
+    # Of train and val as the records that came with the project had them: an identity for files
+    # that are not there. Files that are there may be others, and have their own.
+    recorded: tuple[Sha256, Sha256] | None = None

@@ -69,7 +69,7 @@ def shown(scene, power):
     return [(corners, score) for corners, score in scored if score > SHOWN_ABOVE]
 
 
-def pictures(project, scale=tables.COMMITTED):
+def pictures(project, scale=view.SCALES[0]):
     """The Pictures of Figures 1 to 3 by name; what has no record is left out."""
     from p2s.framework import columns, structure  # the models need detectron2
 
@@ -99,8 +99,7 @@ def first_proposals(project, scale):
     """Of each first stage the record of Table 5 that Figure 3 shows: the first seed's."""
     lines = tables.main_variant(tables.measured(project, "table5", scale))
     first = lines[lines["row"].isin(PROPOSERS) & (lines["seed"] == lines["seed"].min())]
-    found = tables.chosen(tables.load(project, scale), first)
-    return [one for one in found if one.spec["data"]["kind"] == "glyphs"]
+    return tables.of_scenes(tables.chosen(tables.load(project, scale), first))
 
 
 def joint(p_class, p_object):
