@@ -129,28 +129,6 @@ def beside(lines):
     return pd.DataFrame(columns, index=lines["row"].unique())
 
 
-def by_metric(lines, metrics):
-    """The lines once a metric, which is their AP then and names their variant."""
-    parts = []
-    for metric in metrics:
-        printed = lines.get(PRINTED.get(metric), np.nan)
-        parts.append(lines.assign(variant=metric, AP=lines[metric], paper_AP=printed))
-    return pd.concat(parts, ignore_index=True)
-
-
-def deviations(experiment, lines, metrics):
-    """Mean ± standard deviation over seeds (number of seeds) as Table 9 prints it, and the paper's.
-
-    A line for each row, two columns for each metric.
-    """
-    grid = {}
-    for row in experiment.rows:
-        of_row = lines[lines["row"] == row.name]
-        grid[row.name] = {metric: _spread(of_row[metric].dropna()) for metric in metrics}
-        grid[row.name] |= {f"{metric}, paper": _printed(row.paper, metric) for metric in metrics}
-    return pd.DataFrame(grid).T
-
-
 def effects(contrasts, lines):
     """The differences that an experiment is about, of the lines that hold its rows.
 
@@ -276,18 +254,3 @@ def _published(row):
         for metric, one in columns.items()
     }
     return dict.fromkeys(PRINTED.values(), np.nan) | found
-
-
-def _spread(values):
-    if not len(values):
-        return DASH
-    spread = number(values.std(), digits=2)  # a dash of one seed
-    return f"{number(values.mean(), digits=2)} ± {spread} ({len(values)})"
-
-
-def _printed(place, metric):
-    if place is None or metric not in place.columns:
-        return DASH
-    cell = paper.cell(place.table, place.row, place.columns[metric])
-    spread = "" if cell.deviation is None else f" ± {number(cell.deviation, digits=2)}"
-    return f"{number(cell.value)}{spread}"

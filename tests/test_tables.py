@@ -2,7 +2,7 @@ import fakes
 import numpy as np
 import pytest
 
-from p2s import experiments, paper, provenance, records, runs, tables
+from p2s import experiments, paper, provenance, records, runs, tables, vocabulary_tables
 from p2s.project import Project
 from p2s.statistics import DASH, estimate
 
@@ -47,7 +47,7 @@ def test_an_experiment_without_a_variant_for_a_scales_data_has_no_line():
 
 def test_a_metric_becomes_a_variant_beside_its_published_value(lines):
     main = tables.main_variant(lines).assign(paper_APr=5.0)
-    turned = tables.by_metric(main, ["APl", "APr"])
+    turned = vocabulary_tables.by_metric(main, ["APl", "APr"])
     assert list(turned["variant"].unique()) == ["APl", "APr"] and len(turned) == 2 * len(main)
     large, rare = (turned[turned["variant"] == name] for name in ("APl", "APr"))
     assert list(large["AP"]) == list(main["APl"]) and large["paper_AP"].isna().all()
@@ -59,7 +59,9 @@ def test_deviations_are_those_of_seeds_and_of_the_printed_table():
     table9 = experiments.load_experiment(project, "table9")
     lines = tables.measured(project, "table9", "smoke")
     some = lines[lines["row"] == "CascadeRCNN, EQL"].iloc[[0] * 2]
-    grid = tables.deviations(table9, some.assign(AP=[1.0, 3.0], APr=[2.0, None]), ["AP", "APr"])
+    grid = vocabulary_tables.deviations(
+        table9, some.assign(AP=[1.0, 3.0], APr=[2.0, None]), ["AP", "APr"]
+    )
     found = grid.loc["CascadeRCNN, EQL"]
     assert list(found) == ["2.00 ± 1.41 (2)", "2.00 ± – (1)", "25.7 ± 0.01", "15.5 ± 0.25"]
     assert list(grid.loc["CenterNet2, FedLoss per batch"]) == [DASH] * 4
