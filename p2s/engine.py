@@ -37,16 +37,15 @@ WARMUP_FROM = 1 / 1000  # d2: the share of the rate at iteration 0
 
 
 def optimizer(model, recipe):
-    """Stochastic gradient descent with momentum, without decay of normalisations (d2)."""
-    return torch.optim.SGD(
-        get_default_optimizer_params(model, weight_decay_norm=0.0),
-        lr=recipe.scaled_rate,
-        momentum=recipe.momentum,
-        weight_decay=recipe.weight_decay,
-    )
+    """The recipe's: gradient descent with momentum (d2) or AdamW; normalisations don't decay."""
+    parameters = get_default_optimizer_params(model, weight_decay_norm=0.0)
+    shared = {"lr": recipe.scaled_rate, "weight_decay": recipe.weight_decay}
+    if recipe.optimizer == "adamw":
+        return torch.optim.AdamW(parameters, **shared)
+    return torch.optim.SGD(parameters, momentum=recipe.momentum, **shared)
 
 
-def train(model, spec, data, output, *, seed, save_every=60.0, make_optimizer=optimizer):
+def train(model, spec, data, output, *, seed, save_every=60.0):
     """Train a freshly built model on `data` and return it, with its files left in `output`.
 
     What `output` already holds of this very training is used: a state is resumed and a finished
@@ -60,8 +59,7 @@ def train(model, spec, data, output, *, seed, save_every=60.0, make_optimizer=op
     output.mkdir(parents=True, exist_ok=True)
     with _alone_in(output):
         if not finished(output, identity):
-            own = make_optimizer(model, spec.recipe)
-            _Training(model, own, spec, data, output, seed).run(save_every)
+            _Training(model, spec, data, output, seed).run(save_every)
         (output / "state.pt").unlink(missing_ok=True)
     _fill(model, output)
     return model
@@ -106,7 +104,6 @@ class _Training:
     """A training at work: all that its next step depends on, and where that is kept."""
 
     model: torch.nn.Module
-    optimizer: torch.optim.Optimizer
     spec: Spec
     data: CocoSet
     output: Path
@@ -117,6 +114,7 @@ class _Training:
 
     def __post_init__(self):
         self.identity = training_id(self.spec, self.data.fingerprint, self.seed)
+        self.optimizer = optimizer(self.model, self.spec.recipe)
 
     def run(self, save_every):
         """Train to the end, from the saved state if there is one."""

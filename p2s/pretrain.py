@@ -29,6 +29,7 @@ RECIPE = Recipe(
     iterations=4000,
     batch=8,
     rate=2e-3,
+    optimizer="adamw",
     warmup=200,
     flip=False,
     short_edge=(SCENES.size,),
@@ -87,7 +88,7 @@ def read_glyphs(backbone, spec: Spec, cache: Path, scenes=SCENES, recipe=RECIPE)
     model = reader(own)
     data, _ = glyphs.load(scenes, cache / "data")
     folder = cache / "pretrained" / training_id(own, data.fingerprint, scenes.seed)
-    engine.train(model, own, data, folder, seed=scenes.seed, make_optimizer=adamw)
+    engine.train(model, own, data, folder, seed=scenes.seed)
     backbone.load_state_dict(model.backbone.state_dict())
 
 
@@ -97,11 +98,6 @@ def reader(spec: Spec) -> TwoStageDetector:
     strides = {name: shape.stride for name, shape in backbone.output_shape().items()}
     model = TwoStageDetector(backbone, GivenBoxes(), Reader(strides, spec.backbone.fpn_channels))
     return model.to(memory_format=torch.channels_last).train()
-
-
-def adamw(model, recipe: Recipe):
-    """AdamW (Loshchilov and Hutter, 2019): plain gradient descent hardly starts on all styles."""
-    return torch.optim.AdamW(model.parameters(), lr=recipe.scaled_rate, weight_decay=0.01)
 
 
 def _jittered(truths):

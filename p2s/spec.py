@@ -21,7 +21,7 @@ YOUNGER = (
     *(("first_stage", "anchors"), ("first_stage", "norm"), ("first_stage", "weighting")),
     *(("second_stage", "objective"), ("second_stage", "eql_tail")),
     *(("second_stage", f"federated_{name}") for name in ("classes", "power", "sets")),
-    *(("recipe", "order"), ("recipe", "repeat_threshold")),
+    *(("recipe", name) for name in ("order", "repeat_threshold", "optimizer")),
 )
 ACTS_IN = {  # the first stages in which a field does something; elsewhere it keeps its default
     "anchors": ("rpn",),
@@ -117,6 +117,9 @@ class Recipe(Part):
     rate: PositiveFloat = 0.02  # Sec. 5: two-stage; one-stage .01; for a batch of 16
     batch: PositiveInt = 16  # d2
     warmup: Annotated[int, Field(ge=0)] = 4000  # C2
+    # d2: sgd. adamw (Loshchilov and Hutter, 2019) has no momentum: where a class is seen so rarely
+    # that a short training by sgd would not start
+    optimizer: Literal["sgd", "adamw"] = "sgd"
     momentum: Probability = 0.9  # d2
     weight_decay: Annotated[float, Field(ge=0)] = 1e-4  # d2
     clip: PositiveFloat = 1.0  # C2: gradients clipped by value
@@ -129,7 +132,9 @@ class Recipe(Part):
     repeat_threshold: Probability = 1e-3  # C2, LVIS: a class in a smaller share is repeated
 
     @model_validator(mode="after")
-    def _threshold_acts(self):
+    def _every_choice_acts(self):
+        if self.optimizer == "adamw" and not self.is_default("momentum"):
+            raise ValueError("momentum does nothing with optimizer adamw; valid: sgd")
         if self.order != "repeat_factor" and not self.is_default("repeat_threshold"):
             raise ValueError(
                 f"repeat_threshold does nothing with order {self.order}; valid: repeat_factor"

@@ -15,7 +15,14 @@ from p2s.zoo import build
 
 SCENES = Glyphs(seed=3, train=6, val=1, size=64, classes=ink.LABELS)
 RECIPE = Recipe(
-    iterations=3, batch=2, warmup=1, rate=2e-3, short_edge=(64,), long_edge=64, flip=False
+    iterations=3,
+    batch=2,
+    warmup=1,
+    rate=8e-3,
+    optimizer="adamw",
+    short_edge=(64,),
+    long_edge=64,
+    flip=False,
 )
 
 
@@ -54,7 +61,7 @@ def test_both_losses_reach_the_trunk_and_fall_on_one_batch(tmp_path):
     torch.manual_seed(0)
     model = pretrain.reader(spec)
     [data, _] = pretrain.glyphs.load(SCENES, tmp_path)
-    batch, steps = train_batch(data, RECIPE, 0, 0), pretrain.adamw(model, RECIPE)
+    batch, steps = train_batch(data, RECIPE, 0, 0), pretrain.engine.optimizer(model, RECIPE)
     totals = []
     for _ in range(12):
         losses = model(batch)
