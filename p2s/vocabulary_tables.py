@@ -16,11 +16,11 @@ def by_group(lines):
 
 
 def by_metric(lines, metrics):
-    """The lines once a metric, which is their AP then and names their variant."""
-    parts = []
-    for metric in metrics:
-        printed = lines.get(tables.PRINTED.get(metric), np.nan)
-        parts.append(lines.assign(variant=metric, AP=lines[metric], paper_AP=printed))
+    """The lines once a metric, which is their AP then and names their variant: for figures.
+
+    A figure has one panel of published values; theirs stand in `deviations` instead.
+    """
+    parts = [lines.assign(variant=name, AP=lines[name], paper_AP=np.nan) for name in metrics]
     return pd.concat(parts, ignore_index=True)
 
 
