@@ -25,7 +25,9 @@ Name = Annotated[str, Field(min_length=1)]
 Measure = Literal["calibration", "fusion", "posterior"]  # see p2s.train_eval
 # What tables print and contrasts compare; full: against the full truth of federated scenes.
 Metric = Literal[
-    *("AP", "AP50", "AP75", "APr", "APc", "APf", "AP_full", "APr_full", "APf_full", "proposal_AR")
+    *("AP", "AP50", "AP75", "APr", "APc", "APf", "proposal_AR"),
+    *("AP_full", "APr_full", "APc_full", "APf_full"),
+    *("AR_annotated", "AR_unannotated", "p_object_annotated", "p_object_unannotated"),
 ]
 Seed = Annotated[int, Field(ge=0)]
 
@@ -123,7 +125,8 @@ class Scale(Strict):
     proposal_share: Annotated[float, Field(gt=0, le=1)] = (
         1.0  # of every row's candidates, proposals, regions
     )
-    rate_factor: PositiveFloat = 1.0  # of every row's learning rate; one-stage rows keep their half
+    # Of every row's learning rate; one-stage rows keep their half unless changes give all one.
+    rate_factor: PositiveFloat = 1.0
     minutes_a_training: PositiveFloat  # a guess, used until a record has measured it
     changes: dict[str, Any] = {}
     data_sets: dict[Name, dict[str, Any]] = {}  # more changes for experiments on other data

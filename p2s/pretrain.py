@@ -20,44 +20,34 @@ from p2s.data import glyphs, ink
 from p2s.data.styles import STYLES
 from p2s.detector import TwoStageDetector
 from p2s.pooler import FastROIPooler
-from p2s.records import training_id
+from p2s.reading import READING
 from p2s.second_stage import RESOLUTION
-from p2s.spec import Glyphs, Recipe, Spec
-
-SCENES = Glyphs(seed=1000, train=6000, val=1, classes=ink.LABELS)  # of all labels, all alike
-RECIPE = Recipe(
-    iterations=4000,
-    batch=8,
-    rate=2e-3,
-    optimizer="adamw",
-    warmup=200,
-    flip=False,
-    short_edge=(SCENES.size,),
-    long_edge=SCENES.size,
-)
-JITTER = 0.05  # of a box's size: the deviation of its corners, as proposals are off too
-CHANNELS = 128
+from p2s.spec import Spec, canonical_hash
 
 
 class GivenBoxes(nn.Module):
     """A first stage that proposes the true boxes, a little off, and has nothing to learn."""
 
+    def __init__(self, jitter: float):
+        super().__init__()
+        self.jitter = jitter
+
     def forward(self, images, features, truths):
         """As detectron2's proposal generators, in training."""
-        return [_jittered(each) for each in truths], {}
+        return [_jittered(each, self.jitter) for each in truths], {}
 
 
 class Reader(nn.Module):
     """What a region shows, as the loss of its character and of its style."""
 
-    def __init__(self, strides: dict[str, int], channels: int):
+    def __init__(self, strides: dict[str, int], channels: int, hidden: int):
         super().__init__()
         self.names = sorted(strides)
         self.pool = FastROIPooler(RESOLUTION, [1 / strides[name] for name in self.names])
         pooled = ShapeSpec(channels=channels, height=RESOLUTION, width=RESOLUTION)
-        self.trunk = FastRCNNConvFCHead(pooled, conv_dims=[], fc_dims=[CHANNELS] * 2)
-        self.character = nn.Linear(CHANNELS, len(ink.CHARACTERS))
-        self.style = nn.Linear(CHANNELS, len(STYLES))
+        self.trunk = FastRCNNConvFCHead(pooled, conv_dims=[], fc_dims=[hidden] * 2)
+        self.character = nn.Linear(hidden, len(ink.CHARACTERS))
+        self.style = nn.Linear(hidden, len(STYLES))
 
     def forward(self, images, features, proposals, truths):
         """As detectron2's heads, in training."""
@@ -75,33 +65,33 @@ def spelt(label: Tensor) -> tuple[Tensor, Tensor]:
     return label // len(ink.CHARACTERS), label % len(ink.CHARACTERS)
 
 
-def read_glyphs(backbone, spec: Spec, cache: Path, scenes=SCENES, recipe=RECIPE):
+def read_glyphs(backbone, spec: Spec, cache: Path, reading=READING):
     """Give the backbone of a Spec the weights of such a training, which is kept in the cache.
 
     The first that needs it trains; whoever comes meanwhile waits for it.
     """
-    bare = spec.backbone.model_copy(update={"weights": None})
-    own = Spec(
-        num_classes=scenes.classes, levels=spec.levels, backbone=bare, recipe=recipe, data=scenes
-    )
-    torch.manual_seed(scenes.seed)
-    model = reader(own)
+    bare, scenes = spec.backbone.model_copy(update={"weights": None}), reading.scenes
+    own = {"levels": spec.levels, "backbone": bare, "num_classes": scenes.classes}
+    own = Spec(**own, recipe=reading.recipe, data=scenes)
     data, _ = glyphs.load(scenes, cache / "data")
-    folder = cache / "pretrained" / training_id(own, data.fingerprint, scenes.seed)
-    engine.train(model, own, data, folder, seed=scenes.seed)
+    parts = [reading.model_dump(mode="json"), own.training_fields(), data.fingerprint]
+    torch.manual_seed(scenes.seed)
+    model = reader(own, reading)
+    engine.train(model, own, data, cache / "pretrained" / canonical_hash(parts), seed=scenes.seed)
     backbone.load_state_dict(model.backbone.state_dict())
 
 
-def reader(spec: Spec) -> TwoStageDetector:
+def reader(spec: Spec, reading=READING) -> TwoStageDetector:
     """What is trained: the backbone of a Spec under a `Reader` of given boxes."""
     backbone = resnet_fpn(spec.backbone, spec.levels)
     strides = {name: shape.stride for name, shape in backbone.output_shape().items()}
-    model = TwoStageDetector(backbone, GivenBoxes(), Reader(strides, spec.backbone.fpn_channels))
+    heads = Reader(strides, spec.backbone.fpn_channels, reading.channels)
+    model = TwoStageDetector(backbone, GivenBoxes(reading.jitter), heads)
     return model.to(memory_format=torch.channels_last).train()
 
 
-def _jittered(truths):
+def _jittered(truths, jitter):
     boxes = truths.gt_boxes.tensor
     sides = (boxes[:, 2:] - boxes[:, :2]).repeat(1, 2)
-    moved = Boxes(boxes + JITTER * sides * torch.randn_like(boxes))
+    moved = Boxes(boxes + jitter * sides * torch.randn_like(boxes))
     return Instances(truths.image_size, proposal_boxes=moved)

@@ -17,6 +17,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, ValidationError
 
 from p2s.part import Part
+from p2s.reading import READING
 from p2s.spec import canonical_hash
 
 NUMERICS_VERSION = (
@@ -87,11 +88,14 @@ def bench_id(bench, settings, created):
 def training_id(spec, train_fingerprint, seed, root=""):
     """The identity of a training: every setting, the data and the seed that can move a weight.
 
-    Pretrained weights count by content; their path is relative to `root`.
+    Pretrained weights count by content, their path is relative to `root`; those of glyphs count by
+    how they are made.
     """
     settings = spec.training_fields()
     if isinstance(spec.backbone.weights, Path):
         settings["backbone"]["weights"] = file_fingerprint(Path(root) / spec.backbone.weights)
+    elif spec.backbone.weights == "glyphs":
+        settings["backbone"]["weights"] = READING.model_dump(mode="json")
     fields = {
         "spec": settings,
         "data": train_fingerprint,

@@ -33,6 +33,9 @@ NOTE = """\
 Mean ± half of the 95 % Student interval over seeds (number of seeds); a dash where no record is.
 Made from results/runs/{scale} by `p2s study report`; do not edit.
 """
+DEVIATIONS = """\
+As the paper prints it: mean ± *standard deviation* over seeds (number of seeds). Runtimes are in
+[performance_classes.md](performance_classes.md)."""
 
 
 def regenerate(project, output=None):
@@ -111,10 +114,11 @@ def _texts(experiment, lines, main):
     effects = tables.effects(experiment.contrasts, lines)
     frames = [frame for frame in (tables.table(lines), effects) if len(frame)]
     grids = [tables.readable(frame) for frame in frames]
-    if groups := vocabulary_tables.by_group(main):
-        grids.append(vocabulary_tables.deviations(experiment, main, groups))
-    heading = [f"# {experiment.title}", f"The paper: {experiment.claim}"]
     grids = [grid.to_markdown(disable_numparse=True) for grid in grids]
+    if experiment.data_set:
+        spread = vocabulary_tables.deviations(experiment, main)
+        grids += [DEVIATIONS, spread.to_markdown(disable_numparse=True)]
+    heading = [f"# {experiment.title}", f"The paper: {experiment.claim}"]
     page = "\n\n".join([*heading, *grids, NOTE.format(scale=lines["scale"].iloc[0])])
     place = f"tables/{experiment.name}"
     texts = {f"{place}.csv": tables.csv(pd.concat(every)), f"{place}.md": page}

@@ -219,11 +219,13 @@ class Spec(Part):
 
     def _refuse_unknown_truth(self):
         """What a data set cannot tell, or a detector has no use for."""
-        told = getattr(self.data, "federated", False) or "lvis" in getattr(self.data, "kind", "")
+        told = "lvis" in getattr(self.data, "kind", "") or (
+            getattr(self.data, "federated", False) and self.data.unannotated != "labelled"
+        )
         if self.second_stage.cls_loss == "annotated" and self.data and not told:
             raise ValueError(
                 "second_stage.cls_loss annotated with data that tell of no absent classes; "
-                "valid data: lvis, lvis_v1, glyphs with federated"
+                "valid data: lvis, lvis_v1, glyphs with federated, unannotated hidden or boxes"
             )
         boxes = getattr(self.data, "unannotated", "hidden") == "boxes"
         if boxes and (self.second == "none" or self.second_stage.objective != "sampled"):

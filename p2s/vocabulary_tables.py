@@ -24,16 +24,21 @@ def by_metric(lines, metrics):
     return pd.concat(parts, ignore_index=True)
 
 
-def deviations(experiment, lines, metrics):
-    """Mean ± standard deviation over seeds (number of seeds) as Table 9 prints it, and the paper's.
+def deviations(experiment, lines):
+    """Mean ± standard deviation over seeds (number of seeds), and the paper's where it prints one.
 
-    A line for each row, two columns for each metric.
+    A line for each row, a column for each metric that a row of the paper has or that is by group.
     """
+    printed = {metric for row in experiment.rows if row.paper for metric in row.paper.columns}
+    shown = [name for name in tables.METRICS if name in printed or name in by_group(lines)]
     grid = {}
     for row in experiment.rows:
         of_row = lines[lines["row"] == row.name]
-        grid[row.name] = {metric: _spread(of_row[metric].dropna()) for metric in metrics}
-        grid[row.name] |= {f"{metric}, paper": _printed(row.paper, metric) for metric in metrics}
+        grid[row.name] = {}
+        for metric in shown:
+            grid[row.name][metric] = _spread(of_row[metric].dropna())
+            if metric in printed:
+                grid[row.name][f"{metric}, paper"] = _printed(row.paper, metric)
     return pd.DataFrame(grid).T
 
 

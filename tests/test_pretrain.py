@@ -4,11 +4,12 @@ import pytest
 import torch
 from test_zoo import TINY
 
-from p2s import pretrain
+from p2s import pretrain, records
 from p2s.backbones import resnet_fpn
 from p2s.data import ink
 from p2s.data.loader import train_batch
 from p2s.data.styles import STYLES
+from p2s.reading import Reading
 from p2s.records import training_id
 from p2s.spec import Glyphs, Recipe, Spec
 from p2s.zoo import build
@@ -24,6 +25,9 @@ RECIPE = Recipe(
     long_edge=64,
     flip=False,
 )
+
+
+READING = Reading(scenes=SCENES, recipe=RECIPE)
 
 
 def spec_of(weights="glyphs"):
@@ -45,9 +49,9 @@ def test_the_first_trains_and_the_next_gets_the_same_weights(tmp_path, monkeypat
     spec = spec_of()
     backbones = [resnet_fpn(spec.backbone, spec.levels) for _ in range(2)]
     assert not _equal(*backbones)
-    pretrain.read_glyphs(backbones[0], spec, tmp_path, SCENES, RECIPE)
+    pretrain.read_glyphs(backbones[0], spec, tmp_path, READING)
     monkeypatch.setattr(pretrain.engine, "train_batch", lambda *_: pytest.fail("trained again"))
-    pretrain.read_glyphs(backbones[1], spec, tmp_path, SCENES, RECIPE)
+    pretrain.read_glyphs(backbones[1], spec, tmp_path, READING)
     assert _equal(*backbones) and len(list((tmp_path / "pretrained").iterdir())) == 1
 
 
@@ -78,15 +82,18 @@ def test_boxes_are_moved_by_a_share_of_their_size():
         (64, 64), gt_boxes=pretrain.Boxes(torch.tensor([[0.0, 0, 40, 20]]).repeat(4000, 1))
     )
     torch.manual_seed(0)
-    moved = pretrain._jittered(truths).proposal_boxes.tensor - truths.gt_boxes.tensor
-    wanted = pretrain.JITTER * torch.tensor([40.0, 20, 40, 20])
+    moved = pretrain._jittered(truths, 0.05).proposal_boxes.tensor - truths.gt_boxes.tensor
+    wanted = 0.05 * torch.tensor([40.0, 20, 40, 20])
     torch.testing.assert_close(moved.std(0), wanted, rtol=0.05, atol=0)
     assert moved.mean(0).abs().max() < 0.1
 
 
-def test_pretrained_trainings_have_an_identity_of_their_own_and_build_without_files():
+def test_pretrained_trainings_have_an_identity_of_their_own_and_build_without_files(monkeypatch):
     with_glyphs, without = spec_of(), spec_of(None)
     assert training_id(with_glyphs, "data", 0) != training_id(without, "data", 0)
+    before = training_id(with_glyphs, "data", 0)
+    monkeypatch.setattr(records, "READING", READING)  # made otherwise
+    assert training_id(with_glyphs, "data", 0) != before
     assert Spec.model_validate_json(with_glyphs.model_dump_json()) == with_glyphs
     torch.manual_seed(0)
     one = build(with_glyphs)

@@ -14,6 +14,14 @@ FULL = {"kind": "glyphs", "classes": 80, "imbalance": "lvis"}
     ("name", "changes", "told"),
     [
         ("CenterNet2", {"second_stage": {"cls_loss": "annotated"}, "data": FULL}, "absent classes"),
+        (
+            "CenterNet2",
+            {
+                "second_stage": {"cls_loss": "annotated"},
+                "data": FULL | {"federated": True, "unannotated": "labelled"},
+            },
+            "absent classes",
+        ),
         ("GFL", {"data": FULL | {"federated": True, "unannotated": "boxes"}}, "first stage alone"),
     ],
 )

@@ -59,12 +59,11 @@ def test_deviations_are_those_of_seeds_and_of_the_printed_table():
     table9 = experiments.load_experiment(project, "table9")
     lines = tables.measured(project, "table9", "smoke")
     some = lines[lines["row"] == "CascadeRCNN, EQL"].iloc[[0] * 2]
-    grid = vocabulary_tables.deviations(
-        table9, some.assign(AP=[1.0, 3.0], APr=[2.0, None]), ["AP", "APr"]
-    )
-    found = grid.loc["CascadeRCNN, EQL"]
+    grid = vocabulary_tables.deviations(table9, some.assign(AP=[1.0, 3.0], APr=[2.0, None]))
+    assert list(grid) == [f"AP{x}{end}" for x in ("", "r", "c", "f") for end in ("", ", paper")]
+    found = grid.loc["CascadeRCNN, EQL", ["AP", "APr", "AP, paper", "APr, paper"]]
     assert list(found) == ["2.00 ± 1.41 (2)", "2.00 ± – (1)", "25.7 ± 0.01", "15.5 ± 0.25"]
-    assert list(grid.loc["CenterNet2, FedLoss per batch"]) == [DASH] * 4
+    assert list(grid.loc["CenterNet2, FedLoss per batch"]) == [DASH] * 8
 
 
 def test_gains_are_paired_by_seed(project, lines):

@@ -30,3 +30,11 @@ def test_a_table_has_a_line_for_each_group_and_the_power_of_the_plan():
     assert {line["power"] for line in lines} == {glyphs.plan(TAIL, "train").power}
     counts = vocabulary.counts(TAIL)["images"][longtail.groups(60)["r"]]
     assert lines[-1]["images, shown in"].startswith(f"{counts.min()} to {counts.max()}, median")
+
+
+def test_without_groups_and_federation_there_is_one_line_of_images():
+    data = TAIL.model_copy(update={"imbalance": "objects365"})
+    [line] = vocabulary.table(data)
+    assert (line["classes"], line["number"]) == ("all", 60) and "images, annotated in" not in line
+    counts = vocabulary.counts(data)["images"]
+    assert line["images, shown in"].startswith(f"{counts.min()} to {counts.max()}, median")

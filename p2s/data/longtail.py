@@ -6,15 +6,13 @@ can be with an object of every class, in validation as even as they can be. N im
 
 import math
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 
 from p2s.spec import Glyphs
 
 LEAST = {"train": 1, "val": 5}  # objects of every class
-# LVIS v1: training images of a class by its rank; between these, straight in the logarithm. Within
-# 23 % of the real numbers where those are 10 or more, .2 % of their sum. Groups end at 100 and 10.
-LVIS_IMAGES = {1: 1977, 95: 1700, 200: 605, 405: 100, 866: 10, 1203: 1}
 LVIS_GROUPS = {"f": 405, "c": 461, "r": 337}  # classes, from the most frequent on
 DECADES = 4  # Objects365: a geometric series over so many powers of ten; an assumption
 # Ours; with half, an image is positive for as many classes as LVIS v1's, 3.6.
@@ -75,8 +73,18 @@ def frequencies(imbalance, classes):
     share = ranks(classes) / max(classes - 1, 1)  # 0 the most frequent class, 1 the least
     if imbalance == "objects365":
         return 10.0 ** (-DECADES * share)
-    at, images = np.array(list(LVIS_IMAGES.items()), float).T
-    return np.exp(np.interp(at[0] + share * (at[-1] - at[0]), at, np.log(images)))
+    images = lvis_images()
+    return np.exp(np.interp(share * (len(images) - 1), np.arange(len(images)), np.log(images)))
+
+
+@cache
+def lvis_images():
+    """The training images of each class of LVIS v1, (1203,), from the most frequent on."""
+    # Here, for it loads all of detectron2's data sets, which only an imbalance asks for.
+    from detectron2.data.datasets import lvis_v1_category_image_count as lvis_v1
+
+    counts = [row["image_count"] for row in lvis_v1.LVIS_CATEGORY_IMAGE_COUNT]
+    return np.sort(np.array(counts, float))[::-1]
 
 
 def groups(classes) -> dict[str, list[int]]:

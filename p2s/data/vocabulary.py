@@ -26,16 +26,20 @@ def counts(data: Glyphs, split: str = "train") -> dict[str, np.ndarray]:
 
 
 def table(data: Glyphs) -> list[dict]:
-    """A line a group of classes: how many they are, and the range of training images of one.
+    """A line a group of LVIS's classes, or one of all: how many, and training images of a class.
 
     The power is that of the real frequencies which leaves an object of every class.
     """
     found, power = counts(data), glyphs.plan(data, "train").power
-    parts = longtail.groups(data.classes)
+    parts = {"all": range(data.classes)}
+    if data.imbalance == "lvis":
+        groups = longtail.groups(data.classes)
+        parts = {name: groups[key] for key, name in GROUPS.items()}
+    shown = {name: of for name, of in SHOWN.items() if data.federated or of == "images"}
     return [
-        {"classes": name, "number": len(parts[key]), "power": power}
-        | {f"images, {what}": _range(found[of][parts[key]]) for what, of in SHOWN.items()}
-        for key, name in GROUPS.items()
+        {"classes": name, "number": len(part), "power": power}
+        | {f"images, {what}": _range(found[of][[*part]]) for what, of in shown.items()}
+        for name, part in parts.items()
     ]
 
 
