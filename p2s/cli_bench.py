@@ -70,7 +70,7 @@ def memory(detector, size, threads):
 
 
 @bench.command("classes")
-@detector(["CenterNet2", "CenterNet*"], several=True)
+@detector(["CenterNet2", "CascadeRCNN-RPN (P3-P7)", "CenterNet*", "GFL"], several=True)
 @click.option("--count", "counts", multiple=True, default=[80, 365, 1203], show_default=True)
 @SIZE
 @THREADS

@@ -1,5 +1,7 @@
 """A dry run of a study: every model and optimiser is built, nothing is trained and no data read."""
 
+from pathlib import Path
+
 import click
 from tqdm import tqdm
 
@@ -62,5 +64,6 @@ def _text(value):
 
 def _missing(project, spec):
     files = annotation_files(spec.data, project.root) if isinstance(spec.data, Coco) else []
-    files += [project.root / spec.backbone.weights] if spec.backbone.weights else []
+    weights = spec.backbone.weights
+    files += [project.root / weights] if isinstance(weights, Path) else []
     return [path for path in files if not path.exists()]

@@ -36,6 +36,15 @@ PROGRESS = ("identity", "iteration", "seconds", "curve")  # kept in a state besi
 WARMUP_FROM = 1 / 1000  # d2: the share of the rate at iteration 0
 
 
+def optimizer(model, recipe):
+    """The recipe's: gradient descent with momentum (d2) or AdamW; normalisations don't decay."""
+    parameters = get_default_optimizer_params(model, weight_decay_norm=0.0)
+    shared = {"lr": recipe.scaled_rate, "weight_decay": recipe.weight_decay}
+    if recipe.optimizer == "adamw":
+        return torch.optim.AdamW(parameters, **shared)
+    return torch.optim.SGD(parameters, momentum=recipe.momentum, **shared)
+
+
 def train(model, spec, data, output, *, seed, save_every=60.0):
     """Train a freshly built model on `data` and return it, with its files left in `output`.
 
@@ -90,16 +99,6 @@ def rate_at(recipe, iteration):
     return recipe.scaled_rate * (WARMUP_FROM + (1 - WARMUP_FROM) * warm) * 0.1**drops
 
 
-def optimizer(model, recipe):
-    """Stochastic gradient descent with momentum, without decay of normalisations (d2)."""
-    return torch.optim.SGD(
-        get_default_optimizer_params(model, weight_decay_norm=0.0),
-        lr=recipe.scaled_rate,
-        momentum=recipe.momentum,
-        weight_decay=recipe.weight_decay,
-    )
-
-
 @dataclass
 class _Training:
     """A training at work: all that its next step depends on, and where that is kept."""
@@ -119,7 +118,7 @@ class _Training:
 
     def run(self, save_every):
         """Train to the end, from the saved state if there is one."""
-        if self.spec.second_stage.needs_frequencies:
+        if self.spec.second_stage.is_selective:
             self.model.roi_heads.set_frequencies(frequencies(self.data))
         self._resume()
         self.model.train()

@@ -15,14 +15,6 @@ from p2s.data.loader import test_inputs
 PROPOSALS_AT = (100, 256)  # Sec. 5: proposals an image, of which recall is given
 
 
-def evaluate(model, data, test):
-    """Detect in every image of `data` with the test settings, and score what was found.
-
-    A dict as that of `score`.
-    """
-    return score(data, *detect(model, data, test))
-
-
 @torch.inference_mode()
 def detect(model, data, test):
     """Detections and proposals of each image, as two lists of `Instances` in its pixels.
@@ -35,11 +27,6 @@ def detect(model, data, test):
     detections = [each.to("cpu") for (each,), _ in found]
     proposals = [each.to("cpu") for _, (each,) in found]
     return detections, proposals
-
-
-def score(data, detections, proposals):
-    """The numbers of `coco_numbers` and of `proposal_recall` in one dict."""
-    return {**coco_numbers(data, detections), **proposal_recall(data, proposals)}
 
 
 def coco_numbers(data, detections):
@@ -80,6 +67,19 @@ def proposal_recall(data, proposals):
     at = {f"proposal_AR{n}": percent(recall[:, i]) for i, n in enumerate(PROPOSALS_AT)}
     at["proposal_AR"] = percent(recall[:, -1])
     return {**at, "proposals_per_image": sum(map(len, rows)) / max(len(rows), 1)}
+
+
+def score(data, detections, proposals, numbers=coco_numbers):
+    """The `numbers` of detections, with those of `proposal_recall`, in one dict."""
+    return {**numbers(data, detections), **proposal_recall(data, proposals)}
+
+
+def evaluate(model, data, test, numbers=coco_numbers):
+    """Detect in every image of `data` with the test settings, and score what was found.
+
+    A dict as that of `score`.
+    """
+    return score(data, *detect(model, data, test), numbers)
 
 
 def scorer_of(data, rows):

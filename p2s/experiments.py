@@ -23,6 +23,10 @@ SHARED_FIELDS = {  # that a scale's proposal_share multiplies
 }
 Name = Annotated[str, Field(min_length=1)]
 Measure = Literal["calibration", "fusion", "posterior"]  # see p2s.train_eval
+# What tables print and contrasts compare; full: against the full truth of federated scenes.
+Metric = Literal[
+    *("AP", "AP50", "AP75", "APr", "APc", "APf", "AP_full", "APr_full", "APf_full", "proposal_AR")
+]
 Seed = Annotated[int, Field(ge=0)]
 
 
@@ -33,12 +37,11 @@ class Strict(Part):
 
 
 class PaperRow(Strict):
-    """Where experiments/paper.yaml holds the published AP of a row."""
+    """Where experiments/paper.yaml holds the published numbers of a row."""
 
     table: int
     row: Name
-    column: Name = "mAP"  # "AP" in Table 3
-    recall: Name | None = None  # the column of the proposals' recall
+    columns: dict[Metric, Name] = {"AP": "mAP"}  # names that the table prints, by metric
 
 
 class Row(Strict):
@@ -69,7 +72,7 @@ class Contrast(Strict):
     row: Name
     than: Name
     less: Annotated[tuple[Name, Name], Field(strict=False)] | None = None  # rows of a difference
-    metric: Literal["AP", "proposal_AR"] = "AP"
+    metric: Metric = "AP"
     expects: Literal["gain", "loss", "none"] | None = None  # what the paper claims, if anything
 
 
@@ -82,6 +85,7 @@ class Experiment(Strict):
     claim: Name
     notebook: Name  # its page in the report
     measures: Annotated[tuple[Measure, ...], Field(strict=False)] = ()
+    data_set: Name | None = None  # of the scale's; None: what the scale's changes say
     own_scenes: bool = False  # glyphs of each seed's own; else all seeds share theirs
     rows: Annotated[tuple[Row, ...], Field(min_length=1, strict=False)]
     variants: Annotated[tuple[Variant, ...], Field(strict=False)] = ()
@@ -122,6 +126,12 @@ class Scale(Strict):
     rate_factor: PositiveFloat = 1.0  # of every row's learning rate; one-stage rows keep their half
     minutes_a_training: PositiveFloat  # a guess, used until a record has measured it
     changes: dict[str, Any] = {}
+    data_sets: dict[Name, dict[str, Any]] = {}  # more changes for experiments on other data
+
+    def on(self, data_set):
+        """The scale as it is on one of its data sets; None is its own data."""
+        changes = merge(self.changes, self.data_sets.get(data_set, {}))
+        return self.model_copy(update={"changes": changes})
 
 
 def load_scales(project):
@@ -146,6 +156,8 @@ def experiment_names(project):
 
 def cells(experiment, scale):
     """Pairs of a row and a variant (None without variants) that this scale can run."""
+    if experiment.data_set and experiment.data_set not in scale.data_sets:
+        return []
     kind = scale.changes.get("data", {}).get("kind")
     rows = [each for each in experiment.rows if each.data in (None, kind)]
     variants = [each for each in experiment.variants if each.data in (None, kind)]

@@ -76,7 +76,7 @@ def ablation(lines, contrasts=()):
         for panel in panels[len(variants) :]:
             panel.axis("off")
         _share_range(panels[: len(variants)])
-        if lines["paper"].notna().any():
+        if lines["paper_AP"].notna().any():
             _published(axes[0, -1], lines, places)
         else:
             axes[0, -1].axis("off")
@@ -197,12 +197,12 @@ def _share_range(panels):
 
 def _published(panel, lines, places):
     """The paper's values as hollow diamonds, each with its number."""
-    for row, value in lines.drop_duplicates("row").set_index("row")["paper"].dropna().items():
+    for row, value in lines.drop_duplicates("row").set_index("row")["paper_AP"].dropna().items():
         height, colour = places[row]
         panel.plot(value, height, "D", color=colour, mfc="none", mew=1.4, ms=6.5)
         panel.annotate(f"{value:.1f}", (value, height), (9, -3), textcoords="offset points", size=8)
     panel.margins(x=0.6)
-    panel.set(title="the paper, COCO val", facecolor=PALE)
+    panel.set(title="the paper", facecolor=PALE)
     panel.set_xlabel("its own axis: other data, other scale;\ncompare signs, not values", size=8)
 
 

@@ -73,7 +73,7 @@ def claimed(project):
     """What Table 5 says of the product, by row: its published gain, and the kind of claim."""
     table5 = experiments.load_experiment(project, "table5")
     places = {row.name: row.paper for row in table5.rows if row.paper}
-    value = {row: paper.published(at.table, at.row, at.column) for row, at in places.items()}
+    value = {row: paper.published(at.table, at.row, at.columns["AP"]) for row, at in places.items()}
     return {
         one.than: (round(value[one.row] - value[one.than], 2), one.expects)
         for one in table5.contrasts

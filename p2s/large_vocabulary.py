@@ -51,10 +51,10 @@ class SelectivePredictor(SigmoidPredictor):
 
 
 class SelectiveSecondStage(SecondStage):
-    """A second stage whose class loss depends on how frequent classes are.
+    """A second stage whose class loss counts some classes of a region only.
 
-    Once an iteration, `select` of truths and Frequencies tells what counts. Frequencies are saved
-    with the weights; ValueError in training while they are missing.
+    Once an iteration, `select` of truths (a list of `Instances`) and Frequencies tells which.
+    Frequencies are saved with the weights; ValueError in training while they are missing.
     """
 
     def __init__(self, select, **heads):
@@ -76,7 +76,7 @@ class SelectiveSecondStage(SecondStage):
 
     def _forward_box(self, features, proposals, targets=None):
         if self.training:
-            counted = self.select([each.gt_classes for each in targets], self._frequencies())
+            counted = self.select(targets, self._frequencies())
             for predictor in self.box_predictor:
                 predictor.counted = counted
         return super()._forward_box(features, proposals, targets)
@@ -91,7 +91,7 @@ class SelectiveSecondStage(SecondStage):
 
 def second_stage(spec, strides: dict[str, int], channels: int) -> SecondStage:
     """The Faster or Cascade head of a Spec whose cls_loss is no softmax; see p2s.second_stage."""
-    where, selective = (spec, strides, channels), spec.second_stage.needs_frequencies
+    where, selective = (spec, strides, channels), spec.second_stage.is_selective
     predict = SelectivePredictor if selective else SigmoidPredictor
     make = SecondStage
     if selective:
@@ -103,10 +103,17 @@ def second_stage(spec, strides: dict[str, int], channels: int) -> SecondStage:
 
 
 def _selection(stage):
+    if stage.cls_loss == "annotated":
+        return _annotate
     if stage.cls_loss == "eql":
         return partial(_equalize, federated.TAILS[stage.eql_tail])
     federate = {"per_image": _federate_images, "per_batch": _federate_batch}[stage.federated_sets]
     return partial(federate, stage.federated_classes, stage.federated_power)
+
+
+def _annotate(truths, frequencies):
+    known = torch.stack([each.gt_known.any(0) for each in truths])  # (N, K)
+    return lambda label, image: known[image]
 
 
 def _equalize(choose_tail, truths, frequencies):
@@ -117,7 +124,8 @@ def _equalize(choose_tail, truths, frequencies):
 # Draws are from torch's global generator, which replay.gradients seeds for each iteration.
 def _federate_images(size, power, truths, frequencies):
     weight = frequencies.image_counts.float() ** power
-    sets = federated.sets_of_images(truths, weight, size)  # of all stages of the cascade
+    classes = [each.gt_classes for each in truths]
+    sets = federated.sets_of_images(classes, weight, size)  # of all stages of the cascade
     return lambda label, image: sets[image]
 
 

@@ -2,7 +2,6 @@
 
 A class counts in the images where it is annotated or known to be absent, nowhere else; where its
 annotation is not exhaustive, a detection that matches no object is ignored (Gupta et al., 2019).
-To evaluate against a full truth, make every class a negative of every image.
 """
 
 import numpy as np
@@ -12,6 +11,7 @@ from p2s.evaluate import coco_rows, percent, truth_of
 
 OF_IMAGE, OF_CLASS = 300, 10_000  # detections that count: LVIS; Dave et al. (2021)
 IMAGE, SCORE, CLASS = 0, 5, 6  # columns of `evaluate.coco_rows`
+FIXED = ("AP", "APr", "APc", "APf")  # which AP-fixed is given of
 NUMBERS = ("AP", "AP50", "AP75", "APs", "APm", "APl", "APr", "APc", "APf")
 
 
@@ -23,6 +23,23 @@ def best_of_image(rows):
 def best_of_class(rows):
     """The best 10,000 rows (R, 7) of each class over all images: AP-fixed (arXiv 2102.01066)."""
     return _best(rows, CLASS, OF_CLASS)
+
+
+def federated_numbers(data, detections):
+    """The numbers of an LvisSet, a dict as `lvis_numbers`; AP-fixed beside them as "AP_fixed", ...
+
+    AP-fixed is of the detections that are given: it wants more than 300 an image.
+    """
+    lists = data.negatives, data.not_exhaustive, data.groups
+    fixed = lvis_numbers(data, detections, *lists, best=best_of_class)
+    more = {f"{name}_fixed": fixed[name] for name in FIXED}
+    return lvis_numbers(data, detections, *lists) | more
+
+
+def full_numbers(data, detections, groups):
+    """The same dict as `lvis_numbers` where `data` has every object of every class."""
+    every = [range(len(data.classes))] * len(data)
+    return lvis_numbers(data, detections, every, [()] * len(data), groups)
 
 
 def lvis_numbers(data, detections, negatives, not_exhaustive, groups, best=best_of_image):

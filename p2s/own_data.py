@@ -69,7 +69,10 @@ class Job(Part):
             "test": {**sides, "short_edge": self.size},
             "data": self.model_dump(include=set(Coco.model_fields)) | {"kind": "coco"},
         }
-        return reduce(Spec.changed, (SMALL, options, *self.settings), named)
+        spec = reduce(Spec.changed, (SMALL, options, *self.settings), named)
+        if spec.backbone.weights == "glyphs":
+            raise ValueError("backbone.weights glyphs is for studies; valid: a file, None")
+        return spec
 
 
 def run(job):

@@ -67,14 +67,19 @@ def read_tables(path=PAPER) -> list[Table]:
 
 def published(table: int, row: str, column: str) -> float | None:
     """The printed value of a cell, None for a printed dash; ValueError lists the valid names."""
-    rows = _lookup(_values(), table, "table")
+    return cell(table, row, column).value
+
+
+def cell(table: int, row: str, column: str) -> Published:
+    """A cell with its deviation and note; ValueError lists the valid names."""
+    rows = _lookup(_cells(), table, "table")
     columns = _lookup(rows, row, f"table {table}: row")
     return _lookup(columns, column, f"table {table}: column")
 
 
 def columns(table: int) -> list[str]:
     """The names of a table's columns."""
-    rows = _lookup(_values(), table, "table")
+    rows = _lookup(_cells(), table, "table")
     return list(next(iter(rows.values())))
 
 
@@ -85,11 +90,11 @@ def _lookup(valid, name, what):
 
 
 @cache
-def _values() -> dict[int, dict[str, dict[str, float | None]]]:
-    """Values by table, row and column."""
+def _cells() -> dict[int, dict[str, dict[str, Published]]]:
+    """Cells by table, row and column."""
     return {
         table.table: {
-            row: {c.column: c.value for c in table.cells() if c.row == row} for row in table.rows
+            row: {c.column: c for c in table.cells() if c.row == row} for row in table.rows
         }
         for table in read_tables()
     }

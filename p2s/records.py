@@ -90,7 +90,7 @@ def training_id(spec, train_fingerprint, seed, root=""):
     Pretrained weights count by content; their path is relative to `root`.
     """
     settings = spec.training_fields()
-    if spec.backbone.weights is not None:
+    if isinstance(spec.backbone.weights, Path):
         settings["backbone"]["weights"] = file_fingerprint(Path(root) / spec.backbone.weights)
     fields = {
         "spec": settings,

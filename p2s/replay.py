@@ -60,7 +60,7 @@ def origin(model, batch):
 def keep_step(path, model, spec, batch, **where):
     """Write all that one step needs to `path`; `where` has its seed, iteration and rate."""
     images = [{key: value for key, value in one.items() if key != "instances"} for one in batch]
-    truths = [(one["instances"].gt_boxes.tensor, one["instances"].gt_classes) for one in batch]
+    truths = [_plain(one["instances"].get_fields()) for one in batch]
     buffer = io.BytesIO()
     kept = {"spec": spec.model_dump_json(), "images": images, "truths": truths}
     torch.save({**kept, "model": model.state_dict(), **where}, buffer)
@@ -90,8 +90,12 @@ def replay(path):
 
 
 def _input(image, truth):
-    size, (boxes, classes) = tuple(image["image"].shape[-2:]), truth
-    return {**image, "instances": Instances(size, gt_boxes=Boxes(boxes), gt_classes=classes)}
+    fields = truth | {"gt_boxes": Boxes(truth["gt_boxes"])}
+    return {**image, "instances": Instances(tuple(image["image"].shape[-2:]), **fields)}
+
+
+def _plain(fields):
+    return fields | {"gt_boxes": fields["gt_boxes"].tensor}
 
 
 def _finite(values):

@@ -22,6 +22,7 @@ from p2s import (
     posterior_figures,
     posterior_tables,
     tables,
+    vocabulary_tables,
 )
 from p2s.bench import figures as speed
 from p2s.framework import figures as framework
@@ -90,31 +91,48 @@ def render(project, output=None):
 
 def _products(project, name, lines):
     """Bytes of an experiment's tables and figures by place."""
-    every = [tables.table(lines, metric).assign(metric=metric) for metric in tables.METRICS]
     experiment = experiments.load_experiment(project, name)
-    frames = [tables.table(lines), tables.effects(experiment.contrasts, lines)]
-    frames = [frame for frame in frames if len(frame)]
-    texts = {
-        f"tables/{name}.csv": tables.csv(pd.concat(every)),
-        f"tables/{name}.md": _markdown(experiment, frames),
-    } | {f"tables/{name}_effects.csv": tables.csv(effects) for effects in frames[1:]}
     main, found = tables.main_variant(lines), tables.load(project, lines["scale"].iloc[0])
-    drawn = {
-        name: figures.ablation(lines, experiment.contrasts),
-        f"{name}_curves": figures.curves(tables.chosen(found, main)),
-    }
-    if scenes := tables.of_scenes(tables.chosen(found, tables.examples(main))):
-        drawn[f"{name}_scenes"] = figures.scenes(scenes)
+    texts = _texts(experiment, lines, main)
+    drawn = _drawn(experiment, lines, main, found)
     for measure in FINDINGS.keys() & experiment.measures:
         more, frames = FINDINGS[measure](main, found)
         drawn |= {f"{name}_{key}": one for key, one in more.items()}
         texts |= {f"tables/{name}_{key}.csv": tables.csv(one) for key, one in frames.items()}
-    if audited := audit.audited(tables.chosen(found, main)):
-        drawn[f"{name}_audit"] = audit.draw(audited)
     pictures = {f"figures/{key}.{one.kind}": one.content() for key, one in drawn.items()}
     if "fusion" in experiment.measures:
         pictures |= fusion_figures.products(project)
     return {place: text.encode() for place, text in texts.items()} | pictures
+
+
+def _texts(experiment, lines, main):
+    """Tables of every metric and of the differences: CSV, and one Markdown page."""
+    every = [tables.table(lines, metric).assign(metric=metric) for metric in tables.seen(lines)]
+    effects = tables.effects(experiment.contrasts, lines)
+    frames = [frame for frame in (tables.table(lines), effects) if len(frame)]
+    grids = [tables.readable(frame) for frame in frames]
+    if groups := vocabulary_tables.by_group(main):
+        grids.append(vocabulary_tables.deviations(experiment, main, groups))
+    heading = [f"# {experiment.title}", f"The paper: {experiment.claim}"]
+    grids = [grid.to_markdown(disable_numparse=True) for grid in grids]
+    page = "\n\n".join([*heading, *grids, NOTE.format(scale=lines["scale"].iloc[0])])
+    place = f"tables/{experiment.name}"
+    texts = {f"{place}.csv": tables.csv(pd.concat(every)), f"{place}.md": page}
+    return texts | ({f"{place}_effects.csv": tables.csv(effects)} if len(effects) else {})
+
+
+def _drawn(experiment, lines, main, found):
+    """Pictures that any experiment may have, by name."""
+    name, chosen = experiment.name, tables.chosen(found, main)
+    drawn = {name: figures.ablation(lines, experiment.contrasts)}
+    drawn[f"{name}_curves"] = figures.curves(chosen)
+    if groups := vocabulary_tables.by_group(main):
+        drawn[f"{name}_groups"] = figures.ablation(vocabulary_tables.by_metric(main, groups))
+    if scenes := tables.of_scenes(tables.chosen(found, tables.examples(main))):
+        drawn[f"{name}_scenes"] = figures.scenes(scenes)
+    if audited := audit.audited(chosen):
+        drawn[f"{name}_audit"] = audit.draw(audited)
+    return drawn
 
 
 def _posterior(lines, found):
@@ -144,12 +162,6 @@ def _calibration(lines, found):
 
 
 FINDINGS = {"calibration": _calibration, "posterior": _posterior}  # by measure; fusion has its own
-
-
-def _markdown(experiment, frames):
-    grids = [tables.readable(frame).to_markdown(disable_numparse=True) for frame in frames]
-    heading = [f"# {experiment.title}", f"The paper: {experiment.claim}"]
-    return "\n\n".join([*heading, *grids, NOTE.format(scale=frames[0]["scale"].iloc[0])])
 
 
 def _content(path):

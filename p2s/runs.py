@@ -119,14 +119,18 @@ def _table(project, scale, only, seed):
         experiment = load_experiment(project, name)
         for part in (experiment, *experiment.rows):
             refuse_unknown(f"scale in {name}.yaml: at:", part.at, scales)
-        for row, variant in cells(experiment.sized(scale), scales[scale]):
+        if experiment.data_set:
+            known = [each for one in scales.values() for each in one.data_sets]
+            refuse_unknown(f"data_set in {name}.yaml:", [experiment.data_set], known)
+        size = scales[scale].on(experiment.data_set)
+        for row, variant in cells(experiment.sized(scale), size):
             names = {
                 "experiment": name,
                 "row": row.name,
                 "variant": variant.name if variant else "",
             }
             try:
-                spec = resolve(row, variant, scales[scale], project.root)
+                spec = resolve(row, variant, size, project.root)
             except ValueError as error:
                 problem = records.first_problem(error)
                 place = f"{project.experiments / name}.yaml at scale {scale}"

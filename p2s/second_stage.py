@@ -30,6 +30,12 @@ class SecondStage(CascadeROIHeads):
     `set_test` decides how proposals become detections, at any time.
     """
 
+    def forward(self, images, features, proposals, targets=None):
+        """As detectron2's; a truth that is there for the first stage alone is left out."""
+        if self.training:
+            targets = [_annotated(each) for each in targets]
+        return super().forward(images, features, proposals, targets)
+
     def set_test(self, test):
         """Detect by these settings (spec.Test) from now on; no weight changes."""
         self.test = test
@@ -150,6 +156,10 @@ def second_stage(
     )
     heads.set_test(spec.test)
     return heads
+
+
+def _annotated(truths):
+    return truths[truths.gt_annotated] if truths.has("gt_annotated") else truths
 
 
 def _refuse_nonfinite(what, values):

@@ -21,7 +21,7 @@ YOUNGER = (
     *(("first_stage", "anchors"), ("first_stage", "norm"), ("first_stage", "weighting")),
     *(("second_stage", "objective"), ("second_stage", "eql_tail")),
     *(("second_stage", f"federated_{name}") for name in ("classes", "power", "sets")),
-    *(("recipe", "order"), ("recipe", "repeat_threshold")),
+    *(("recipe", name) for name in ("order", "repeat_threshold", "optimizer")),
 )
 ACTS_IN = {  # the first stages in which a field does something; elsewhere it keeps its default
     "anchors": ("rpn",),
@@ -49,7 +49,8 @@ class Backbone(Part):
     frozen_stages: Annotated[int, Field(ge=0, le=5)] = (
         2  # d2 freeze_at; 0 when trained from scratch
     )
-    weights: Path | None = None  # a local torchvision or detectron2 file
+    # A local torchvision or detectron2 file; glyphs: a study's own pretraining, see p2s.pretrain
+    weights: Literal["glyphs"] | Path | None = None
 
 
 class FirstStage(Part):
@@ -73,7 +74,8 @@ class SecondStage(Part):
     """What infers P(C|O): positive IoU of each stage and the sampling of regions (Sec. 5)."""
 
     iou: tuple[Probability, ...] = (0.6, 0.7, 0.8)  # Sec. 5; Faster: .6
-    cls_loss: Literal["softmax", "sigmoid", "eql", "federated"] = "softmax"  # Sec. 3; Table 9
+    # Sec. 3; Table 9. annotated: sigmoids of the classes an image's annotation tells of, App. D
+    cls_loss: Literal["softmax", "sigmoid", "eql", "federated", "annotated"] = "softmax"
     # Negatives that EQL ignores. App. D: the 900 least frequent classes of 1203, at other numbers
     # the same share; C2: those in fewer than 200 images; EQL's own code: in a share below .00177
     eql_tail: Literal["rank", "images", "share"] = "rank"
@@ -102,9 +104,9 @@ class SecondStage(Part):
         return self
 
     @property
-    def needs_frequencies(self):
-        """Whether the loss depends on how many training images show a class."""
-        return self.cls_loss in ("eql", "federated")
+    def is_selective(self):
+        """Whether the loss counts some classes of a region only; it may depend on frequencies."""
+        return self.cls_loss in ("eql", "federated", "annotated")
 
 
 class Recipe(Part):
@@ -115,6 +117,9 @@ class Recipe(Part):
     rate: PositiveFloat = 0.02  # Sec. 5: two-stage; one-stage .01; for a batch of 16
     batch: PositiveInt = 16  # d2
     warmup: Annotated[int, Field(ge=0)] = 4000  # C2
+    # d2: sgd. adamw (Loshchilov and Hutter, 2019) has no momentum: where a class is seen so rarely
+    # that a short training by sgd would not start
+    optimizer: Literal["sgd", "adamw"] = "sgd"
     momentum: Probability = 0.9  # d2
     weight_decay: Annotated[float, Field(ge=0)] = 1e-4  # d2
     clip: PositiveFloat = 1.0  # C2: gradients clipped by value
@@ -127,7 +132,9 @@ class Recipe(Part):
     repeat_threshold: Probability = 1e-3  # C2, LVIS: a class in a smaller share is repeated
 
     @model_validator(mode="after")
-    def _threshold_acts(self):
+    def _every_choice_acts(self):
+        if self.optimizer == "adamw" and not self.is_default("momentum"):
+            raise ValueError("momentum does nothing with optimizer adamw; valid: sgd")
         if self.order != "repeat_factor" and not self.is_default("repeat_threshold"):
             raise ValueError(
                 f"repeat_threshold does nothing with order {self.order}; valid: repeat_factor"
@@ -204,10 +211,26 @@ class Spec(Part):
                 f"second_stage.objective {objective} with {self.first} and {self.second}; "
                 f"valid: second faster, first {', '.join(LABELLED)}"
             )
+        self._refuse_unknown_truth()
         plain = self.first_stage.weighting == "none" or objective != "sampled"
         if plain and self.first_stage.ignore_above is not None:
             raise ValueError("first_stage.ignore_above does nothing without the focal loss")
         return self
+
+    def _refuse_unknown_truth(self):
+        """What a data set cannot tell, or a detector has no use for."""
+        told = getattr(self.data, "federated", False) or "lvis" in getattr(self.data, "kind", "")
+        if self.second_stage.cls_loss == "annotated" and self.data and not told:
+            raise ValueError(
+                "second_stage.cls_loss annotated with data that tell of no absent classes; "
+                "valid data: lvis, lvis_v1, glyphs with federated"
+            )
+        boxes = getattr(self.data, "unannotated", "hidden") == "boxes"
+        if boxes and (self.second == "none" or self.second_stage.objective != "sampled"):
+            raise ValueError(
+                "data.unannotated boxes are for a first stage alone; "
+                "valid: second faster or cascade, objective sampled"
+            )
 
     @classmethod
     def named(cls, name):

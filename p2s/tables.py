@@ -4,6 +4,8 @@ Everything here is a pure function of experiment files and records. A missing re
 number: it prints as a dash and is never filled with the paper's.
 """
 
+from typing import get_args
+
 import numpy as np
 import pandas as pd
 
@@ -11,19 +13,24 @@ from p2s import experiments, paper, provenance, records, runs
 from p2s.statistics import DASH, Estimate, estimate, number, verdict
 
 COMMITTED = ("desk", "photographs")  # scales whose records came with the project
+OF_GROUPS = ("AP", "APr", "APc", "APf")
+PARTS = ("annotated", "unannotated")
 METRICS = (
-    *("AP", "AP50", "AP75", "APs", "APm", "APl"),
+    *("AP", "AP50", "AP75", "APs", "APm", "APl", *OF_GROUPS[1:]),
+    *(f"{name}_{by}" for by in ("fixed", "full") for name in OF_GROUPS),
+    *(f"{name}_{part}" for name in ("AR", "p_object") for part in PARTS),
     *("proposal_AR", "proposal_AR100", "proposal_AR256", "proposals_per_image"),
 )
 COLUMNS = (  # of `measured`, before the numbers
     *("row", "variant", "detector", "scale", "seed", "training", "first", "fusion"),
     *("record", "weights"),
 )
-PAPER_LINE = "the paper, COCO val"
+PAPER_LINE = "the paper"
 RANK = {"product": 2, "class": 1}  # of a fusion among examples
 CLAIMS = {"gain": "a gain", "loss": "a loss", "none": "no change"}  # of a contrast, in words
 WIDE = 6  # columns of a table that fit on a page
-PRINTED = {"AP": "paper", "proposal_AR": "paper_AR"}  # where a line holds the published value
+# Where a line holds the published value of a metric.
+PRINTED = {metric: f"paper_{metric}" for metric in get_args(experiments.Metric)}
 
 
 def measured(project, name, scale, origin="all"):
@@ -32,7 +39,7 @@ def measured(project, name, scale, origin="all"):
     None where no variant is of the scale's kind of data.
 
     Columns: row, variant, detector, first, fusion, training and weights (equal in lines that share
-    them), scale, seed, record (its id), paper and paper_AR (published), and METRICS.
+    them), scale, seed, record (its id), those of PRINTED (published), and METRICS.
     origin: "committed" and "here" count only records that are, and are not, part of the commit.
     """
     published = {
@@ -109,6 +116,17 @@ def table(lines, metric="AP"):
     groups = lines.groupby(keys, sort=False, dropna=False)
     found = [(*key, *estimate(group[metric])) for key, group in groups]
     return pd.DataFrame(found, columns=[*keys, *Estimate._fields])
+
+
+def seen(lines):
+    """The METRICS of which some line has a number."""
+    return [metric for metric in METRICS if lines[metric].notna().any()]
+
+
+def beside(lines):
+    """Cells of every metric but AP that some record has, a line for each row."""
+    columns = {metric: cells(table(lines, metric)) for metric in seen(lines) if metric != "AP"}
+    return pd.DataFrame(columns, index=lines["row"].unique())
 
 
 def effects(contrasts, lines):
@@ -230,9 +248,9 @@ def _difference(rows, row, than, metric):
 
 
 def _published(row):
-    place = row.paper
-    columns = {"paper": place.column, "paper_AR": place.recall} if place else {}
+    place, columns = row.paper, row.paper.columns if row.paper else {}
     found = {
-        key: paper.published(place.table, place.row, one) for key, one in columns.items() if one
+        PRINTED[metric]: paper.published(place.table, place.row, one)
+        for metric, one in columns.items()
     }
     return dict.fromkeys(PRINTED.values(), np.nan) | found

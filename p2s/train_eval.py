@@ -7,13 +7,16 @@ from contextlib import chdir
 import numpy as np
 import torch
 
-from p2s import calibration, engine, fusion, posterior, provenance, records
+from p2s import calibration, engine, fusion, oracle, posterior, provenance, records
 from p2s.data import glyphs, releases
 from p2s.data.loader import test_inputs
-from p2s.evaluate import evaluate
+from p2s.data.lvis import LvisSet
+from p2s.evaluate import detect, score
+from p2s.lvis_evaluate import federated_numbers
+from p2s.pretrain import read_glyphs
 from p2s.project import TRAIN_EVAL
 from p2s.records import AUDIT
-from p2s.spec import Coco
+from p2s.spec import Coco, Glyphs
 from p2s.zoo import build
 
 SCENES = 4  # validation images whose proposals and detections are kept, for figures
@@ -51,7 +54,11 @@ def trained(run, project, data):
     torch.manual_seed(run.seed)
     folder = project.weights(run).absolute()
     with chdir(project.root):  # so are those of pretrained weights
-        model = engine.train(build(run.spec), run.spec, data, folder, seed=run.seed)
+        model = build(run.spec)
+        pretrained = run.spec.backbone.weights == "glyphs"
+        if pretrained and not engine.finished(folder, run.training_id):
+            read_glyphs(model.backbone, run.spec, project.cache)
+        engine.train(model, run.spec, data, folder, seed=run.seed)
     curve = json.loads((folder / "curve.json").read_text())
     seconds = json.loads((folder / "training.json").read_text())["seconds"]
     return model, thinned(curve), round(seconds, 2)
@@ -90,9 +97,9 @@ def scene(model, data, index, test):
 
 
 def measured(run, project, model, data):
-    """COCO's numbers in percent, AP by class, seconds, and the scenes, as fields of a record."""
+    """COCO's or LVIS's numbers in percent, seconds, and the scenes, as fields of a record."""
     start = time.monotonic()
-    metrics = evaluate(model, data, run.spec.test)
+    metrics = _numbers(run.spec, data, *detect(model, data, run.spec.test))
     seconds, per_class = time.monotonic() - start, metrics.pop("per_class")
     indices = range(min(SCENES, len(data.images)))
     return {
@@ -108,6 +115,15 @@ def measured(run, project, model, data):
 def write_record(run, project, fields):
     """Write the record of a run from the fields that the steps above gave; returns its path."""
     return records.write(run.record(**fields), project.records(run.scale))
+
+
+def _numbers(spec, data, detections, proposals):
+    found = detections, proposals
+    if not isinstance(data, LvisSet):
+        return score(data, *found)
+    numbers = score(data, *found, federated_numbers)
+    known = isinstance(spec.data, Glyphs)  # of other data nobody knows all objects
+    return numbers | (oracle.full_truth_numbers(data, *found) if known else {})
 
 
 def _rows(boxes, numbers):

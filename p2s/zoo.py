@@ -1,5 +1,7 @@
 """From a Spec to a model, by constructors only."""
 
+from pathlib import Path
+
 import torch
 
 from p2s import joint, large_vocabulary
@@ -22,7 +24,7 @@ def build(spec: Spec) -> OneStageDetector | TwoStageDetector:
     Its weights are drawn from torch's global generator: seed that for a reproducible model.
     """
     backbone = resnet_fpn(spec.backbone, spec.levels)
-    if spec.backbone.weights is not None:
+    if isinstance(spec.backbone.weights, Path):
         load_imagenet(backbone, spec.backbone.weights)
     strides = {name: shape.stride for name, shape in backbone.output_shape().items()}
     where = (spec, strides, spec.backbone.fpn_channels)

@@ -198,3 +198,16 @@ def test_what_a_training_left_damaged_is_told_and_kept(tmp_path, name, content):
     with pytest.raises(ValueError, match=f"{name}: not a readable .*; delete it to start anew"):
         train(Tiny(), SPEC, DATA, tmp_path, seed=3)
     assert (tmp_path / name).read_bytes() == content
+
+
+def test_adamw_divides_a_gradient_by_its_size_and_gradient_descent_does_not():
+    moved = {}
+    for name in ("sgd", "adamw"):
+        model = nn.Linear(2, 1, bias=False)
+        step = engine.optimizer(model, Recipe(optimizer=name, batch=16, weight_decay=0.0))
+        before = model.weight.detach().clone()
+        model.weight.grad = torch.tensor([[1.0, 0.01]])
+        step.step()
+        moved[name] = (before - model.weight).flatten().tolist()
+    assert moved["adamw"] == pytest.approx([0.02, 0.02], rel=1e-3)
+    assert moved["sgd"] == pytest.approx([0.02, 0.0002], rel=1e-3)

@@ -13,6 +13,7 @@ from p2s.spec import Coco, Glyphs, Spec
 
 ROOT = Path(__file__).parents[1]
 SCALE = {"about": "-", "seeds": [0, 1], "minutes_a_training": 1, "proposal_share": 0.3}
+SCALE["data_sets"] = {"more": {"data": {"classes": 5}, "recipe": {"rate": 0.125}}}
 SCALE["changes"] = {"recipe": {"rate": 0.5, "batch": 2}, "data": {"kind": "glyphs", "classes": 3}}
 TABLE = {"name": "t", "title": "-", "question": "-", "claim": "-", "notebook": "t.ipynb"}
 ROW = {"name": "a", "detector": "CenterNet2", "changes": {"recipe": {"rate": 0.25}}}
@@ -35,7 +36,8 @@ def project(tmp_path):
 @pytest.mark.parametrize("scale", ["smoke", "desk", "photographs", "paper"])
 def test_every_cell_of_every_experiment_resolves_at_every_scale(scale):
     every = runs(Project.at(ROOT), scale)
-    assert {each.spec.data.kind for each in every} <= {"glyphs", "coco"}
+    others = {"paper": {"coco", "lvis_v1", "objects365_v1"}, "photographs": {"coco"}}
+    assert {each.spec.data.kind for each in every} == others.get(scale, {"glyphs"})
     assert len({each.evaluation_id for each in every}) == len(every)
 
 
@@ -47,11 +49,28 @@ def test_table5_trains_each_detector_once_a_share_of_fragments():
     assert len(of_table) == len(table.rows) * len(table.variants)
 
 
-@pytest.mark.parametrize("number", [1, 4, 5, 11])
+@pytest.mark.parametrize("number", [1, 4, 5, 7, 8, 9, 11])
 def test_a_table_has_every_published_row_once_and_in_order(number):
     table = experiments.load_experiment(Project.at(ROOT), f"table{number}")
     [published] = [list(each.rows) for each in paper.read_tables() if each.table == number]
     assert [row.paper.row for row in table.rows if row.paper] == published
+
+
+@pytest.mark.parametrize("scale", ["desk", "paper"])
+def test_large_vocabularies_have_the_classes_and_the_order_of_the_paper(scale):
+    lvis, objects365 = (runs(Project.at(ROOT), scale, [f"table{n}"])[0].spec for n in (7, 8))
+    assert (lvis.num_classes, objects365.num_classes) == (1203, 365)
+    assert (lvis.recipe.order, objects365.recipe.order) == ("repeat_factor", "class_aware")
+
+
+def test_table9_differs_in_the_class_loss_alone():
+    rows = {run.row: run.spec for run in runs(Project.at(ROOT), "paper", ["table9"])}
+    for row, spec in rows.items():
+        detector, loss = row.split(", ")
+        assert loss.lower().startswith(spec.second_stage.cls_loss[:3])
+        plain = rows[f"{detector}, Softmax-CE"]
+        same = plain.second_stage.model_dump()
+        assert spec.changed({"second_stage": same}) == plain
 
 
 @pytest.mark.parametrize("number", [1, 11])
@@ -71,7 +90,7 @@ def test_a_number_of_proposals_is_that_of_its_published_row():
     for (name, count), row in found.items():
         assert row.changes == {"test": {"proposals": int(count)}}
         assert row.detector == detectors[name] and row.paper.row == count
-        assert (row.paper.column, row.paper.recall) == (f"{name} mAP", f"{name} AR")
+        assert row.paper.columns == {"AP": f"{name} mAP", "proposal_AR": f"{name} AR"}
 
 
 def test_what_a_contrast_expects_is_what_the_paper_printed():
@@ -87,7 +106,7 @@ def test_what_a_contrast_expects_is_what_the_paper_printed():
 @pytest.mark.parametrize(
     "table, told",
     [
-        ({"claims": "x"}, "unknown claims; valid: at, claim, contrasts, measures, name"),
+        ({"claims": "x"}, "unknown claims; valid: at, claim, contrasts, data_set, measures"),
         ({"rows": [ROW | {"chnages": {}}]}, r"rows\.0: unknown chnages; valid: at, changes"),
         ({"rows": [ROW | {"name": 5}]}, r"rows\.0\.name: Input should be a valid string"),
         ({"rows": []}, "rows: .* at least 1"),
@@ -97,6 +116,7 @@ def test_what_a_contrast_expects_is_what_the_paper_printed():
             "unknown row in contrast 'c': 'b'; valid: a",
         ),
         ({"at": {"desk": {}}}, "'desk'; valid: tiny"),
+        ({"data_set": "lvsi"}, "'lvsi'; valid: more"),
         ({"name": "u"}, "name: 'u' is not the file's name"),
         ({"rows": [ROW | {"detector": "CenterNet3"}]}, "unknown detector .*valid: .*CenterNet2"),
         ({"rows": [ROW | {"changes": {"tset": {}}}]}, "a : unknown tset; valid: .*test"),
@@ -155,6 +175,11 @@ def test_what_an_experiment_changes_at_one_scale_comes_after_the_scales_own(proj
         scale: runs(at, scale, ["table11"])[0].spec.recipe.short_edge for scale in ("desk", "paper")
     }
     assert edges == {"desk": (160,), "paper": (800,)}
+
+
+def test_a_data_set_comes_after_the_scale_and_before_the_row(project):
+    [spec, *_] = [run.spec for run in runs(project({"data_set": "more"}), "tiny")]
+    assert (spec.num_classes, spec.recipe.batch, spec.recipe.rate) == (5, 2, 0.25)
 
 
 def test_the_proposal_share_is_of_every_row_alike_rounded_up(project):

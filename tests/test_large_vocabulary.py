@@ -35,7 +35,7 @@ def heads(spec):
     stage = second_stage(spec, STRIDES, CHANNELS)
     for predictor in stage.box_predictor:
         torch.nn.init.normal_(predictor.cls_score.weight, std=1)
-    if spec.second_stage.needs_frequencies:
+    if spec.second_stage.is_selective:
         stage.set_frequencies(Frequencies(COUNTS, 1000))
     return stage.train()
 
@@ -119,6 +119,50 @@ def test_sets_of_images_are_kept_apart():
     assert [each.nonzero()[:, 0].tolist() for each in counted] == [[2], [1, 5], []]
 
 
+def informed(truths, known):
+    """The `scene` of truths whose images tell of these classes."""
+    maps, found, objects = scene(truths)
+    for each, classes in zip(objects, known, strict=True):
+        row = torch.zeros(CLASSES, dtype=torch.bool).index_fill(0, torch.tensor(classes), True)
+        each.gt_known = row.expand(len(each), -1)
+    return maps, found, objects
+
+
+def test_the_annotated_loss_counts_what_an_image_tells_of_alone():
+    stage = heads(spec_of("annotated"))
+    with EventStorage():
+        _, costs = stage(None, *informed([[2, 2, 7], [0]], [[1, 2, 7], [0, 5]]))
+    sum(costs.values()).backward()
+    assert learnt(stage.box_predictor[0].cls_score.weight.grad) == {0, 1, 2, 5, 7}
+    counted = stage.box_predictor[0].counted(None, torch.tensor([1, 0]))
+    assert [each.nonzero()[:, 0].tolist() for each in counted] == [[0, 5], [1, 2, 7]]
+
+
+def test_the_annotated_loss_of_images_that_tell_all_is_sigmoid_ce():
+    found, wanted = heads(spec_of("annotated")), heads(spec_of("sigmoid"))
+    every = informed([[2, 7], [0]], [range(CLASSES)] * 2)
+    with EventStorage():
+        torch.manual_seed(3)
+        _, one = found(None, *every)
+        torch.manual_seed(3)
+        _, other = wanted(None, *every)
+    assert one == other
+
+
+@pytest.mark.parametrize("cls_loss", ["sigmoid", "federated"])
+def test_a_box_without_annotation_is_nothing_to_the_second_stage(cls_loss):
+    def costs(flags, keep):
+        maps, found, objects = scene([[2, 7, 1], [0]])
+        for each in objects:
+            each.gt_annotated = torch.tensor(flags[: len(each)])
+        torch.manual_seed(3)
+        with EventStorage():
+            return heads(spec_of(cls_loss))(None, maps, found, [each[keep] for each in objects])[1]
+
+    mixed = costs([True, False, False], slice(None))
+    assert mixed == costs([True] * 3, slice(0, 1)) != costs([True] * 3, slice(None))
+
+
 def test_the_largest_set_gives_the_losses_of_sigmoid_ce():
     found = losses(heads(spec_of("federated", federated_classes=CLASSES)))
     wanted = losses(heads(spec_of("sigmoid")))
@@ -173,7 +217,7 @@ def test_huge_logits_leave_probabilities_between_zero_and_one():
     assert p.tolist() == [[1.0] * CLASSES + [0], [0.0] * CLASSES + [1]]
 
 
-@pytest.mark.parametrize("cls_loss", ["eql", "federated"])
+@pytest.mark.parametrize("cls_loss", ["eql", "federated", "annotated"])
 def test_training_without_frequencies_is_refused_and_detecting_is_not(cls_loss):
     stage = second_stage(spec_of(cls_loss), STRIDES, CHANNELS).train()
     with pytest.raises(ValueError, match="frequencies are missing: call roi_heads.set_freq"):

@@ -164,17 +164,48 @@ def test_a_class_in_nearly_every_image_has_the_negatives_that_are_left():
 def test_prepared_scenes_are_healthy_lvis_and_hold_the_full_truth(tmp_path):
     files = glyphs.prepare(FEDERATED, tmp_path)
     assert lvis.check(files.train, files.images) == lvis.check(files.val, files.images) == []
-    known, truth = glyphs.load(FEDERATED, tmp_path), glyphs.full_truth(FEDERATED, tmp_path)
-    whole = glyphs.load(TAIL, tmp_path)
+    known, whole = glyphs.load(FEDERATED, tmp_path), glyphs.load(TAIL, tmp_path)
+    truth = [glyphs.full_truth(known[0], split) for split in glyphs.SPLITS]
     for split, here, full, plain in zip(glyphs.SPLITS, known, truth, whole, strict=True):
         told = glyphs.plan(FEDERATED, split).federation
         assert list(map(set, here.negatives)) == told.negatives
         assert list(map(set, here.not_exhaustive)) == told.not_exhaustive
         flags = [[one.pop("annotated") for one in items] for items in full.annotations]
-        assert full.annotations == plain.annotations and full.fingerprint == plain.fingerprint
+        assert full.annotations == plain.annotations
         pairs = zip(full.annotations, flags, strict=True)
         kept = [[one for one, flag in zip(*pair, strict=True) if flag] for pair in pairs]
-        assert here.annotations == kept and here.fingerprint != full.fingerprint
+        assert here.annotations == kept and here.fingerprint != plain.fingerprint
+        assert here.groups == longtail.groups(FEDERATED.classes)
+
+
+def boxes_of(sample):
+    rows = zip(sample["boxes"].tolist(), sample["classes"].tolist(), strict=True)
+    return sorted((box, label) for box, label in rows)
+
+
+def test_training_may_be_told_of_all_objects_and_validation_never_is(tmp_path):
+    labelled = FEDERATED.model_copy(update={"unannotated": "labelled"})
+    (hidden, val), (train, same) = (glyphs.load(each, tmp_path) for each in (FEDERATED, labelled))
+    whole, _ = glyphs.load(TAIL, tmp_path)
+    assert all(boxes_of(train.sample(i)) == boxes_of(whole.sample(i)) for i in range(len(whole)))
+    assert same.annotations == val.annotations and same.fingerprint == val.fingerprint
+    assert len({each.fingerprint for each in (hidden, train, whole)}) == 3
+    assert hidden.folder == train.folder  # drawn once
+
+
+def test_the_boxes_of_unannotated_objects_come_last_without_their_class(tmp_path):
+    told = FEDERATED.model_copy(update={"unannotated": "boxes"})
+    (hidden, _), (train, val) = (glyphs.load(each, tmp_path) for each in (FEDERATED, told))
+    whole, _ = glyphs.load(TAIL, tmp_path)
+    for index in hidden.trainable[:20]:
+        less, more, every = (each.sample(index) for each in (hidden, train, whole))
+        kept = more["fields"]["gt_annotated"]
+        assert (more["boxes"][kept] == less["boxes"]).all() and kept.sum() == len(less["boxes"])
+        assert (more["classes"][kept] == less["classes"]).all()
+        assert sorted(more["boxes"].tolist()) == sorted(every["boxes"].tolist())
+        assert not more["classes"][~kept].any()
+    assert train.trainable == hidden.trainable and not val.unannotated
+    assert (train.image_counts == hidden.image_counts).all()
 
 
 def test_a_class_has_its_group_in_the_file(tmp_path):
@@ -206,6 +237,8 @@ def test_too_few_scenes_for_the_classes_are_refused_with_what_is_needed():
 def test_settings_that_exclude_each_other_are_refused():
     with pytest.raises(ValueError, match="federated without imbalance; valid: lvis, objects365"):
         Glyphs(federated=True)
+    with pytest.raises(ValueError, match="unannotated boxes without federated; valid: hidden"):
+        Glyphs(unannotated="boxes")
     with pytest.raises(ValueError, match="imbalance lvis with chances; valid: None"):
         Glyphs(imbalance="lvis", classes=2, chances=((1, 1), (1, 0)))
 

@@ -8,6 +8,7 @@ from detectron2.data.datasets.lvis_v1_category_image_count import LVIS_CATEGORY_
 from tiny_lvis import PICTURES, URL, draw, named, sound, written
 
 from p2s.data import coco, lvis
+from p2s.data.loader import augment
 
 
 @pytest.fixture
@@ -60,8 +61,7 @@ def test_an_image_counts_once_for_a_class_however_many_objects_it_has(folder):
 
 def test_groups_are_bounded_by_10_and_100_images():
     found = lvis.groups(np.array([101, 10, 11, 100, 0, 1, 5000]))
-    numbers = {name: of_group.tolist() for name, of_group in found.items()}
-    assert numbers == {"r": [1, 4, 5], "c": [2, 3], "f": [0, 6]}
+    assert found == {"r": [1, 4, 5], "c": [2, 3], "f": [0, 6]}
 
 
 def test_the_real_counts_give_337_rare_461_common_and_405_frequent_classes():
@@ -69,6 +69,14 @@ def test_the_real_counts_give_337_rare_461_common_and_405_frequent_classes():
     rare, common, frequent = lvis.groups(counts).values()
     assert [len(rare), len(common), len(frequent)] == [337, 461, 405]
     assert sorted([*rare, *common, *frequent]) == list(range(1203))
+
+
+def test_an_object_carries_which_classes_its_image_tells_of(folder):
+    row = lvis.read(written(folder, sound()), folder).sample(0)
+    fields = augment(row, 48, 64, flip=False)["instances"]
+    assert fields.gt_annotated.all() and len(fields) == len(row["boxes"]) == 3
+    assert fields.gt_known.tolist() == [[True, True, True]] * 3  # 2 and 9 annotated, 5 absent
+    assert lvis.read(folder / "a.json", folder).sample(1)["fields"]["gt_known"][0].sum() == 1
 
 
 def test_a_sound_file_has_no_problems(folder):

@@ -38,7 +38,7 @@ def test_tables_and_figures_are_written_for_every_experiment_with_records(projec
 def test_the_markdown_table_says_scale_seeds_interval_and_the_papers_value(project):
     text = (project.root / "results" / "tables" / "table5.md").read_text()
     assert re.search(r"desk, scores above .05 +\| \d+\.\d ± \d+\.\d \(3\)", text)
-    assert re.search(r"the paper, COCO val +\| 42\.1 ", text)
+    assert re.search(r"the paper +\| 42\.1 ", text)
 
 
 def test_photographs_need_their_records_alone_and_have_no_scenes(tmp_path):

@@ -7,6 +7,20 @@ from pydantic import ValidationError
 
 from p2s.spec import NAMED, Spec, canonical_hash
 
+FULL = {"kind": "glyphs", "classes": 80, "imbalance": "lvis"}
+
+
+@pytest.mark.parametrize(
+    ("name", "changes", "told"),
+    [
+        ("CenterNet2", {"second_stage": {"cls_loss": "annotated"}, "data": FULL}, "absent classes"),
+        ("GFL", {"data": FULL | {"federated": True, "unannotated": "boxes"}}, "first stage alone"),
+    ],
+)
+def test_what_a_data_set_cannot_tell_is_refused(name, changes, told):
+    with pytest.raises(ValidationError, match=told):
+        Spec.named(name).changed(changes)
+
 
 @pytest.mark.parametrize("name", NAMED)
 def test_every_named_spec_survives_its_json(name):
@@ -86,6 +100,7 @@ def test_a_name_is_trained_by_the_papers_schedule(name):
     assert found.pop("drops") == pytest.approx((2 / 3, 8 / 9))
     assert found.pop("short_edge") == (640, 672, 704, 736, 768, 800)
     steps = {"iterations": 90_000, "batch": 16, "warmup": 4000, "momentum": 0.9, "clip": 1}
+    steps |= {"optimizer": "sgd"}
     images = {"long_edge": 1333, "flip": True, "order": "shuffled", "repeat_threshold": 1e-3}
     assert found == steps | {"weight_decay": 1e-4} | images
 

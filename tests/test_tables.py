@@ -2,7 +2,7 @@ import fakes
 import numpy as np
 import pytest
 
-from p2s import experiments, paper, provenance, records, runs, tables
+from p2s import experiments, paper, provenance, records, runs, tables, vocabulary_tables
 from p2s.project import Project
 from p2s.statistics import DASH, estimate
 
@@ -42,7 +42,29 @@ def contrasts(project):
 
 def test_an_experiment_without_a_variant_for_a_scales_data_has_no_line():
     none = tables.measured(Project.at(fakes.ROOT), "posterior", "paper")
-    assert not len(none) and {"row", "AP", "paper", "record"} <= set(none.columns)
+    assert not len(none) and {"row", "AP", "paper_AP", "record"} <= set(none.columns)
+
+
+def test_a_metric_becomes_a_variant(lines):
+    main = tables.main_variant(lines)
+    turned = vocabulary_tables.by_metric(main, ["APl", "APr"])
+    assert list(turned["variant"].unique()) == ["APl", "APr"] and len(turned) == 2 * len(main)
+    large, rare = (turned[turned["variant"] == name] for name in ("APl", "APr"))
+    assert list(large["AP"]) == list(main["APl"]) and rare["AP"].isna().all()
+    assert turned["paper_AP"].isna().all()
+
+
+def test_deviations_are_those_of_seeds_and_of_the_printed_table():
+    project = Project.at(fakes.ROOT)
+    table9 = experiments.load_experiment(project, "table9")
+    lines = tables.measured(project, "table9", "smoke")
+    some = lines[lines["row"] == "CascadeRCNN, EQL"].iloc[[0] * 2]
+    grid = vocabulary_tables.deviations(
+        table9, some.assign(AP=[1.0, 3.0], APr=[2.0, None]), ["AP", "APr"]
+    )
+    found = grid.loc["CascadeRCNN, EQL"]
+    assert list(found) == ["2.00 ± 1.41 (2)", "2.00 ± – (1)", "25.7 ± 0.01", "15.5 ± 0.25"]
+    assert list(grid.loc["CenterNet2, FedLoss per batch"]) == [DASH] * 4
 
 
 def test_gains_are_paired_by_seed(project, lines):
@@ -84,8 +106,8 @@ def test_recall_is_compared_with_the_papers_recall(project, lines):
         than="CascadeRCNN-RPN (P3-P7)",
         metric="proposal_AR",
     )
-    spread = tables.main_variant(lines).assign(proposal_AR=lines["seed"], paper_AR=62.4)
-    spread.loc[spread["row"] == one.row, ["proposal_AR", "paper_AR"]] += [2, 8.4]
+    spread = tables.main_variant(lines).assign(proposal_AR=lines["seed"], paper_proposal_AR=62.4)
+    spread.loc[spread["row"] == one.row, ["proposal_AR", "paper_proposal_AR"]] += [2, 8.4]
     [effect] = tables.effects([one], spread).itertuples()
     assert (effect.paper, effect.mean, effect.low, effect.high, effect.seeds) == (8.4, 2, 2, 2, 3)
 

@@ -5,6 +5,7 @@ import numpy as np
 from p2s import paper
 
 REFERENCE = "CenterNet2"
+CASCADE = "CascadeRCNN-RPN (P3-P7)"  # CascadeRCNN in Tables 6 to 9
 SAME = "CascadeRCNN-CenterNet"  # CenterNet2 in Table 1
 BOTH = ["Tfirst", "Ttot"]
 CELLS = {  # of Tfirst and Ttot; other detectors are in Table 1 under their own names
@@ -19,12 +20,16 @@ CELLS = {  # of Tfirst and Ttot; other detectors are in Table 1 under their own 
 }
 TOTALS = {  # of the runtime by detector, number and what it is the number of
     (REFERENCE, 80, "classes"): (1, SAME, "Ttot"),
-    ("CenterNet*", 80, "classes"): (1, "CenterNet*", "Ttot"),
-    **{(name, 365, "classes"): (8, name, "Runtime") for name in (REFERENCE, "CenterNet*")},
-    **{(name, 1203, "classes"): (7, name, "Runtime") for name in (REFERENCE, "CenterNet*")},
+    (CASCADE, 80, "classes"): (6, "1000", "CascadeRCNN Runtime"),
+    **{(name, 80, "classes"): (1, name, "Ttot") for name in ("CenterNet*", "GFL")},
+    **{
+        (name, classes, "classes"): (table, "CascadeRCNN" if name == CASCADE else name, "Runtime")
+        for name in (REFERENCE, CASCADE, "CenterNet*", "GFL")
+        for classes, table in ((365, 8), (1203, 7))
+    },
     **{
         (name, count, "proposals"): (6, f"{count}", f"{printed} Runtime")
-        for name, printed in [(REFERENCE, REFERENCE), ("CascadeRCNN-RPN (P3-P7)", "CascadeRCNN")]
+        for name, printed in [(REFERENCE, REFERENCE), (CASCADE, "CascadeRCNN")]
         for count in (64, 128, 256, 512, 1000)
     },
 }
@@ -46,7 +51,7 @@ def of_row(place):
     if place is None:
         return np.nan, np.nan
     columns = paper.columns(place.table)
-    whole = "Ttot" if "Ttot" in columns else place.column.replace("mAP", "Runtime")
+    whole = "Ttot" if "Ttot" in columns else place.columns["AP"].replace("mAP", "Runtime")
     both = [name if name in columns else None for name in ("Tfirst", whole)]
     return tuple(_value(name and (place.table, place.row, name)) for name in both)
 

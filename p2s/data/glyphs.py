@@ -23,7 +23,7 @@ from p2s.data import coco, ink, layout, longtail, lvis
 from p2s.spec import Coco, Glyphs, canonical_hash
 
 SPLITS = ("train", "val")
-YOUNGER = ("chances", "imbalance", "federated")  # than the first records: see `fingerprint`
+YOUNGER = ("chances", "imbalance", "federated", "unannotated")  # than the first records
 FEW = 400  # scenes below which a second process takes longer to start than to draw
 
 
@@ -33,6 +33,7 @@ def fingerprint(glyphs: Glyphs, split: str) -> str:
     It is of the settings and of the first scene's bytes, which another version of a font or of a
     library may draw otherwise.
     """
+    glyphs = glyphs if split == "train" else _hidden(glyphs)
     settings = glyphs.model_dump(mode="json", exclude=set(SPLITS) - {split})
     for name in filter(glyphs.is_default, YOUNGER):
         del settings[name]
@@ -44,27 +45,19 @@ def fingerprint(glyphs: Glyphs, split: str) -> str:
 def load(glyphs: Glyphs, cache: Path) -> list[coco.CocoSet]:
     """Training and validation scenes, drawn if the cache lacks them; see `fingerprint`."""
     files = prepare(glyphs, cache)
-    read = lvis.read if glyphs.federated else coco.read
-    return [
-        replace(read(file, files.images), fingerprint=fingerprint(glyphs, split))
-        for split, file in zip(SPLITS, (files.train, files.val), strict=True)
-    ]
+    return [_read(glyphs, split, files) for split in SPLITS]
 
 
-def full_truth(glyphs: Glyphs, cache: Path) -> list[coco.CocoSet]:
-    """The scenes of `load` with the boxes of all objects; "annotated" tells of each if it is there.
+def full_truth(data: coco.CocoSet, split: str) -> coco.CocoSet:
+    """A split of `load` with the boxes of all objects; "annotated" tells of each if it is there.
 
-    But for that they equal the scenes that are not federated, and have their fingerprint.
+    But for that it equals the scenes that are not federated. `data` is either split.
     """
-    files, truths = prepare(glyphs, cache), []
-    whole = glyphs.model_copy(update={"federated": False})
-    for split, file in zip(SPLITS, (files.train, files.val), strict=True):
-        tables, _ = coco.tables(file)
-        parts = {True: tables["annotations"], False: tables["unannotated"]}
-        items = [{**item, "annotated": here} for here, part in parts.items() for item in part]
-        tables["annotations"] = sorted(items, key=lambda item: item["id"])
-        truths.append(coco.of_tables(tables, fingerprint(whole, split), files.images))
-    return truths
+    tables, _ = coco.tables(data.folder / f"{split}.json")
+    parts = {True: tables["annotations"], False: tables["unannotated"]}
+    items = [{**item, "annotated": here} for here, part in parts.items() for item in part]
+    tables["annotations"] = sorted(items, key=lambda item: item["id"])
+    return coco.of_tables(tables, data.fingerprint, data.folder)
 
 
 def scene(glyphs: Glyphs, split: str, index: int) -> tuple[np.ndarray, list[dict]]:
@@ -122,7 +115,7 @@ def prepare(glyphs: Glyphs, cache: Path) -> Coco:
     Pictures are BMP: to pack a noisy PNG takes as long as to draw it, and to read it ten times
     as long. An interrupted drawing leaves only a `.part` folder, which the next call replaces.
     """
-    name = canonical_hash([fingerprint(glyphs, split) for split in SPLITS])
+    name = canonical_hash([fingerprint(_hidden(glyphs), split) for split in SPLITS])
     folder = Path(cache, f"glyphs-{name}")
     folder.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(f"{folder}.lock"):
@@ -133,6 +126,29 @@ def prepare(glyphs: Glyphs, cache: Path) -> Coco:
             part.rename(folder)
     kind = "lvis" if glyphs.federated else "coco"
     return Coco(kind=kind, train=folder / "train.json", val=folder / "val.json", images=folder)
+
+
+def _read(glyphs, split, files):
+    file, identity = getattr(files, split), {"fingerprint": fingerprint(glyphs, split)}
+    if not glyphs.federated:
+        return replace(coco.read(file, files.images), **identity)
+    groups = longtail.groups(glyphs.classes)
+    known = replace(lvis.read(file, files.images), groups=groups, **identity)
+    if split == "val" or glyphs.unannotated == "hidden":
+        return known
+    truth = full_truth(known, split)
+    return truth if glyphs.unannotated == "labelled" else _with_boxes(known, truth)
+
+
+def _with_boxes(known, truth):
+    others = [[one for one in items if not one["annotated"]] for items in truth.annotations]
+    others = replace(truth, annotations=others)
+    return replace(known, unannotated={i: others.boxes(i)[0] for i in range(len(others))})
+
+
+def _hidden(glyphs):
+    """The same scenes and annotation, whatever training is told besides."""
+    return glyphs.model_copy(update={"unannotated": "hidden"})
 
 
 def _streams(glyphs, split, index):

@@ -1,7 +1,8 @@
 """Loader: model inputs as pure functions of (data, recipe, seed, iteration), so a run can resume.
 
 A model input is detectron2's: "image" uint8 (3, H, W) RGB, "height" and "width" of the picture as
-stored, "image_id", and in training "instances" with gt_boxes and gt_classes.
+stored, "image_id", and in training "instances" with gt_boxes, gt_classes and what else the data
+tell of an object (see p2s.data.lvis).
 """
 
 import numpy as np
@@ -62,14 +63,16 @@ def augment(sample: dict, short_edge: int, long_edge: int, flip: bool) -> dict:
         image, boxes = step.apply_image(image), step.apply_box(boxes)
     return {
         "image": torch.from_numpy(image.transpose(2, 0, 1).copy()),
-        "instances": _instances(boxes, sample["classes"], size),
+        "instances": _instances(boxes, sample["classes"], size, sample.get("fields", {})),
         **{field: sample[field] for field in ("height", "width", "image_id")},
     }
 
 
-def _instances(boxes, classes, size):
+def _instances(boxes, classes, size, fields):
     instances = Instances(size)
     instances.gt_boxes = Boxes(torch.as_tensor(boxes, dtype=torch.float32).reshape(-1, 4))
     instances.gt_boxes.clip(size)
     instances.gt_classes = torch.as_tensor(classes, dtype=torch.int64)
+    for name, values in fields.items():
+        instances.set(name, torch.from_numpy(values.copy()))
     return instances

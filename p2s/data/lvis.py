@@ -5,7 +5,7 @@ known.
 """
 
 from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -22,13 +22,37 @@ class LvisSet(CocoSet):
 
     negatives: list[frozenset[int]]  # per image: classes that are known to be absent
     not_exhaustive: list[frozenset[int]]  # per image: classes of which objects may lack a box
+    groups: dict[str, list[int]]  # class numbers by "r", "c" and "f"
+    # Per image: objects without annotation, (U, 4) xyxy; only synthetic scenes can tell.
+    unannotated: dict[int, np.ndarray] = field(default_factory=dict)
+
+    def sample(self, index):
+        """As a CocoSet's, with what training may ask of an object besides its box and class.
+
+        "fields": `gt_annotated` (G,), whether it is, and `gt_known` (G, K), in each row the
+        classes that the image's annotation tells of. Unannotated boxes come last, of class 0.
+        """
+        row = super().sample(index)
+        extra = self.unannotated.get(index, np.zeros((0, 4), np.float32))
+        boxes = np.concatenate((row["boxes"], extra))
+        known = np.zeros(len(self.classes), bool)
+        known[list(self.present[index] | self.negatives[index])] = True
+        return row | {
+            "boxes": boxes,
+            "classes": np.concatenate((row["classes"], np.zeros(len(extra), np.int64))),
+            "fields": {
+                "gt_annotated": np.arange(len(boxes)) < len(row["boxes"]),
+                "gt_known": np.broadcast_to(known, (len(boxes), len(known))),
+            },
+        }
 
 
 def read(annotation_file, image_dir) -> LvisSet:
     """A data set from its annotation file and picture folder; `check` it first.
 
     Pictures are under the folder as in `coco_url`: train2017/000000391895.jpg. Raises ValueError
-    for an image without LVIS's lists, or with an unknown category in them.
+    for an image without LVIS's lists, or with an unknown category in them. The groups are those
+    of this file's own counts: a validation set takes the training set's.
     """
     tables, fingerprint = coco.tables(annotation_file)
     name_pictures(tables["images"])
@@ -41,7 +65,8 @@ def read(annotation_file, image_dir) -> LvisSet:
         [frozenset(number[each] for each in row[name]) for row in tables["images"]]
         for name in LISTS
     )
-    return LvisSet(**vars(data), negatives=negatives, not_exhaustive=not_exhaustive)
+    told = {"negatives": negatives, "not_exhaustive": not_exhaustive}
+    return LvisSet(**vars(data), **told, groups=groups(data.image_counts))
 
 
 def check(annotation_file, image_dir) -> list[str]:
@@ -56,14 +81,14 @@ def name_pictures(rows):
             row["file_name"] = "/".join(url.split("/")[-2:])
 
 
-def groups(image_counts) -> dict[str, np.ndarray]:
+def groups(image_counts) -> dict[str, list[int]]:
     """The numbers of the rare, common and frequent classes, as "r", "c" and "f".
 
     `image_counts` (K,) are those of the training file: rare is at most 10 images, common at most
     100 (LVIS v1).
     """
     group = np.searchsorted(list(MOST.values()), image_counts)  # 0, 1, 2
-    return {name: np.flatnonzero(group == k) for k, name in enumerate("rcf")}
+    return {name: np.flatnonzero(group == k).tolist() for k, name in enumerate("rcf")}
 
 
 def _special(tables, found):

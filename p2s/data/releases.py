@@ -1,7 +1,7 @@
 """Releases: the files of a spec.Coco, and whether a published data set is what it should be."""
 
 from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from p2s.data import coco, health, lvis
 from p2s.data.coco import CocoSet
@@ -45,7 +45,7 @@ def read(data: Coco) -> tuple[CocoSet, CocoSet]:
     """
     train, val = (_split(data, k, *each) for k, each in enumerate(_files(data)))
     coco.require_same_classes(train, val)
-    return train, val
+    return train, replace(val, groups=train.groups) if isinstance(train, lvis.LvisSet) else val
 
 
 def check(data: Coco, root) -> list[str]:

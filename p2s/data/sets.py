@@ -27,6 +27,9 @@ class Glyphs(Part):
     # validation with all classes alike. None: each object's class is drawn, all alike.
     imbalance: Literal["lvis", "objects365"] | None = None
     federated: bool = False  # annotated as LVIS is; the same pixels
+    # What training is told of objects without annotation: nothing, their boxes for the first
+    # stage alone, or all, as if they were annotated. Validation never is.
+    unannotated: Literal["hidden", "boxes", "labelled"] = "hidden"
 
     @model_validator(mode="after")
     def _consistent(self):
@@ -34,6 +37,8 @@ class Glyphs(Part):
             raise ValueError(f"classes {self.classes} with chances; valid: 2, of A and B")
         if self.chances and self.imbalance:
             raise ValueError(f"imbalance {self.imbalance} with chances; valid: None")
+        if self.unannotated != "hidden" and not self.federated:
+            raise ValueError(f"unannotated {self.unannotated} without federated; valid: hidden")
         if self.federated and not self.imbalance:
             raise ValueError("federated without imbalance; valid: lvis, objects365")
         return self
