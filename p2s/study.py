@@ -142,7 +142,8 @@ def _refuse_bad_files(project, scale, data):
     if isinstance(data, Coco):
         for path in annotation_files(data, project.root):
             if not path.exists():
-                raise FileNotFoundError(f"{path}: not found; scale {scale} needs it")
+                told = f"{path}: not found; scale {scale} needs it"
+                raise FileNotFoundError(f"{told}{releases.origin(data)}")
         if problems := releases.check(data, project.root):
             raise ValueError("; ".join(problems))
 

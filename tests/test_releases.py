@@ -102,3 +102,37 @@ def test_validation_pictures_may_have_a_folder_of_their_own(folder):
     written(folder, named()), written(folder, named(), "b.json")
     train, val = releases.read(files(folder, val_images=folder / "other"))
     assert train.folder == folder and val.folder == folder / "other"
+
+
+@pytest.mark.parametrize("kind", ["lvis_v1", "objects365_v1"])
+def test_counts_and_fingerprints_are_checked_before_anything_runs(folder, kind, monkeypatch):
+    data = files(folder.relative_to(folder), kind=kind)
+    written(folder, named()), written(folder, named(), "b.json")
+    lines = releases.check(data, folder)
+    assert len(lines) == 3 and all("as published" in line for line in lines)
+    monkeypatch.setitem(releases.RELEASES, kind, (release(), release()))
+    assert releases.check(data, folder) == []
+    other = data.model_copy(update={"fingerprints": ("a" * 64, "b" * 64)})
+    assert "fingerprint" in releases.check(other, folder)[0]
+
+
+@pytest.mark.parametrize("kind", ["lvis", "lvis_v1", "objects365_v1", "coco"])
+def test_what_reading_mends_is_told_of_own_data_alone(folder, kind, monkeypatch):
+    monkeypatch.setitem(releases.RELEASES, "lvis_v1", (release(), release()))
+    monkeypatch.setitem(releases.RELEASES, "objects365_v1", (release(), release()))
+    odd = named()
+    odd["annotations"][0]["bbox"] = [3, 4, 0, 9]
+    odd["annotations"][1]["bbox"] = [50, 4, 40, 9]
+    written(folder, odd), written(folder, named(), "b.json")
+    lines = releases.check(files(folder.relative_to(folder), kind=kind), folder)
+    assert len(lines) == (0 if kind in releases.RELEASES else 2)
+    [train, _] = releases.read(files(folder, kind=kind))
+    assert train.boxes(0)[0].tolist()[0] == [50, 4, 64, 13] and len(train.boxes(0)[0]) == 2
+
+
+def test_validation_has_the_groups_of_the_training_file(folder, monkeypatch):
+    monkeypatch.setattr(lvis, "MOST", {"r": 0, "c": 1})
+    written(folder, sound()), written(folder, {**sound(), "annotations": []}, "b.json")
+    train, val = releases.read(files(folder, kind="lvis"))
+    assert val.groups == train.groups == {"r": [], "c": [1, 2], "f": [0]}
+    assert lvis.groups(val.image_counts)["r"] == [0, 1, 2]

@@ -113,3 +113,30 @@ def test_the_notebook_takes_the_parameters_of_every_run_and_its_defaults_are_a_r
     }
     defaults.pop("root")
     assert find(project, **defaults).scale == "smoke"
+
+
+def test_a_large_vocabulary_is_read_first_and_tested_against_both_truths(tmp_path, monkeypatch):
+    read = []
+    monkeypatch.setattr(train_eval, "read_glyphs", lambda *where: read.append(where))
+    scales = yaml.safe_load((ROOT / "experiments" / "scales.yaml").read_text())
+    changes, lvis = scales["smoke"]["changes"], scales["smoke"]["data_sets"]["lvis"]
+    changes |= {"recipe": changes["recipe"] | RECIPE, "data": changes["data"] | {"size": 64}}
+    lvis |= {"backbone": {"weights": "glyphs"}}
+    lvis["data"] |= {"classes": 12, "train": 12, "val": 16}
+    (tmp_path / "experiments").mkdir()
+    (tmp_path / "experiments" / "scales.yaml").write_text(yaml.safe_dump(scales))
+    for name in ("experiments/table7.yaml", TRAIN_EVAL):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text((ROOT / name).read_text())
+    project = Project(tmp_path, tmp_path / ".p2s")
+    [*_, run] = runs(project, "smoke")
+    found = measured(project, run).metrics
+    assert {"AP", "APr", "AP_fixed", "AP_full", "APf_full", "AR_unannotated"} <= found.keys()
+    [(backbone, spec, cache)] = read
+    assert (
+        spec == run.spec
+        and cache == project.cache
+        and "fpn_lateral3.weight" in backbone.state_dict()
+    )
+    measured(project, run)
+    assert len(read) == 1  # a finished training needs it no more

@@ -18,11 +18,13 @@ TABLES = ("images", "annotations", "categories")
 COCO_FLAT = {(918, 200365), (2206849, 550395)}  # (annotation, image)
 
 
-def check(annotation_file, image_dir, special=lambda tables, found: None) -> list[str]:
+def check(annotation_file, image_dir, special=lambda tables, found: None, mended=()) -> list[str]:
     """Problems of a data set, one line each: file, id, field, what is wrong and what is valid.
 
     Empty if there are none. Of each kind the first 20 are told and the rest counted. What is
     `special` to a format goes first: it adds lines by kind to `found` and may name the pictures.
+    Of the kinds `mended` nothing is told: in reading, "flat" boxes are left out and those that
+    reach "outside" are cut.
     """
     name = Path(annotation_file).name
     collecting = gc.isenabled()
@@ -32,6 +34,7 @@ def check(annotation_file, image_dir, special=lambda tables, found: None) -> lis
     finally:
         if collecting:
             gc.enable()
+    found = {kind: lines for kind, lines in found.items() if kind not in mended}
     return [f"{name}: {line}" for line in told(found)]
 
 
@@ -183,24 +186,25 @@ def _problems(row, sizes, categories):
     size = sizes.get(image) if type(image) is int else None
     if (problem := _box_problem(row.get("bbox"), size)) is None:
         return
-    if not (problem.startswith("zero") and (row.get("id"), image) in COCO_FLAT):
-        yield "bbox", f"bbox: {shown(row, 'bbox')}: {problem}"
+    kind, line = problem
+    if not (kind == "flat" and (row.get("id"), image) in COCO_FLAT):
+        yield kind, f"bbox: {shown(row, 'bbox')}: {line}"
 
 
 def _box_problem(box, size):
-    """What is wrong with a box, given its image's (width, height) if known; None if nothing."""
+    """(kind, what is wrong) of a box, given its image's size if known; None if nothing."""
     if not isinstance(box, list) or len(box) != 4 or {type(v) for v in box} - {int, float}:
-        return "not four numbers (valid: [x, y, width, height])"
+        return "bbox", "not four numbers (valid: [x, y, width, height])"
     if any(v != v or abs(v) == inf for v in box):
-        return "not finite (valid: finite numbers)"
+        return "bbox", "not finite (valid: finite numbers)"
     if min(box[2:]) <= 0:
-        kind = "zero" if min(box[2:]) == 0 else "negative"
-        return f"{kind} width or height (valid: more than 0)"
+        kind, word = ("flat", "zero") if min(box[2:]) == 0 else ("bbox", "negative")
+        return kind, f"{word} width or height (valid: more than 0)"
     if size is None:
         return None
     over = max(-box[0], -box[1], box[0] + box[2] - size[0], box[1] + box[3] - size[1])
     if over > BORDER:
-        return f"{over:g} pixels outside the image (valid: within {size[0]} x {size[1]})"
+        return "outside", f"{over:g} pixels outside the image (valid: within {size[0]} x {size[1]})"
     return None
 
 

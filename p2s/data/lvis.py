@@ -69,9 +69,9 @@ def read(annotation_file, image_dir) -> LvisSet:
     return LvisSet(**vars(data), **told, groups=groups(data.image_counts))
 
 
-def check(annotation_file, image_dir) -> list[str]:
+def check(annotation_file, image_dir, mended=()) -> list[str]:
     """Problems of a data set in LVIS's format, told as `health.check` tells those of COCO's."""
-    return health.check(annotation_file, image_dir, special=_special)
+    return health.check(annotation_file, image_dir, _special, mended)
 
 
 def name_pictures(rows):

@@ -49,9 +49,27 @@ def read(data: Coco) -> tuple[CocoSet, CocoSet]:
 
 
 def check(data: Coco, root) -> list[str]:
-    """Problems of both files, told as `health.check` does; their paths are relative to `root`."""
+    """Problems of both files, told as `health.check` does, else those that `read` would raise.
+
+    Paths are relative to `root`. Of a published set nothing is told that reading mends.
+    """
     check_one = lvis.check if data.kind in LVIS else health.check
-    return [line for pair in _files(data) for line in check_one(*(root / path for path in pair))]
+    mended = {"mended": ("flat", "outside")} if data.kind in RELEASES else {}
+    pairs = [[root / path for path in pair] for pair in _files(data)]
+    if problems := [line for pair in pairs for line in check_one(*pair, **mended)]:
+        return problems
+    (train, images), (val, val_images) = pairs
+    here = {"train": train, "val": val, "images": images, "val_images": val_images}
+    try:
+        read(data.model_copy(update=here))
+    except ValueError as error:
+        return str(error).splitlines()
+    return []
+
+
+def origin(data: Coco) -> str:
+    """Where a published set comes from, as the end of a message; nothing of others."""
+    return f"; it comes from {RELEASES[data.kind][0].source}" if data.kind in RELEASES else ""
 
 
 def differences(data: CocoSet, release: Release) -> list[str]:
@@ -79,7 +97,7 @@ def _files(data):
 def _split(data, number, file, folder):
     release = RELEASES[data.kind][number] if data.kind in RELEASES else None
     if release and not file.exists():
-        raise FileNotFoundError(f"{file}: no such file; it comes from {release.source}")
+        raise FileNotFoundError(f"{file}: no such file{origin(data)}")
     read_one = lvis.read if data.kind in LVIS else coco.read
     found = read_one(file.absolute(), folder.absolute())
     problems = differences(found, release) if release else []
