@@ -55,8 +55,8 @@ def readable(frame):
     return grid.rename_axis(index=None, columns=None)
 
 
-def words(lines, found, pairs, sample="above_.05"):
-    """Whether a row's score has a lower D-ECE than another's, seed by seed, as sentences.
+def words(lines, found, pairs, probability="score", sample="above_.05"):
+    """Whether a row's probability has a lower D-ECE than another's, seed by seed, as sentences.
 
     pairs: of a row and the one that it is compared with.
     """
@@ -64,11 +64,12 @@ def words(lines, found, pairs, sample="above_.05"):
     said = []
     for row, than in pairs:
         both = [
-            by_row[name].map(lambda key: _value(found.get(key), "score", sample, "d_ece"))
+            by_row[name].map(lambda key: _value(found.get(key), probability, sample, "d_ece"))
             for name in (than, row)
         ]
         less = estimate(both[0] - both[1])
-        claim = f"{row} has a lower D-ECE than {than}: by {less.text('+')} %"
+        what = "" if probability == "score" else f" of {PROBABILITIES[probability]}"
+        claim = f"{row} has a lower D-ECE{what} than {than}: by {less.text('+')} %"
         said.append(f"{claim}: **{verdict(less, 'gain')}**")
     return said
 

@@ -24,11 +24,11 @@ SHARED_FIELDS = {  # that a scale's proposal_share multiplies
 Name = Annotated[str, Field(min_length=1)]
 Measure = Literal["calibration", "fusion", "posterior"]  # see p2s.train_eval
 # What tables print and contrasts compare; full: against the full truth of federated scenes.
-Metric = Literal[
-    *("AP", "AP50", "AP75", "APr", "APc", "APf", "proposal_AR"),
-    *("AP_full", "APr_full", "APc_full", "APf_full"),
-    *("AR_annotated", "AR_unannotated", "p_object_annotated", "p_object_unannotated"),
-]
+Metric = (
+    Literal["AP", "AP50", "AP75", "APr", "APc", "APf", "proposal_AR"]
+    | Literal["AP_full", "APr_full", "APc_full", "APf_full"]
+    | Literal["AR_annotated", "AR_unannotated", "p_object_annotated", "p_object_unannotated"]
+)
 Seed = Annotated[int, Field(ge=0)]
 
 

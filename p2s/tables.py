@@ -30,7 +30,9 @@ RANK = {"product": 2, "class": 1}  # of a fusion among examples
 CLAIMS = {"gain": "a gain", "loss": "a loss", "none": "no change"}  # of a contrast, in words
 WIDE = 6  # columns of a table that fit on a page
 # Where a line holds the published value of a metric.
-PRINTED = {metric: f"paper_{metric}" for metric in get_args(experiments.Metric)}
+PRINTED = {
+    metric: f"paper_{metric}" for part in get_args(experiments.Metric) for metric in get_args(part)
+}
 
 
 def measured(project, name, scale, origin="all"):
