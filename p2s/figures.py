@@ -26,7 +26,7 @@ from p2s.pictures import (
     tag,
 )
 from p2s.records import AUDIT
-from p2s.spec import Glyphs
+from p2s.spec import Glyphs, Spec
 from p2s.statistics import DASH, Estimate, estimate
 
 DASHES = {"none": ":", "faster": "--", "cascade": "-"}  # of a second stage's curves
@@ -87,30 +87,31 @@ def ablation(lines, contrasts=()):
     return figure
 
 
-def curves(records):
-    """Training losses, a panel a loss: the mean over seeds of each detector; of few, seeds too.
+def curves(records, names=None):
+    """Training losses, a panel a loss: the mean over seeds of each training; of few, seeds too.
 
-    Trainings of one detector with other settings are drawn, and numbered, apart.
+    The legend has `names` by training id, as `tables.row_names`, else detectors; other trainings of
+    the same name are drawn, and numbered, apart.
     """
     trainings = {one.training_id: one for one in records if one.curve}.values()
-    groups = _groups(trainings)
+    groups = _groups(trainings, names or {})
     styles, faint = _styles(groups), len(groups) <= FEW
-    names = {name for one in trainings for name in one.curve if not name.startswith(AUDIT)}
-    losses = sorted(names - {"iteration"})
+    noted = {loss for one in trainings for loss in one.curve if not loss.startswith(AUDIT)}
+    losses = sorted(noted - {"iteration"})
     columns = min(4, max(1, len(losses)))
     rows = -(-max(1, len(losses)) // columns)
     with matplotlib.rc_context(STYLE):
         figure = Picture(figsize=(2.9 * columns, 0.5 + 2.1 * rows), layout="constrained")
         panels = figure.subplots(rows, columns, squeeze=False, sharex=True).ravel()
         for panel, loss in zip(panels, losses, strict=False):
-            for detector, style in styles.items():
-                same = [one.curve for one in groups[detector] if loss in one.curve]
+            for name, style in styles.items():
+                same = [one.curve for one in groups[name] if loss in one.curve]
                 _curve(panel, same, loss, style, faint)
             panel.set(title=loss, xlabel="iteration", yscale="log")
             _plain_decades(panel)
         for panel in panels[len(losses) :]:
             panel.axis("off")
-        handles = [Line2D([], [], label=detector, **style) for detector, style in styles.items()]
+        handles = [Line2D([], [], label=name, **style) for name, style in styles.items()]
         figure.legend(handles=handles, loc="outside upper left", ncols=columns, frameon=False)
     return figure
 
@@ -238,29 +239,40 @@ def _plain_decades(panel):
     panel.grid(axis="y")
 
 
-def _groups(records):
-    """Records that differ in their seed alone, by detector; others of that name have a number."""
+def _groups(records, names):
+    """Records that differ in their seed alone, by name; others of that name have a number."""
     alike = {}
     for one in records:
-        settings = {name: part for name, part in one.spec.items() if name not in ("test", "data")}
-        alike.setdefault((one.detector, str(settings)), []).append(one)
+        name = names.get(one.training_id, one.detector)
+        alike.setdefault((name, _settings(one)), []).append(one)
     groups, seen = {}, []
-    for (detector, _), same in alike.items():
-        seen.append(detector)
-        count = seen.count(detector)
-        groups[detector if count == 1 else f"{detector} ({count})"] = same
+    for (name, _), same in alike.items():
+        seen.append(name)
+        count = seen.count(name)
+        groups[name if count == 1 else f"{name} ({count})"] = same
     return groups
 
 
+def _settings(record):
+    """What trainings have alike that differ in their seed alone, which may draw the scenes too."""
+    apart = {"test": True, "data": {"seed"}}
+    return Spec.model_validate(record.spec).model_dump_json(exclude=apart)
+
+
 def _styles(groups):
-    """Of each group of records: the colour of its first stage, the dashes of its second."""
-    specs = {name: same[0].spec for name, same in groups.items()}
-    firsts = dict.fromkeys(spec["first"] for spec in specs.values())
+    """Of each group of records: the colour of its first stage, the dashes of its second.
+
+    Of groups that have both in common the first has that style, the others have unused ones.
+    """
+    stages = [(same[0].spec["first"], same[0].spec["second"]) for same in groups.values()]
+    firsts = dict.fromkeys(first for first, _ in stages)
     colours = dict(zip(firsts, itertools.cycle(COLOURS)))  # noqa: B905
-    return {
-        name: {"color": colours[spec["first"]], "ls": DASHES[spec["second"]]}
-        for name, spec in specs.items()
-    }
+    wanted = [(DASHES[second], colours[first]) for first, second in stages]
+    every = itertools.product(reversed(DASHES.values()), COLOURS)
+    unused = (style for style in every if style not in wanted)
+    styles = [next(unused, one) if one in wanted[:k] else one for k, one in enumerate(wanted)]
+    pairs = zip(groups, styles, strict=True)
+    return {name: {"ls": dashes, "color": colour} for name, (dashes, colour) in pairs}
 
 
 def _curve(panel, seeds, loss, style, faint):

@@ -114,21 +114,26 @@ def _ahead(project, scale, known):
     measured = _measured(project, scale)
     guess = 60 * load_scales(project)[scale].minutes_a_training
     unknown = (guess, guess * EVALUATION_SHARE)
-    seconds = sum(measured.get(each.detector, unknown)[0] for each in trainings.values())
-    seconds += sum(START_S + measured.get(each.detector, unknown)[1] for each in waiting)
-    guessed = any(each.detector not in measured for each in waiting)
+    seconds = sum(measured.get(_kind(each), unknown)[0] for each in trainings.values())
+    seconds += sum(START_S + measured.get(_kind(each), unknown)[1] for each in waiting)
+    guessed = any(_kind(each) not in measured for each in waiting)
     return Plan(waiting, list(trainings.values()), seconds, guessed)
 
 
 def _measured(project, scale):
-    """Median seconds of a training and of an evaluation by detector, from a scale's records."""
-    by_detector = {}
+    """Median seconds of a training and of an evaluation by `_kind`, from a scale's records."""
+    by_kind = {}
     for record in records.survey(project.records(scale))[0].values():
         both = record.timings.get("train_s"), record.timings.get("evaluate_s")
         if None not in both:
-            by_detector.setdefault(record.detector, []).append(both)
-    columns = {name: zip(*times, strict=True) for name, times in by_detector.items()}
-    return {name: tuple(median(times) for times in both) for name, both in columns.items()}
+            by_kind.setdefault((record.detector, record.spec["num_classes"]), []).append(both)
+    columns = {kind: zip(*times, strict=True) for kind, times in by_kind.items()}
+    return {kind: tuple(median(times) for times in both) for kind, both in columns.items()}
+
+
+def _kind(run):
+    """What a run's time depends on most."""
+    return run.detector, run.spec.num_classes
 
 
 def _duration(ahead, jobs):

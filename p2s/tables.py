@@ -100,6 +100,11 @@ def chosen(found, lines):
     return [found[key] for key in lines["record"] if key in found]
 
 
+def row_names(lines):
+    """The first row of each training, by training id: what figures call it."""
+    return lines.drop_duplicates("training").set_index("training")["row"].to_dict()
+
+
 def of_scenes(found):
     """The records among them whose pictures can be drawn again: git has no photographs."""
     return [one for one in found if one.spec["data"]["kind"] == "glyphs"]

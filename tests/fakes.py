@@ -11,8 +11,8 @@ from p2s.project import Project
 
 VARIANTS = ("scores above .05", "all scores", "scores above .05 with double fragments")
 ROOT = Path(__file__).parents[1]
-BASE = {"CascadeRCNN-RPN (P3-P7)": 38.0, "CascadeRCNN-CenterNet": 40.0}
-GAIN = {"CascadeRCNN-RPN (P3-P7)": -0.5, "CascadeRCNN-CenterNet": 1.2}
+BASE = {"CascadeRCNN-RPN (P3-P7)": 38.0}  # other detectors: 40, and a gain of 1.2
+GAIN = {"CascadeRCNN-RPN (P3-P7)": -0.5}
 
 
 def project(folder):
@@ -39,7 +39,7 @@ def record(run):
     share = {"class": 0, "product": 1, "released": 0.5}[run.spec.test.fusion]
     wobble = 0.1 * np.sin(run.seed + 3 * share) + 0.6 * rng.standard_normal()
     hard = 3.0 * run.spec.data.fragments
-    ap = BASE[run.detector] - hard + share * GAIN[run.detector] + wobble
+    ap = BASE.get(run.detector, 40.0) - hard + share * GAIN.get(run.detector, 1.2) + wobble
     numbers = {"AP": ap, "AP50": ap + 20, "AP75": ap + 1, "APs": None, "APm": ap, "APl": ap + 5}
     return run.record(
         metrics=numbers | {"proposal_AR100": 60.0, "proposal_AR256": 70.0},

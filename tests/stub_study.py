@@ -65,7 +65,8 @@ def cell(project, row):
     return find(project, experiment="t", row=row, variant="", scale="tiny", seed=0)
 
 
-def record_of(project, row, **fields):
+def record_of(project, row, classes=None, **fields):
+    """The path of a record that is written for a row; `classes` are those that it tells of."""
     run = cell(project, row)
     ids = {
         "id": run.evaluation_id,
@@ -73,7 +74,8 @@ def record_of(project, row, **fields):
         "train_fingerprint": "d",
         "val_fingerprint": "e",
     }
-    names = {"detector": run.detector, "scale": "tiny", "seed": 0, "spec": {}, "metrics": {}}
+    names = {"detector": run.detector, "scale": "tiny", "seed": 0, "metrics": {}}
+    names |= {"spec": {"num_classes": classes or run.spec.num_classes}}
     return records.write(records.Record(**ids, **names, **fields), project.records("tiny"))
 
 

@@ -69,6 +69,54 @@ def test_a_training_is_drawn_once_whatever_its_evaluations(project):
     assert counts == [2, 2]  # the seed and the mean
 
 
+def legend(records, names=None):
+    return [text.get_text() for text in figures.curves(records, names).legends[0].texts]
+
+
+def test_trainings_on_other_data_are_drawn_apart(project):
+    one = first_records(project, 1)[0]
+    changed = {"training_id": "b", "spec": one.spec | {"data": one.spec["data"] | {"fragments": 2}}}
+    assert legend([one, one.model_copy(update=changed)]) == [one.detector, f"{one.detector} (2)"]
+
+
+def test_trainings_on_scenes_of_their_seed_are_alike(project):
+    every = runs.runs(project, "desk", ["posterior"])
+    first = [run for run in every if run.row == every[0].row]
+    found = [fakes.record(run) for run in first]
+    assert len({run.spec.data.seed for run in first}) == 3
+    assert len(figures.curves(found).axes[0].lines) == 4  # three seeds and their mean
+    assert legend(found) == [first[0].detector]
+
+
+def test_the_legend_names_the_row_of_a_training(project, lines):
+    main = tables.main_variant(lines)
+    found = tables.chosen(tables.load(project, "desk"), main)
+    named = legend(found, tables.row_names(main))
+    assert named == [main["row"].iloc[0], "CascadeRCNN-CenterNet"]
+
+
+def styles_of(project, table):
+    every = runs.runs(project, "desk", [table])
+    found = [fakes.record(run) for run in every if run.seed == 0]
+    names = {run.training_id: run.row for run in every}
+    drawn = figures.curves(found, names).legends[0].get_lines()
+    return {line.get_label(): (line.get_linestyle(), line.get_color()) for line in drawn}
+
+
+def test_trainings_of_the_same_stages_have_styles_of_their_own(project):
+    styles = styles_of(project, "table9")
+    assert len(set(styles.values())) == len(styles) == 9
+
+
+def test_a_colour_is_a_first_stage_and_a_dash_a_second(project):
+    styles = styles_of(project, "table1")
+    faster, cascade, alone = (
+        styles[f"{name}RetinaNet"] for name in ("FasterRCNN-", "CascadeRCNN-", "")
+    )
+    assert faster[1] == cascade[1] == alone[1] and (faster[0], alone[0]) == ("--", ":")
+    assert styles["FasterRCNN-RetinaNet, GN towers"] not in (faster, cascade, alone)
+
+
 def test_curves_and_scenes_of_no_record_are_empty_pictures():
     assert figures.curves([]).content().startswith(b"<?xml")
     assert figures.scenes([]).content().startswith(b"\x89PNG")

@@ -70,6 +70,13 @@ def test_a_plan_counts_shared_trainings_once_and_cached_ones_not(project, capsys
     assert len(study.plan(project, "tiny").trainings) == 1
 
 
+def test_a_plan_does_not_use_times_of_another_number_of_classes(project):
+    times = {"train_s": 100.0, "evaluate_s": 10.0}
+    record_of(project, "good", classes=1203, timings=times)
+    evaluations = 2 * (3600 * study.EVALUATION_SHARE + study.START_S)
+    assert study.plan(project, "tiny").seconds == pytest.approx(2 * 3600 + evaluations)
+
+
 def test_a_plan_uses_measured_times_of_the_same_detector(project):
     record_of(project, "good", timings={"train_s": 100.0, "evaluate_s": 10.0})
     ahead = study.plan(project, "tiny")
