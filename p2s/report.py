@@ -129,7 +129,7 @@ def _drawn(experiment, lines, main, found):
     """Pictures that any experiment may have, by name."""
     name, chosen = experiment.name, tables.chosen(found, main)
     drawn = {name: figures.ablation(lines, experiment.contrasts)}
-    drawn[f"{name}_curves"] = figures.curves(chosen)
+    drawn[f"{name}_curves"] = figures.curves(chosen, tables.row_names(main))
     if groups := vocabulary_tables.by_group(main):
         drawn[f"{name}_groups"] = figures.ablation(vocabulary_tables.by_metric(main, groups))
     if scenes := tables.of_scenes(tables.chosen(found, tables.examples(main))):
