@@ -27,6 +27,7 @@ Measure = Literal["calibration", "fusion", "posterior"]  # see p2s.train_eval
 Metric = Literal[
     *("AP", "AP50", "AP75", "APr", "APc", "APf", "AP_full", "APr_full", "APf_full", "proposal_AR")
 ]
+PARTS = ("annotated", "unannotated")  # of the objects of federated scenes
 Seed = Annotated[int, Field(ge=0)]
 
 
