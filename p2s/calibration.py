@@ -58,13 +58,13 @@ def measure(model, data, spec):
 
 def judge_scores(data, detections):
     """The fused scores of detections, a list of `Instances` an image, as `Judged`."""
-    rows = _detection_rows(detections)
+    rows = evaluate.rows_of(detections)
     return _matched(data, rows, by_class=True)
 
 
 def judge_stages(data, detections, proposals):
     """P(O) and P(C|O) of detections and proposals, lists of `Instances`, as `Judged` by name."""
-    truths, found, proposed = _truths(data), _detection_rows(detections), _proposal_rows(proposals)
+    truths, found, proposed = _truths(data), evaluate.rows_of(detections), _proposal_rows(proposals)
     before, after = _nearest(proposed, truths), _nearest(found, truths)
     p_object, p_class = (_column(detections, name) for name in ("p_object", "p_class"))
     return {
@@ -80,8 +80,8 @@ def tide(data, detections):
 
     In percent, by hotcoco (Bolya et al., 2020).
     """
-    rows = _detection_rows(detections)
-    scorer = evaluate.scorer_of(data, [rows[rows[:, SCORE] > SAMPLES["above_.05"]]])
+    rows = evaluate.rows_of(detections)
+    scorer = evaluate.scorer_of(data, rows[rows[:, SCORE] > SAMPLES["above_.05"]])
     scorer.evaluate()
     found = scorer.tide_errors(IOU)
     lost = {name: round(100 * loss, 3) for name, loss in found["delta_ap"].items()}
@@ -102,7 +102,7 @@ def _summary(judged):
 
 def _matched(data, rows, by_class):
     """Scores of (R, 7) rows against COCO's matches; rows on a crowd are left out."""
-    scorer = evaluate.scorer_of(data, [rows])
+    scorer = evaluate.scorer_of(data, rows)
     scorer.params.use_cats = by_class
     most = np.unique(rows[:, IMAGE], return_counts=True)[1].max(initial=10)
     scorer.params.max_dets = [1, 10, int(most)]
@@ -165,20 +165,11 @@ def _truths(data):
     return np.array(rows, float).reshape(-1, 7)
 
 
-def _detection_rows(detections):
-    rows = [
-        evaluate.coco_rows(image, each.pred_boxes.tensor, each.scores, each.pred_classes)
-        for image, each in enumerate(detections)
-    ]
-    return np.concatenate([np.zeros((0, 7)), *rows])
-
-
 def _proposal_rows(proposals):
-    rows = [
+    return evaluate.joined(
         evaluate.coco_rows(image, each.proposal_boxes.tensor, _p_object(each), None)
         for image, each in enumerate(proposals)
-    ]
-    return np.concatenate([np.zeros((0, 7)), *rows])
+    )
 
 
 def _p_object(proposals):

@@ -114,7 +114,8 @@ def rows(experiment, size, threads, rounds):
 
     project = Project.at()
     experiments.refuse_unknown("experiment", [experiment], experiments.experiment_names(project))
-    ways = nets.of_rows(experiments.load_experiment(project, experiment))
+    full = experiments.load_scales(project)["paper"]
+    ways = nets.of_rows(experiments.load_experiment(project, experiment), full)
     settings = {"size": size, "threads": threads, "rounds": rounds}
     _inferred(tables.rows_of(experiment), settings, ways)
 

@@ -35,11 +35,7 @@ def coco_numbers(data, detections):
     AP, AP50, AP75, APs, APm, APl, AR1, AR10, AR100, ARs, ARm, ARl; detections hold
     `pred_boxes`, `scores` and `pred_classes`.
     """
-    rows = [
-        coco_rows(image, each.pred_boxes.tensor, each.scores, each.pred_classes)
-        for image, each in enumerate(detections)
-    ]
-    scorer = scorer_of(data, rows)
+    scorer = scorer_of(data, rows_of(detections))
     with redirect_stdout(io.StringIO()):
         scorer.run()
     found = scorer.get_results()
@@ -58,7 +54,7 @@ def proposal_recall(data, proposals):
         coco_rows(image, each.proposal_boxes.tensor, each.objectness_logits, None)
         for image, each in enumerate(proposals)
     ]
-    scorer = scorer_of(data, rows)
+    scorer = scorer_of(data, joined(rows))
     scorer.params.use_cats = False
     scorer.params.max_dets = [*PROPOSALS_AT, max(PROPOSALS_AT[-1], *map(len, rows), 0)]
     scorer.evaluate()
@@ -83,9 +79,22 @@ def evaluate(model, data, test, numbers=coco_numbers):
 
 
 def scorer_of(data, rows):
-    """hotcoco's evaluator of an array of `coco_rows` an image; it counts annotations from 1."""
+    """hotcoco's evaluator of `coco_rows` of all images (R, 7); it counts annotations from 1."""
     truth = COCO(truth_of(data))
-    return COCOeval(truth, truth.load_res(np.concatenate([np.zeros((0, 7)), *rows])), "bbox")
+    return COCOeval(truth, truth.load_res(rows), "bbox")
+
+
+def rows_of(detections):
+    """The `coco_rows` of detections, `Instances` of each image, one after the other: (R, 7)."""
+    return joined(
+        coco_rows(image, each.pred_boxes.tensor, each.scores, each.pred_classes)
+        for image, each in enumerate(detections)
+    )
+
+
+def joined(rows):
+    """An array of `coco_rows` an image as one of all, which may be none: (R, 7)."""
+    return np.concatenate([np.zeros((0, 7)), *rows])
 
 
 def coco_rows(image, boxes, scores, classes):

@@ -29,6 +29,7 @@ Metric = (
     | Literal["AP_full", "APr_full", "APc_full", "APf_full"]
     | Literal["AR_annotated", "AR_unannotated", "p_object_annotated", "p_object_unannotated"]
 )
+PARTS = ("annotated", "unannotated")  # of the objects of federated scenes
 Seed = Annotated[int, Field(ge=0)]
 
 

@@ -7,7 +7,7 @@ annotation is not exhaustive, a detection that matches no object is ignored (Gup
 import numpy as np
 from hotcoco import COCO, LVISeval
 
-from p2s.evaluate import coco_rows, percent, truth_of
+from p2s.evaluate import percent, rows_of, truth_of
 
 OF_IMAGE, OF_CLASS = 300, 10_000  # detections that count: LVIS; Dave et al. (2021)
 IMAGE, SCORE, CLASS = 0, 5, 6  # columns of `evaluate.coco_rows`
@@ -50,11 +50,7 @@ def lvis_numbers(data, detections, negatives, not_exhaustive, groups, best=best_
     detections count.
     """
     truth = COCO(_federated(truth_of(data), negatives, not_exhaustive, groups))
-    rows = [
-        coco_rows(image, each.pred_boxes.tensor, each.scores, each.pred_classes)
-        for image, each in enumerate(detections)
-    ]
-    counted = truth.load_res(best(np.concatenate([np.zeros((0, 7)), *rows])))
+    counted = truth.load_res(best(rows_of(detections)))
     scorer = LVISeval(truth, counted.cap_detections_per_image(None), "bbox")  # `best` has cut
     scorer.evaluate()
     scorer.accumulate()

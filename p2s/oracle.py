@@ -15,10 +15,10 @@ from torch.nn.functional import pad
 from p2s.data import glyphs
 from p2s.data.lvis import LvisSet
 from p2s.evaluate import proposal_recall
+from p2s.experiments import PARTS
 from p2s.lvis_evaluate import FIXED, full_numbers
 
 ON_OBJECT = 0.5  # IoU from which a proposal is that of an object
-PARTS = {"annotated": True, "unannotated": False}
 
 
 def full_truth_numbers(data: LvisSet, detections, proposals) -> dict[str, float]:
@@ -31,7 +31,7 @@ def full_truth_numbers(data: LvisSet, detections, proposals) -> dict[str, float]
     """
     truth = glyphs.full_truth(data, "val")
     numbers = full_numbers(truth, detections, data.groups)
-    parts = {name: _part(truth, here) for name, here in PARTS.items()}
+    parts = {name: _part(truth, name == "annotated") for name in PARTS}
     recall = {
         f"AR_{name}": proposal_recall(one, proposals)["proposal_AR"] for name, one in parts.items()
     }

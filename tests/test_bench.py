@@ -146,9 +146,11 @@ def test_a_one_stage_detector_has_no_second_stage(tiny):
 
 
 def test_classes_and_proposals_are_those_asked_for(tiny):
-    ways = nets.with_classes(["CenterNet2"], [5, 1203]) | nets.with_proposals(["CenterNet2"], [7])
-    few, many, proposals = (way.spec for way in ways.values())
-    assert (few.num_classes, many.num_classes, many.test.detections) == (5, 1203, 300)
+    ways = nets.with_classes(["CenterNet2"], [5, 365, 1203])
+    ways |= nets.with_proposals(["CenterNet2"], [7])
+    *specs, proposals = (way.spec for way in ways.values())
+    assert [spec.num_classes for spec in specs] == [5, 365, 1203]
+    assert [spec.test.detections for spec in specs] == [TINY["test"]["detections"], 300, 300]
     assert proposals.test.proposals == 7
     assert next(iter(nets.detectors())) == "CenterNet2"
 

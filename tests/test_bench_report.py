@@ -8,8 +8,8 @@ import pytest
 from p2s import records, report
 from p2s.bench import figures, nets, tables
 from p2s.bench.chosen import latest
-from p2s.bench.published import first_and_total, total
-from p2s.experiments import load_experiment
+from p2s.bench.published import first_and_total, of_row, total
+from p2s.experiments import load_experiment, load_scales
 from p2s.project import Project
 from p2s.records import Bench
 from p2s.runner import run_notebook
@@ -163,8 +163,33 @@ def test_rows_of_an_experiment_stand_beside_the_papers_ratios(project):
     assert found["Tfirst, paper"].isna().all() and list(found["Ttot"]) == [1, 0.5, 2]
 
 
+def test_a_table_without_times_has_none_of_the_paper():
+    rows = {n: load_experiment(Project.at(fakes.ROOT), f"table{n}").rows for n in (5, 7, 8, 9)}
+    found = {n: [of_row(row.paper) for row in of_table] for n, of_table in rows.items()}
+    assert np.isnan(found[5]).all() and np.isnan(found[9]).all()
+    assert [[whole for _, whole in found[n]] for n in (7, 8)] == [
+        [69, 69, 100, 60, 60],
+        [56, 55, 67, 56],
+    ]
+
+
+def ways_of(table):
+    project = Project.at(fakes.ROOT)
+    return nets.of_rows(load_experiment(project, table), load_scales(project)["paper"])
+
+
+@pytest.mark.parametrize(
+    "table, classes",
+    [("table1", 80), ("table7", 1203), ("table8", 365), ("table9", 1203), ("federated", 1203)],
+)
+def test_rows_have_the_classes_of_the_papers_data_and_300_detections_of_many(table, classes):
+    specs = [way.spec for way in ways_of(table).values()]
+    assert {spec.num_classes for spec in specs} == {classes}
+    assert {spec.test.detections for spec in specs} == {300 if classes > 80 else 100}
+
+
 def test_a_row_is_measured_as_its_first_variant_tests_it():
-    ways = nets.of_rows(load_experiment(Project.at(fakes.ROOT), "table4"))
+    ways = ways_of("table4")
     assert len(ways) == 10 and all(way.spec.test.nms == 0.5 for way in ways.values())
     few = ways["(6) P3-P7 + 256p. + 4 l."].spec
     assert (few.first_stage.layers, few.test.proposals) == (4, 256)

@@ -151,11 +151,7 @@ def test_d_ece_of_scores_is_hotcocos_calibration():
     data = scenes(1)
     found = guesses(data, 2)
     judged = judge_scores(data, found)
-    rows = [
-        evaluate.coco_rows(i, each.pred_boxes.tensor, each.scores, each.pred_classes)
-        for i, each in enumerate(found)
-    ]
-    scorer = evaluate.scorer_of(data, rows)
+    scorer = evaluate.scorer_of(data, evaluate.rows_of(found))
     scorer.evaluate()
     theirs = scorer.calibration(BINS, 0.5)
     assert theirs["num_detections"] == len(judged.prob)

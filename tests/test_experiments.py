@@ -73,6 +73,35 @@ def test_table9_differs_in_the_class_loss_alone():
         assert spec.changed({"second_stage": same}) == plain
 
 
+@pytest.mark.parametrize("name", ["table7", "table9", "federated"])
+def test_lvis_is_first_tested_as_the_authors_do(name):
+    first = experiments.load_experiment(Project.at(ROOT), name).variants[0]
+    test = {"score_threshold": 0.02, "nms": 0.5, "detections": 300}
+    assert first.changes == {"test": test}
+
+
+def test_a_row_of_several_tables_of_lvis_runs_once():
+    ids = {
+        (run.experiment, run.row): run.evaluation_id
+        for run in asked(Project.at(ROOT), "desk", ["table7", "table9", "federated"])
+        if run.seed == 0 and run.variant == "as the authors test"
+    }
+    loss = ids["table9", "CenterNet2, FedLoss"]
+    assert ids["table7", "CenterNet2 w. FedLoss"] == ids["federated", "FedLoss"] == loss
+    assert ids["federated", "all negatives"] == ids["table9", "CenterNet2, Sigmoid-CE"]
+
+
+def test_objects365_keeps_300_detections():
+    every = runs(Project.at(ROOT), "desk", ["table8"])
+    assert {run.spec.test.detections for run in every} == {300}
+
+
+def test_large_vocabularies_at_desk_start_from_read_glyphs_by_adamw():
+    every = runs(Project.at(ROOT), "desk", ["table7", "table8", "table9", "federated"])
+    known = {(run.spec.backbone.weights, run.spec.recipe.optimizer) for run in every}
+    assert known == {("glyphs", "adamw")}
+
+
 @pytest.mark.parametrize("number", [1, 11])
 def test_a_row_is_the_detector_of_its_name(number):
     for row in experiments.load_experiment(Project.at(ROOT), f"table{number}").rows:

@@ -112,6 +112,24 @@ def test_a_set_is_drawn_anew_and_again_with_the_same_seed(sets):
     assert len(drawn) > 3
 
 
+def shares(sets, power):
+    """How often each class is the only one that is drawn, of 1000 sets without objects."""
+    settings = {"federated_classes": 1, "federated_power": power, "federated_sets": sets}
+    stage, none = heads(spec_of("federated", **settings)), torch.zeros(0).long()
+    counted = stage.select([Instances(SIZE, gt_classes=none)] * 1000, Frequencies(COUNTS, 1000))
+    torch.manual_seed(0)
+    if sets == "per_image":
+        return counted(none, torch.arange(1000)).float().mean(0)
+    return torch.cat([counted(none, none) for _ in range(1000)]).float().mean(0)
+
+
+@pytest.mark.parametrize("power", [0.0, 0.5, 1.0])
+@pytest.mark.parametrize("sets", ["per_image", "per_batch"])
+def test_classes_are_drawn_in_proportion_to_the_power_of_their_frequency(sets, power):
+    weight = COUNTS**power
+    torch.testing.assert_close(shares(sets, power), weight / weight.sum(), atol=0.05, rtol=0)
+
+
 def test_sets_of_images_are_kept_apart():
     stage = heads(spec_of("federated", federated_classes=0))
     losses(stage, [[2], [], [5, 1]])

@@ -10,7 +10,7 @@ from detectron2.structures import Boxes, Instances
 
 from p2s import lvis_evaluate
 from p2s.evaluate import coco_numbers, coco_rows
-from p2s.lvis_evaluate import best_of_class, best_of_image, lvis_numbers
+from p2s.lvis_evaluate import best_of_class, best_of_image, federated_numbers, lvis_numbers
 
 K, SIDE = 5, 400
 THRESHOLDS = np.linspace(0.5, 0.95, 10)
@@ -176,6 +176,17 @@ def test_300_of_an_image_count_and_any_number_for_ap_fixed():
         found = [[*[(0.9, box, 1)] * before, (0.5, box, 0)]]
         assert numbers(world, found)["AP"] == pytest.approx(ap)
         assert numbers(world, found, best_of_class)["AP"] == pytest.approx(100)
+
+
+def test_the_numbers_of_a_data_set_have_ap_by_both_limits():
+    box = np.array([10.0, 10, 60, 60])
+    world = SimpleNamespace(truth=[([box], [0])], negatives=[{1}], not_exhaustive=[set()])
+    data = SimpleNamespace(**vars(data_of(world)), **vars(world), groups=GROUPS)
+    found = instances([*[(0.9, box, 1)] * 300, (0.5, box, 0)])
+    got = federated_numbers(data, [found])
+    assert [got[name] for name in ("AP", "APr", "AP_fixed", "APr_fixed")] == pytest.approx(
+        [0, 0, 100, 100]
+    )
 
 
 def test_ap_fixed_keeps_the_first_ten_thousand_of_a_class_of_all_images():

@@ -14,13 +14,14 @@ import torch
 from torchvision.models import detection
 
 from p2s.bench.train import stock
+from p2s.experiments import cells
 from p2s.fast import compiled, first_head, optimize
 from p2s.spec import NAMED, Spec
 from p2s.zoo import build
 
 SAY_OBJECT = ("score", "centerness", "objectness_logits", "objectness", "location")  # layers
 LIKELY_CLASSES = slice(1, 11)  # that random weights detect; torchvision's class 0 is background
-LARGE_VOCABULARY = {"classes": 1000, "detections": 300}  # LVIS: more classes, more detections
+LARGE_VOCABULARY = {"classes": 365, "detections": 300}  # what Tables 7 and 8 keep of an image
 TORCHVISION = {
     "torchvision fasterrcnn_resnet50_fpn": detection.fasterrcnn_resnet50_fpn,
     "torchvision retinanet_resnet50_fpn": detection.retinanet_resnet50_fpn,
@@ -101,12 +102,12 @@ def detectors(names=tuple(NAMED)):
 
 
 def with_classes(names, counts):
-    """The optimised models of detectors with so many classes; 300 detections where many."""
+    """The optimised models of detectors with so many classes; 300 detections from 365 on."""
     found = {}
     for name in names:
         for count in counts:
             spec = Spec.named(name).changed({"num_classes": count})
-            if count > LARGE_VOCABULARY["classes"]:
+            if count >= LARGE_VOCABULARY["classes"]:
                 detections = LARGE_VOCABULARY["detections"]
                 spec = spec.changed({"test": {"detections": detections}})
             found[f"{name}, {count} classes"] = _optimised(name, spec)
@@ -124,16 +125,20 @@ def with_proposals(names, counts):
     }
 
 
-def of_rows(experiment):
-    """The optimised model of each row of an experiment in its first variant, not compiled.
+def of_rows(experiment, scale):
+    """The optimised model of each row of an experiment at a `Scale`, in the first variant.
 
-    Compiling is left out: it takes a minute a row and gains little over the means before it.
+    It has the classes of the experiment's data set, and is not compiled: that takes a minute a row
+    and gains little over the means before it.
     """
-    changes = experiment.variants[0].changes if experiment.variants else {}
-    found = {}
-    for row in experiment.rows:
-        spec = Spec.named(row.detector).changed(row.changes).changed(changes)
-        found[row.name] = _optimised(row.detector, spec, compile=False)
+    scale = scale.on(experiment.data_set)
+    classes = {name: n for name, n in scale.changes.items() if name == "num_classes"}
+    pairs, found = cells(experiment, scale), {}
+    for row, variant in pairs:
+        if variant is pairs[0][1]:
+            spec = Spec.named(row.detector).changed(classes).changed(row.changes)
+            spec = spec.changed(variant.changes if variant else {})
+            found[row.name] = _optimised(row.detector, spec, compile=False)
     return found
 
 

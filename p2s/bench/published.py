@@ -51,7 +51,8 @@ def of_row(place):
     if place is None:
         return np.nan, np.nan
     columns = paper.columns(place.table)
-    whole = "Ttot" if "Ttot" in columns else place.columns["AP"].replace("mAP", "Runtime")
+    runtime = place.columns["AP"].removesuffix("mAP") + "Runtime"
+    whole = "Ttot" if "Ttot" in columns else runtime
     both = [name if name in columns else None for name in ("Tfirst", whole)]
     return tuple(_value(name and (place.table, place.row, name)) for name in both)
 
