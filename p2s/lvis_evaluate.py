@@ -30,10 +30,11 @@ def federated_numbers(data, detections):
 
     AP-fixed is of the detections that are given: it wants more than 300 an image.
     """
-    lists = data.negatives, data.not_exhaustive, data.groups
-    fixed = lvis_numbers(data, detections, *lists, best=best_of_class)
+    truth = _truth(data, data.negatives, data.not_exhaustive, data.groups)
+    rows = rows_of(detections)
+    fixed = _scored(truth, best_of_class(rows), data.classes)
     more = {f"{name}_fixed": fixed[name] for name in FIXED}
-    return lvis_numbers(data, detections, *lists) | more
+    return _scored(truth, best_of_image(rows), data.classes) | more
 
 
 def full_numbers(data, detections, groups):
@@ -49,21 +50,27 @@ def lvis_numbers(data, detections, negatives, not_exhaustive, groups, best=best_
     class numbers an image, `groups` are class numbers by "r", "c" and "f"; `best` chooses which
     detections count.
     """
-    truth = COCO(_federated(truth_of(data), negatives, not_exhaustive, groups))
-    counted = truth.load_res(best(rows_of(detections)))
-    scorer = LVISeval(truth, counted.cap_detections_per_image(None), "bbox")  # `best` has cut
+    truth = _truth(data, negatives, not_exhaustive, groups)
+    return _scored(truth, best(rows_of(detections)), data.classes)
+
+
+def _scored(truth, rows, classes):
+    """`lvis_numbers` of the rows (R, 7) that count against a COCO of `_truth`."""
+    counted = truth.load_res(rows).cap_detections_per_image(None)  # the rows are cut
+    scorer = LVISeval(truth, counted, "bbox")
     scorer.evaluate()
     scorer.accumulate()
     scorer.summary_lines()  # run() would print them
     found = scorer.get_results()
     numbers = {name: percent([found[name]]) for name in NUMBERS}
     precision = scorer.eval["precision"][:, :, :, 0, 0]  # (IoU, recall, K): any area
-    per_class = {name: percent(precision[:, :, k]) for k, name in enumerate(data.classes)}
+    per_class = {name: percent(precision[:, :, k]) for k, name in enumerate(classes)}
     return {**numbers, "per_class": per_class}
 
 
-def _federated(truth, negatives, not_exhaustive, groups):
-    """A COCO dict with LVIS's lists of each image and the group of each category."""
+def _truth(data, negatives, not_exhaustive, groups):
+    """The COCO of `data` with LVIS's lists of each image and the group of each category."""
+    truth = truth_of(data)
     lists = zip(truth["images"], negatives, not_exhaustive, strict=True)
     for image, negative, partial in lists:
         image["neg_category_ids"] = sorted(negative)
@@ -71,7 +78,7 @@ def _federated(truth, negatives, not_exhaustive, groups):
     for group, classes in groups.items():
         for k in classes:
             truth["categories"][k]["frequency"] = group
-    return truth
+    return COCO(truth)
 
 
 def _best(rows, column, limit):

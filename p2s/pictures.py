@@ -7,6 +7,7 @@ import base64
 import io
 
 import matplotlib
+import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
@@ -39,9 +40,18 @@ class Picture(Figure):
         metadata = {"svg": {"Date": None, "Creator": None}, "png": {"Software": None}}
         buffer = io.BytesIO()
         with matplotlib.rc_context(STYLE):
+            if self.kind == "svg":  # pixels do not show the last bits
+                self._settle()
             options = {"format": self.kind, "metadata": metadata[self.kind]}
             self.savefig(buffer, dpi=100, facecolor="white", **options)
         return buffer.getvalue()
+
+    def _settle(self):
+        """Fix the layout, rounded: the last bits of its solver differ from drawing to drawing."""
+        self.draw_without_rendering()
+        self.set_layout_engine("none")
+        for axes in self.axes:
+            axes.set_position(np.round(axes.get_position(original=True).bounds, 6))
 
     def _repr_mimebundle_(self, **_):
         if self.kind == "svg":

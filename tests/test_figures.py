@@ -1,7 +1,7 @@
 import fakes
 import numpy as np
 
-from p2s import experiments, figures, runs, tables
+from p2s import experiments, figures, runs, tables, vocabulary_tables
 
 
 def first_records(project, count):
@@ -16,6 +16,13 @@ def test_a_figure_has_the_same_bytes_whenever_it_is_drawn(lines):
     main = tables.main_variant(lines)
     first, second = (figures.ablation(main).content() for _ in range(2))
     assert first == second and b"<dc:date>" not in first
+
+
+def test_figures_of_several_lines_of_panels_have_the_same_bytes(project):
+    main = tables.main_variant(tables.measured(project, "table9", "desk"))
+    groups = vocabulary_tables.by_metric(main, vocabulary_tables.by_group(main))
+    assert groups["variant"].nunique() == 7
+    assert len({figures.ablation(groups).content() for _ in range(4)}) == 1
 
 
 def contrasts(project):
