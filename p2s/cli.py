@@ -148,7 +148,7 @@ def replay(file):
 @click.option("--output", type=NEW_FOLDER, required=True)
 @settings(
     "One of seed, train, val, size, classes, fragments, chances, imbalance, federated, "
-    "such as train=100."
+    "unannotated, such as train=100."
 )
 def glyphs(output, settings):
     """Draw the synthetic data set: COCO JSON and images, for `p2s train`."""

@@ -32,7 +32,7 @@ class SecondStage(CascadeROIHeads):
 
     def forward(self, images, features, proposals, targets=None):
         """As detectron2's; a truth that is there for the first stage alone is left out."""
-        if self.training:
+        if targets is not None:
             targets = [_annotated(each) for each in targets]
         return super().forward(images, features, proposals, targets)
 
