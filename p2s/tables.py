@@ -14,11 +14,10 @@ from p2s.statistics import DASH, Estimate, estimate, number, verdict
 
 COMMITTED = ("desk", "photographs")  # scales whose records came with the project
 OF_GROUPS = ("AP", "APr", "APc", "APf")
-PARTS = experiments.PARTS
 METRICS = (
     *("AP", "AP50", "AP75", "APs", "APm", "APl", *OF_GROUPS[1:]),
     *(f"{name}_{by}" for by in ("fixed", "full") for name in OF_GROUPS),
-    *(f"{name}_{part}" for name in ("AR", "p_object") for part in PARTS),
+    *(f"{name}_{part}" for name in ("AR", "p_object") for part in experiments.PARTS),
     *("proposal_AR", "proposal_AR100", "proposal_AR256", "proposals_per_image"),
 )
 COLUMNS = (  # of `measured`, before the numbers
