@@ -70,12 +70,12 @@ def score(data, detections, proposals, numbers=coco_numbers):
     return {**numbers(data, detections), **proposal_recall(data, proposals)}
 
 
-def evaluate(model, data, test, numbers=coco_numbers):
+def evaluate(model, data, test):
     """Detect in every image of `data` with the test settings, and score what was found.
 
     A dict as that of `score`.
     """
-    return score(data, *detect(model, data, test), numbers)
+    return score(data, *detect(model, data, test))
 
 
 def scorer_of(data, rows):

@@ -68,12 +68,9 @@ class Standing:
 
 def asked(project, scale, only=()):
     """A run for each cell and seed, seed by seed; equal cells share an identity."""
-    refuse_unknown("scale", [scale], load_scales(project))
-    return [
-        _run(project, names, spec, seed)
-        for seed in load_scales(project)[scale].seeds
-        for names, spec in _table(project, scale, only, seed)
-    ]
+    table = _table(project, scale, only)
+    seeds = load_scales(project)[scale].seeds
+    return [_run(project, *cell, seed) for seed in seeds for cell in table]
 
 
 def runs(project, scale, only=()):
@@ -86,9 +83,9 @@ def runs(project, scale, only=()):
 
 def find(project, *, experiment, row, variant, scale, seed):
     """One run by the values of the notebook's parameters; any seed will do."""
-    table = _table(project, scale, [experiment], seed)
-    refuse_unknown("row", [row], [names["row"] for names, _ in table])
-    of_row = {names["variant"]: (names, spec) for names, spec in table if names["row"] == row}
+    table = _table(project, scale, [experiment])
+    refuse_unknown("row", [row], [names["row"] for names, *_ in table])
+    of_row = {names["variant"]: (names, *rest) for names, *rest in table if names["row"] == row}
     refuse_unknown("variant", [variant], of_row)
     return _run(project, *of_row[variant], seed)
 
@@ -109,8 +106,8 @@ def fingerprints(data, root):
     return [glyphs.fingerprint(data, split) for split in glyphs.SPLITS]
 
 
-def _table(project, scale, only, seed):
-    """Names and Spec of every cell of the experiments, so that a mistake in any is told first."""
+def _table(project, scale, only):
+    """Names, Spec and own_scenes of every cell, so that a mistake in any is told first."""
     scales, valid = load_scales(project), experiment_names(project)
     refuse_unknown("scale", [scale], scales)
     refuse_unknown("experiment", only, valid)
@@ -123,28 +120,37 @@ def _table(project, scale, only, seed):
             known = [each for one in scales.values() for each in one.data_sets]
             refuse_unknown(f"data_set in {name}.yaml:", [experiment.data_set], known)
         size = scales[scale].on(experiment.data_set)
-        for row, variant in cells(experiment.sized(scale), size):
-            names = {
-                "experiment": name,
-                "row": row.name,
-                "variant": variant.name if variant else "",
-            }
-            try:
-                spec = resolve(row, variant, size, project.root)
-            except ValueError as error:
-                problem = records.first_problem(error)
-                place = f"{project.experiments / name}.yaml at scale {scale}"
-                raise ValueError(f"{place}: {row.name} {names['variant']}: {problem}") from None
-            names |= {"scale": scale, "detector": row.detector, "measures": experiment.measures}
-            table.append((names, _own_scenes(spec, seed) if experiment.own_scenes else spec))
+        for pair in cells(experiment.sized(scale), size):
+            names = _names(experiment, scale, *pair)
+            spec = _spec(project, names, size, *pair)
+            table.append((names, spec, experiment.own_scenes))
     return table
 
 
-def _own_scenes(spec, seed):
-    return spec.changed({"data": {"seed": spec.data.seed + seed}})
+def _names(experiment, scale, row, variant):
+    """The first fields of a Run."""
+    return {
+        "experiment": experiment.name,
+        "row": row.name,
+        "variant": variant.name if variant else "",
+        "scale": scale,
+        "detector": row.detector,
+        "measures": experiment.measures,
+    }
 
 
-def _run(project, names, spec, seed):
+def _spec(project, names, size, row, variant):
+    try:
+        return resolve(row, variant, size, project.root)
+    except ValueError as error:
+        problem = records.first_problem(error)
+        place = f"{project.experiments / names['experiment']}.yaml at scale {names['scale']}"
+        raise ValueError(f"{place}: {row.name} {names['variant']}: {problem}") from None
+
+
+def _run(project, names, spec, own_scenes, seed):
+    if own_scenes:
+        spec = spec.changed({"data": {"seed": spec.data.seed + seed}})
     train, val = fingerprints(spec.data, project.root)
     training = records.training_id(spec, train, seed, project.root)
     return Run(

@@ -6,8 +6,7 @@ import pandas as pd
 from p2s import paper, tables
 from p2s.statistics import DASH, number
 
-OF_GROUPS = tables.OF_GROUPS
-BY_GROUP = (*OF_GROUPS[1:], *(f"{name}_full" for name in OF_GROUPS))
+BY_GROUP = (*tables.OF_GROUPS[1:], *(f"{name}_full" for name in tables.OF_GROUPS))
 
 
 def by_group(lines):
@@ -30,7 +29,8 @@ def deviations(experiment, lines):
     A line for each row, a column for each metric that a row of the paper has or that is by group.
     """
     printed = {metric for row in experiment.rows if row.paper for metric in row.paper.columns}
-    shown = [name for name in tables.METRICS if name in printed or name in by_group(lines)]
+    wanted = printed.union(by_group(lines))
+    shown = [name for name in tables.METRICS if name in wanted]
     grid = {}
     for row in experiment.rows:
         of_row = lines[lines["row"] == row.name]
