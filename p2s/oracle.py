@@ -5,8 +5,6 @@ and P(O) of annotated and of other objects what the first stage makes of those i
 of. N images, U objects, R proposals.
 """
 
-from dataclasses import replace
-
 import torch
 from detectron2.structures import Boxes, pairwise_iou
 from torch import Tensor
@@ -17,8 +15,7 @@ from p2s.data.lvis import LvisSet
 from p2s.evaluate import proposal_recall
 from p2s.experiments import PARTS
 from p2s.lvis_evaluate import FIXED, full_numbers
-
-ON_OBJECT = 0.5  # IoU from which a proposal is that of an object
+from p2s.posterior import ON_OBJECT
 
 
 def full_truth_numbers(data: LvisSet, detections, proposals) -> dict[str, float]:
@@ -31,7 +28,7 @@ def full_truth_numbers(data: LvisSet, detections, proposals) -> dict[str, float]
     """
     truth = glyphs.full_truth(data, "val")
     numbers = full_numbers(truth, detections, data.groups)
-    parts = {name: _part(truth, name == "annotated") for name in PARTS}
+    parts = {name: glyphs.part(truth, name == "annotated") for name in PARTS}
     recall = {
         f"AR_{name}": proposal_recall(one, proposals)["proposal_AR"] for name, one in parts.items()
     }
@@ -46,14 +43,6 @@ def likeliest(boxes: Tensor, proposals) -> Tensor:
     on_object = p_object.masked_fill(iou < ON_OBJECT, -1)
     best = pad(on_object, (0, 1), value=-1).amax(1)  # also where there is no proposal
     return best.masked_fill(best < 0, torch.nan)
-
-
-def _part(truth, annotated):
-    """The truth with the boxes of one part alone."""
-    chosen = [
-        [one for one in items if one["annotated"] == annotated] for items in truth.annotations
-    ]
-    return replace(truth, annotations=chosen)
 
 
 def _p_object(truth, proposals):

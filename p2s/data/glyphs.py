@@ -60,6 +60,14 @@ def full_truth(data: coco.CocoSet, split: str) -> coco.CocoSet:
     return coco.of_tables(tables, data.fingerprint, data.folder)
 
 
+def part(truth: coco.CocoSet, annotated: bool) -> coco.CocoSet:
+    """A `full_truth` with its annotated, or its other, objects alone."""
+    chosen = [
+        [one for one in items if one["annotated"] == annotated] for items in truth.annotations
+    ]
+    return replace(truth, annotations=chosen)
+
+
 def scene(glyphs: Glyphs, split: str, index: int) -> tuple[np.ndarray, list[dict]]:
     """Image (size, size, 3) uint8 RGB and its objects {"bbox": [x, y, width, height], "label"}.
 
@@ -141,8 +149,7 @@ def _read(glyphs, split, files):
 
 
 def _with_boxes(known, truth):
-    others = [[one for one in items if not one["annotated"]] for items in truth.annotations]
-    others = replace(truth, annotations=others)
+    others = part(truth, annotated=False)
     return replace(known, unannotated={i: others.boxes(i)[0] for i in range(len(others))})
 
 
