@@ -195,6 +195,12 @@ def test_a_row_is_measured_as_its_first_variant_tests_it():
     assert (few.first_stage.layers, few.test.proposals) == (4, 256)
 
 
+@pytest.mark.parametrize("name", ["bounds", "posterior"])
+def test_an_experiment_of_scenes_alone_has_no_row_to_measure(name):
+    with pytest.raises(ValueError, match=f"experiment {name}: no row has a full size"):
+        ways_of(name)
+
+
 def test_what_is_missing_is_a_dash(measured):
     text = tables.readable(tables.frames(measured)["detectors"])
     assert text.loc["CascadeRCNN-RPN (P3-P7)"].tolist() == ["2.00", "–", "2.00", "1.16"]

@@ -129,7 +129,7 @@ def of_rows(experiment, scale):
     """The optimised model of each row of an experiment at a `Scale`, in the first variant.
 
     It has the classes of the experiment's data set, and is not compiled: that takes a minute a row
-    and gains little over the means before it.
+    and gains little over the means before it. Raises ValueError where it has no row at that scale.
     """
     scale = scale.on(experiment.data_set)
     classes = {name: n for name, n in scale.changes.items() if name == "num_classes"}
@@ -139,6 +139,8 @@ def of_rows(experiment, scale):
             spec = Spec.named(row.detector).changed(classes).changed(row.changes)
             spec = spec.changed(variant.changes if variant else {})
             found[row.name] = _optimised(row.detector, spec, compile=False)
+    if not found:
+        raise ValueError(f"experiment {experiment.name}: no row has a full size, all are of scenes")
     return found
 
 
