@@ -54,36 +54,22 @@ def ablation(lines, contrasts=()):
     Under a row stand its contrasts. The paper's values are apart, on an axis of their own.
     """
     contrasts = [one for one in contrasts if one.metric == "AP"]
+    places, bottom = _places(lines, contrasts)
     variants = list(lines["variant"].unique())
-    columns = min(COLUMNS, len(variants))
-    rows = -(-len(variants) // columns)
-    shape = max(2, rows), columns + 1  # under the paper's is the legend
-    places = _places(lines, contrasts)
-    bottom = (
-        min(height - LINE * _count(contrasts, row) for row, (height, _) in places.items()) - 0.6
-    )
     with matplotlib.rc_context(STYLE):
-        heights = [0.85 - 0.21 * bottom] * rows + [LEGEND] * (shape[0] - rows)
-        size = 4.6 + 2.5 * columns, 0.4 + sum(heights)
-        figure = Picture(figsize=size, layout="constrained")
-        axes = figure.subplots(*shape, squeeze=False, sharey=True, height_ratios=heights)
-        panels = axes[:, :-1].ravel()
-        for panel, variant in zip(panels, variants, strict=False):
+        figure, panels, (published, legend) = _grid(len(variants), bottom)
+        for panel, variant in zip(panels, variants, strict=True):
             of_variant = lines[lines["variant"] == variant]
             _dots(panel, of_variant, places)
             _gains(panel, of_variant, places, contrasts)
             panel.set_title(textwrap.fill(variant, 24))
-        for panel in panels[len(variants) :]:
-            panel.axis("off")
-        _share_range(panels[: len(variants)])
+        _share_range(panels)
         if lines["paper_AP"].notna().any():
-            _published(axes[0, -1], lines, places)
+            _published(published, lines, places)
         else:
-            axes[0, -1].axis("off")
-        _legend(axes[1, -1], lines)
-        for panel in axes[1:, -1]:
-            panel.axis("off")
-        _name_rows(axes, places, bottom)
+            published.axis("off")
+        _legend(legend, lines)
+        _name_rows(figure.axes, places, bottom)
     return figure
 
 
@@ -139,18 +125,29 @@ def scenes(records):
 
 
 def _places(lines, contrasts):
-    """Height and colour of each row, from the top, with room for the contrasts below it."""
+    """Height and colour of each row, with room for the contrasts below it, and where all end."""
     places, height, above = {}, 0.0, lines["first"].iloc[0]
     colours = dict(zip(lines["first"].unique(), itertools.cycle(COLOURS)))  # noqa: B905
     for row, first in lines.drop_duplicates("row")[["row", "first"]].itertuples(index=False):
         height -= 0.2 * (first != above)
         places[row], above = (height, colours[first]), first
-        height -= 1 + LINE * _count(contrasts, row)
-    return places
+        height -= 1 + LINE * sum(one.row == row for one in contrasts)
+    return places, height + 0.4
 
 
-def _count(contrasts, row):
-    return sum(one.row == row for one in contrasts)
+def _grid(count, bottom):
+    """A figure for so many variants: it, their panels, and those of the paper and the legend."""
+    columns = min(COLUMNS, count)
+    rows = -(-count // columns)
+    shape = max(2, rows), columns + 1  # under the paper's is the legend
+    heights = [0.85 - 0.21 * bottom] * rows + [LEGEND] * (shape[0] - rows)
+    size = 4.6 + 2.5 * columns, 0.4 + sum(heights)
+    figure = Picture(figsize=size, layout="constrained")
+    axes = figure.subplots(*shape, squeeze=False, sharey=True, height_ratios=heights)
+    panels = axes[:, :-1].ravel()
+    for panel in (*panels[count:], *axes[1:, -1]):
+        panel.axis("off")
+    return figure, panels[:count], axes[:2, -1]
 
 
 def _dots(panel, lines, places):
@@ -224,7 +221,7 @@ def _legend(panel, lines):
 
 
 def _name_rows(axes, places, bottom):
-    for panel in axes.ravel():
+    for panel in axes:
         panel.grid(axis="x")
         panel.tick_params(length=0)
         panel.set_yticks([height for height, _ in places.values()], list(places))

@@ -59,28 +59,11 @@ def measure(model, data, spec) -> dict:
     }
 
 
-def _regions_share(model, images, features, truths, spec):
-    """The same of the second stage's regions: proposals as in training, and the truths."""
-    stage = spec.first_stage
-    fields = {"pre_nms": stage.pre_nms, "proposals": stage.proposals, "proposal_nms": stage.nms}
-    model.set_test(spec.test.model_copy(update=fields | {"proposal_floor": TRAINING_FLOOR}))
-    [proposals], _ = model.proposal_generator(images, features)
-    model.set_test(spec.test)
-    regions = Boxes.cat([proposals.proposal_boxes, truths.gt_boxes])
-    heads = model.roi_heads
-    _, label = heads.proposal_matchers[0](pairwise_iou(truths.gt_boxes, regions))
-    return sampled_share(heads, label)
-
-
 def _of_image(model, data, spec, index):
     items = glyphs.scene(spec.data, "val", index)[1]
     inputs = [test_inputs(data, index, spec.test)]
     images, features, [proposals] = model.first_stage(inputs)
-    scale = images.image_sizes[0][0] / data.images[index]["height"]
-    corners = torch.tensor([item["bbox"] for item in items], dtype=torch.float32).reshape(-1, 4)
-    corners[:, 2:] += corners[:, :2]
-    objects = Instances(images.image_sizes[0], gt_boxes=Boxes(corners * scale))
-    objects.gt_classes = torch.zeros(len(items), dtype=torch.long)
+    objects = _objects(items, images.image_sizes[0], data.images[index]["height"])
     annotated = torch.tensor([item["annotated"] for item in items], dtype=torch.bool)
     # Sampling and optima depend on annotated objects alone, all else on every object.
     stage = model.proposal_generator
@@ -101,6 +84,27 @@ def _of_image(model, data, spec, index):
         "ious": paired_iou(of_annotated.boxes[of_annotated.rows], boxes).numpy(),
         "center": centerness(of_annotated.points[of_annotated.rows], boxes).numpy(),
     }
+
+
+def _regions_share(model, images, features, truths, spec):
+    """`sampled_share` of the second stage's regions: proposals as in training, and the truths."""
+    stage = spec.first_stage
+    fields = {"pre_nms": stage.pre_nms, "proposals": stage.proposals, "proposal_nms": stage.nms}
+    model.set_test(spec.test.model_copy(update=fields | {"proposal_floor": TRAINING_FLOOR}))
+    [proposals], _ = model.proposal_generator(images, features)
+    model.set_test(spec.test)
+    regions = Boxes.cat([proposals.proposal_boxes, truths.gt_boxes])
+    heads = model.roi_heads
+    _, label = heads.proposal_matchers[0](pairwise_iou(truths.gt_boxes, regions))
+    return sampled_share(heads, label)
+
+
+def _objects(items, size, height):
+    """All objects of a scene of this height, annotated or not, as truths of an image of a size."""
+    corners = torch.tensor([item["bbox"] for item in items], dtype=torch.float32).reshape(-1, 4)
+    corners[:, 2:] += corners[:, :2]
+    classes = torch.zeros(len(items), dtype=torch.long)
+    return Instances(size, gt_boxes=Boxes(corners * (size[0] / height)), gt_classes=classes)
 
 
 def _of_locations(model, features, images, found):
