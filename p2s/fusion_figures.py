@@ -92,12 +92,21 @@ def products(project):
     drawn = {"map": large_map(found, found[0][0].row), "maps": small_maps(found)}
     drawn |= {"ratios": ratios(found)}
     gains = fusion_tables.gains(found, fusion_tables.claimed(project))
-    words = [TITLE, *(f"- {one}" for one in fusion_tables.sentences(found))]
-    grids = [tables.readable(gains), fusion_tables.summary(found), fusion_tables.costs(found)]
-    parts = [grid.to_markdown(disable_numparse=True) for grid in grids]
-    texts = {"csv": tables.csv(gains), "md": "\n\n".join(["\n".join(words), *parts]) + "\n"}
+    texts = {"csv": tables.csv(gains), "md": _page(found, gains)}
     pictures = {f"figures/fusion_{key}.{one.kind}": one.content() for key, one in drawn.items()}
     return pictures | {f"tables/fusion_gains.{key}": text.encode() for key, text in texts.items()}
+
+
+def _page(found, gains):
+    """All tables of the fusion lab as Markdown."""
+    grids = {
+        "The product's gain, and the verdict where the paper claims one.": tables.readable(gains),
+        "AP with all scores.": fusion_tables.summary(found),
+        "What a threshold of .05 costs, and detections an image.": fusion_tables.costs(found),
+    }
+    words = "\n".join([TITLE, *(f"- {one}" for one in fusion_tables.sentences(found))])
+    parts = [f"{said}\n\n{grid.to_markdown(disable_numparse=True)}" for said, grid in grids.items()]
+    return "\n\n".join([words, *parts]) + "\n"
 
 
 def _map(panel, frame, size):

@@ -147,8 +147,8 @@ def costs(found):
     for row, group in lost.groupby("row", sort=False):
         line = cells.setdefault(row, {})
         for name in FUSIONS:
-            line[name, "AP lost"] = estimate(group[name]).text()
-            line[name, "kept"] = number(_kept(kept, row, name))
+            line[f"{name}: AP lost"] = estimate(group[name]).text()
+            line[f"{name}: kept"] = number(_kept(kept, row, name))
     return pd.DataFrame.from_dict(cells, "index")
 
 

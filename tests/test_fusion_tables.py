@@ -95,6 +95,7 @@ def test_the_baselines_own_nms_is_theirs(found):
 def test_without_a_record_is_a_dash(found):
     for frame in (fusion_tables.summary(found), fusion_tables.costs(found)):
         assert set(frame.loc[MISSING]) <= {DASH, fusion_tables.MISSING} and len(frame) == 11
+        assert all(isinstance(name, str) for name in frame.columns)
     assert (fusion_tables.by_stage(found).loc[MISSING] == DASH).all()
 
 
