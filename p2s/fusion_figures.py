@@ -1,6 +1,7 @@
 """Figures of the fusion lab, AP over the powers of P(C|O) and P(O), and all the report keeps."""
 
 import itertools
+import textwrap
 
 import matplotlib
 import numpy as np
@@ -49,7 +50,7 @@ def small_maps(found):
         axes = figure.subplots(rows, COLUMNS, squeeze=False)
         for panel, (row, frame) in zip(axes.ravel(), maps.items(), strict=False):
             shown = _map(panel, frame, 9)
-            panel.set_title(row, size=8.5)
+            panel.set_title(textwrap.fill(row, 26), size=8.5)
         for panel in axes.ravel()[len(maps) :]:
             panel.axis("off")
         figure.supxlabel(ACROSS, size=9.5)
