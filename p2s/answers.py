@@ -9,6 +9,8 @@ import torch
 from detectron2.structures import Boxes, pairwise_iou
 from torch import Tensor
 
+ALL = (1.0, 1.0)  # shares where nothing is sampled
+
 
 class Answers(NamedTuple):
     """All locations of an image, what they say, and which of them answer for which objects."""
@@ -18,7 +20,12 @@ class Answers(NamedTuple):
     points: Tensor  # (A, 2): the location's point
     rows: Tensor  # (R,): a location, once for each object that it answers for
     owner: Tensor  # (R,): which object
-    share: float  # of the other locations, how many an RPN samples in training; else 1
+    shares: tuple[float, float]  # of positives and of other locations: what training samples
+
+    @property
+    def odds(self):
+        """How often another location is sampled for each time that a positive is."""
+        return self.shares[1] / self.shares[0]
 
 
 def answers(stage, features, objects) -> list[Answers]:
@@ -28,12 +35,12 @@ def answers(stage, features, objects) -> list[Answers]:
     return _of_dense(stage, features, objects)
 
 
-def sampled_share(stage, label: Tensor) -> float:
-    """How many negatives are sampled for each positive's once, by d2's subsampling of labels."""
+def sampled_shares(stage, label: Tensor) -> tuple[float, float]:
+    """Which share of the positives and of the negatives d2's subsampling of labels keeps."""
     positives, negatives = int((label == 1).sum()), int((label == 0).sum())
     kept = min(positives, int(stage.batch_size_per_image * stage.positive_fraction))
-    share = min(stage.batch_size_per_image - kept, negatives) / max(negatives, 1)
-    return share / (kept / positives if positives else 1.0)
+    others = min(stage.batch_size_per_image - kept, negatives)
+    return kept / positives if positives else 1.0, others / max(negatives, 1)
 
 
 def _of_dense(stage, features, objects):
@@ -46,7 +53,7 @@ def _of_dense(stage, features, objects):
         rows = targets.peaks[n, :, 0].nonzero()[:, 0]
         own = (targets.boxes[n, rows, None] == truths.gt_boxes.tensor).all(-1)  # (rows, G)
         row, owner = own.nonzero(as_tuple=True)
-        found.append(Answers(boxes[n], logit[n], grid.points, rows[row], owner, 1.0))
+        found.append(Answers(boxes[n], logit[n], grid.points, rows[row], owner, ALL))
     return found
 
 
@@ -61,8 +68,8 @@ def _of_rpn(stage, features, objects):
         owner, label = stage.anchor_matcher(pairwise_iou(truths.gt_boxes, anchors))
         rows = (label == 1).nonzero()[:, 0]
         boxes = stage.box2box_transform.apply_deltas(deltas[n], anchors.tensor)
-        points, share = anchors.get_centers(), sampled_share(stage, label)
-        found.append(Answers(boxes, logit[n], points, rows, owner[rows], share))
+        points, shares = anchors.get_centers(), sampled_shares(stage, label)
+        found.append(Answers(boxes, logit[n], points, rows, owner[rows], shares))
     return found
 
 

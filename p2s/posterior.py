@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from detectron2.structures import Boxes, Instances, pairwise_iou
 
-from p2s.answers import answers, sampled_share
+from p2s.answers import answers, sampled_shares
 from p2s.assign import centerness
 from p2s.data import glyphs
 from p2s.data.loader import test_inputs
@@ -25,6 +25,7 @@ from p2s.optimum import undone
 ON_OBJECT = 0.5  # IoU from which a proposal is that of an object
 QUANTILES = np.linspace(0.025, 0.975, 20)  # of IoU and centerness, whose means are not enough
 NUMBERS = ("p_object", "p_class", "product")
+SAID = (*NUMBERS, "p_foreground", "p_any")  # 1 - P(bg|O), and that times P(O)
 
 
 @torch.inference_mode()
@@ -32,11 +33,11 @@ def measure(model, data, spec) -> dict:
     """What is said of each character of the spec's scenes, and what optima depend on.
 
     "characters": a dict each with q, r, how many objects, how many of them annotated and as A, and
-    `before` and `after`: how many were found, p_object, p_class and product; before NMS also
-    `undone`, p_object with the odds of an RPN's sampler undone at each location. "negatives"
-    and "regions": how often a location of the RPN and a region of the second stage are sampled as
-    background, for each time that they are as positives. "ious" and "centerness": quantiles, of
-    annotated objects' locations before NMS. ValueError if the scenes' truth is not by chance.
+    `before` and `after`: how many were found and the means of SAID; before NMS also `undone`,
+    p_object with the odds of an RPN's sampler undone at each location. "negatives" and "regions":
+    how often a location of the RPN and a region of the second stage are sampled as background, for
+    each time that they are as positives. "ious" and "centerness": quantiles, of annotated objects'
+    locations before NMS. ValueError if the scenes' truth is not by chance.
     """
     if not getattr(spec.data, "chances", ()):
         raise ValueError("posterior: data has no chances; valid: glyphs with data.chances")
@@ -50,10 +51,7 @@ def measure(model, data, spec) -> dict:
             _summary([row for row in rows if row["character"] == number], *chance)
             for number, chance in enumerate(glyphs.dealt(spec.data))
         ],
-        **{
-            name: round(float(np.mean([each[name] for each in seen])), 5)
-            for name in ("negatives", "regions")
-        },
+        **{name: _odds([each[name] for each in seen]) for name in ("negatives", "regions")},
         "ious": _quantiles(values["ious"]),
         "centerness": _quantiles(values["center"]),
     }
@@ -69,8 +67,8 @@ def _of_image(model, data, spec, index):
     stage = model.proposal_generator
     [of_annotated] = answers(stage, features, [objects[annotated]])
     [of_all] = answers(stage, features, [objects])
-    said = _of_locations(model, features, images, of_all)  # (R, 3)
-    fixed = undone(said[:, :1], of_annotated.share)
+    said = _of_locations(model, features, images, of_all)  # (R, 5)
+    fixed = undone(said[:, :1], of_annotated.odds)
     before = of_all.owner, torch.cat((said, fixed), 1)
     after = _after(model, features, objects, proposals)
     boxes = objects.gt_boxes.tensor[annotated][of_annotated.owner]
@@ -79,15 +77,15 @@ def _of_image(model, data, spec, index):
             {**item, "before": _mean(before, g), "after": _mean(after, g)}
             for g, item in enumerate(items)
         ],
-        "negatives": of_annotated.share,
-        "regions": _regions_share(model, images, features, objects[annotated], spec),
+        "negatives": of_annotated.shares,
+        "regions": _of_regions(model, images, features, objects[annotated], spec),
         "ious": paired_iou(of_annotated.boxes[of_annotated.rows], boxes).numpy(),
         "center": centerness(of_annotated.points[of_annotated.rows], boxes).numpy(),
     }
 
 
-def _regions_share(model, images, features, truths, spec):
-    """`sampled_share` of the second stage's regions: proposals as in training, and the truths."""
+def _of_regions(model, images, features, truths, spec):
+    """`sampled_shares` of the second stage's regions: proposals as in training, and the truths."""
     stage = spec.first_stage
     fields = {"pre_nms": stage.pre_nms, "proposals": stage.proposals, "proposal_nms": stage.nms}
     model.set_test(spec.test.model_copy(update=fields | {"proposal_floor": TRAINING_FLOOR}))
@@ -96,7 +94,7 @@ def _regions_share(model, images, features, truths, spec):
     regions = Boxes.cat([proposals.proposal_boxes, truths.gt_boxes])
     heads = model.roi_heads
     _, label = heads.proposal_matchers[0](pairwise_iou(truths.gt_boxes, regions))
-    return sampled_share(heads, label)
+    return sampled_shares(heads, label)
 
 
 def _objects(items, size, height):
@@ -120,7 +118,7 @@ def _after(model, features, objects, proposals):
     """The likeliest proposal on each object that is on no other object more."""
     iou = pairwise_iou(proposals.proposal_boxes, objects.gt_boxes)  # (R, G)
     if not iou.numel():
-        return torch.zeros(0, dtype=torch.long), torch.zeros(0, len(NUMBERS))
+        return torch.zeros(0, dtype=torch.long), torch.zeros(0, len(SAID))
     best, owner = iou.max(1)
     rows = (best >= ON_OBJECT).nonzero()[:, 0]  # likeliest first
     first = [rows[owner[rows] == g][:1] for g in range(len(objects))]
@@ -129,12 +127,13 @@ def _after(model, features, objects, proposals):
 
 
 def _said(model, features, proposals):
-    """P(O), P(A|O) and their product of R proposals, (R, 3)."""
+    """SAID of R proposals, (R, 5)."""
     if not len(proposals):
-        return torch.zeros(0, len(NUMBERS))
+        return torch.zeros(0, len(SAID))
     _, [p_class] = model.roi_heads.classify(features, [proposals])
     p_object, first = proposals.objectness_logits.sigmoid(), p_class[:, 0]
-    return torch.stack((p_object, first, p_object * first), 1)
+    foreground = 1 - p_class[:, -1]
+    return torch.stack((p_object, first, p_object * first, foreground, p_object * foreground), 1)
 
 
 def _mean(said, g):
@@ -151,14 +150,20 @@ def _summary(rows, q, r):
         "objects": len(rows),
         "annotated": len(annotated),
         "first": sum(row["label"] == 0 for row in annotated),
-        "before": _means([row["before"] for row in rows if row["before"]], (*NUMBERS, "undone")),
-        "after": _means([row["after"] for row in rows if row["after"]], NUMBERS),
+        "before": _means([row["before"] for row in rows if row["before"]], (*SAID, "undone")),
+        "after": _means([row["after"] for row in rows if row["after"]], SAID),
     }
 
 
 def _means(found, names):
     means = np.mean(found, 0).round(5).tolist() if found else [None] * len(names)
     return {"found": len(found)} | dict(zip(names, means, strict=True))
+
+
+def _odds(shares):
+    """Of N images' shares of positives and negatives that are sampled: the odds of a negative."""
+    positives, negatives = np.mean(shares, 0)
+    return round(float(negatives / positives), 5)
 
 
 def _quantiles(values):

@@ -5,7 +5,7 @@ import pandas as pd
 from matplotlib.lines import Line2D
 
 from p2s.pictures import COLOURS, FAINT, STYLE, Picture
-from p2s.posterior_tables import NUMBERS, WHEN
+from p2s.posterior_tables import NAMES, WHEN
 from p2s.statistics import Estimate, estimate
 
 COLUMNS = 4  # panels side by side
@@ -38,7 +38,7 @@ def against_truth(frame, name="p_object"):
         for panel in panels[len(rows) :]:
             panel.axis("off")
         for panel in panels[::COLUMNS]:
-            panel.set_ylabel(f"{NUMBERS[name]} learnt")
+            panel.set_ylabel(f"{NAMES[name]} learnt")
         for panel in panels[max(0, len(rows) - COLUMNS) : len(rows)]:
             panel.set_xlabel("true P(O)")
             panel.tick_params(labelbottom=True)

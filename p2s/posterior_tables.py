@@ -5,11 +5,14 @@ import pandas as pd
 from scipy.optimize import brentq
 
 from p2s import optimum, tables
+from p2s.posterior import NUMBERS
 from p2s.spec import Spec
-from p2s.statistics import Estimate, estimate, number, verdict
+from p2s.statistics import DASH, Estimate, estimate, number, verdict
 
 WHEN = {"relative": "to the control", "before": "before NMS", "after": "after NMS"}
-NUMBERS = {"p_object": "P(O)", "p_class": "P(A|O)", "product": "P(A)"}
+NAMES = dict(zip(NUMBERS, ("P(O)", "P(A|O)", "P(A)"), strict=True))
+OF_CONTROL = dict(zip(NUMBERS, ("p_object", "p_foreground", "p_any"), strict=True))
+UNDONE = "{}, odds undone"  # the row of an RPN whose sampler's odds are undone at each location
 GAPS = ("truth", "optimum")  # what a distance is from
 UNSURE = 1e-4  # how likely a location answers for its object at least
 TOLERANCE = 5.0  # percent: the mean distance from the truth up to which P(O) counts as calibrated
@@ -22,8 +25,10 @@ def learnt(lines, found):
     lines: of `tables.measured`; found: its records by id. Columns: row, scale, seed, q, r, when,
     number, learnt, truth and optimum; NaN where a detector found no such object.
 
-    "relative" is before NMS with P(O) over that of the control, the character of q = 1: which
-    location answers cannot be told exactly from the pixels, and that costs both the same share.
+    "relative" is before NMS, over the same of the control, the character of q = 1: over its P(O),
+    its 1 - P(bg|O), their product. Which location answers cannot be told exactly from the pixels, and
+    that costs both the same share, in whichever stage. An RPN has one more row, of P(O) with its
+    odds undone.
     """
     rows = []
     for line in lines.to_dict("records"):
@@ -33,6 +38,9 @@ def learnt(lines, found):
             sure = _sureness(spec, finding)
             for one in finding["characters"]:
                 rows += [places | each for each in _numbers(spec, finding, one, sure)]
+            if spec.first == "rpn":
+                places["row"] = UNDONE.format(line["row"])
+                rows += [places | each for each in _undone(finding)]
     columns = ["row", "scale", "seed", "q", "r", "when", "number", "learnt", "truth", "optimum"]
     return pd.DataFrame(rows, columns=columns)
 
@@ -59,9 +67,9 @@ def readable(frame):
     Cells are mean ± half the interval over seeds.
     """
     cells = [Estimate(*line).text() for line in frame[[*Estimate._fields]].itertuples(index=False)]
-    named = frame.assign(cell=cells, when=frame["when"].map(WHEN), of=frame["number"].map(NUMBERS))
+    named = frame.assign(cell=cells, when=frame["when"].map(WHEN), of=frame["number"].map(NAMES))
     grid = named.pivot(index="row", columns=["when", "from", "of"], values="cell")
-    return grid.loc[frame["row"].unique()].rename_axis(index=None)
+    return grid.loc[frame["row"].unique()].fillna(DASH).rename_axis(index=None)
 
 
 def words(frame, name="p_object"):
@@ -71,18 +79,26 @@ def words(frame, name="p_object"):
     It is calibrated where the interval of the mean distance is below TOLERANCE, which was chosen
     before the records, and not where it is above.
     """
-    gaps = errors(frame)
-    gaps = gaps[(gaps["when"] == "relative") & (gaps["number"] == name)].set_index(["row", "from"])
-    said = []
-    for row in frame["row"].unique():
+    gaps, said = _gaps(frame, name), []
+    for row in gaps.index.unique("row"):
         truth, best = (Estimate(*gaps.loc[(row, of), [*Estimate._fields]]) for of in GAPS)
-        line = f"{row}: {NUMBERS[name]} is {truth.text()} % from the truth"
+        line = f"{row}: {NAMES[name]} is {truth.text()} % from the truth"
         if best.seeds:
             line = f"{line}: **{_judged(truth)}**; {best.text()} from its loss's own optimum"
         else:
             line = f"{line}, which its loss does not identify"
         said.append(line)
     return said
+
+
+def answer(frame, rows, name="p_object"):
+    """Which of these rows infer a number as `words` judges it, in one sentence."""
+    gaps, groups = _gaps(frame, name), {}
+    for row in [row for row in rows if row in gaps.index.unique("row")]:
+        truth = Estimate(*gaps.loc[(row, "truth"), [*Estimate._fields]])
+        groups.setdefault(_judged(truth), []).append(row)
+    told = [f"**{judged}**: {', '.join(of)}" for judged, of in groups.items()]
+    return f"Within {TOLERANCE:g} % of the true {NAMES[name]}? {'; '.join(told) or DASH}."
 
 
 def against(frame, reference, rows, name="p_object"):
@@ -96,7 +112,7 @@ def against(frame, reference, rows, name="p_object"):
     said = []
     for row in [row for row in rows if {row, reference} <= set(gap.index)]:
         gain = estimate(gap.loc[reference] - gap.loc[row])
-        nearer = f"{row} is nearer to the true {NUMBERS[name]} than {reference}"
+        nearer = f"{row} is nearer to the true {NAMES[name]} than {reference}"
         said.append(f"{nearer}: by {gain.text('+')} %: **{verdict(gain, 'gain')}**")
     return said
 
@@ -107,19 +123,6 @@ def _judged(gap):
     if gap.high <= TOLERANCE:
         return "calibrated"
     return "not calibrated" if gap.low > TOLERANCE else "undecided"
-
-
-def undone(lines, found):
-    """The control: P(O) of an RPN before NMS, and with its sampler's odds undone, beside q.
-
-    Columns: row, seed, q, learnt and undone.
-    """
-    rows = [
-        (line["row"], line["seed"], one["q"], one["before"]["p_object"], one["before"]["undone"])
-        for line in lines[lines["first"] == "rpn"].to_dict("records")
-        for one in _finding(found, line).get("characters", [])
-    ]
-    return pd.DataFrame(rows, columns=["row", "seed", "q", "learnt", "undone"])
 
 
 def shares_found(lines, found):
@@ -134,8 +137,8 @@ def shares_found(lines, found):
     return frame.pivot_table("found", "row", "q", sort=False).map(number)
 
 
-def optima(chances=(0.1, 0.25, 0.5, 0.75, 0.9)):
-    """What losses of P(O) learn of a q, at an IoU of .8 for GFL's and a sampled share of .25."""
+def optima(chances):
+    """What losses of P(O) learn of each q, at an IoU of .8 for GFL's and a sampled share of .25."""
     rows = {
         "cross entropy": optimum.likelihood,
         "focal loss": optimum.focal,
@@ -160,18 +163,29 @@ def best(spec, finding, q, r) -> optimum.Learnt:
 
 def best_to_control(spec, finding, q, r, sure) -> optimum.Learnt:
     """The same of a location that answers with a probability `sure`, over the control's there."""
-    p_object = _best_object(spec, finding, q * sure) / _best_object(spec, finding, sure)
-    return best(spec, finding, q, r)._replace(p_object=p_object)
+    objective = spec.second_stage.objective
+    if objective == "sampled":  # its second stage sees regions, and the control's are foreground
+        p_object = _best_object(spec, finding, q * sure) / _best_object(spec, finding, sure)
+        return best(spec, finding, q, r)._replace(p_object=p_object)
+    here, control = (optimum.OBJECTIVES[objective](chance, r) for chance in (q * sure, sure))
+    foreground = 1 - control.p_background
+    background = 1 - (1 - here.p_background) / foreground
+    return optimum.Learnt(here.p_object / control.p_object, here.p_class / foreground, background)
 
 
 def _finding(found, line):
     return tables.finding(found.get(line["record"]), "posterior")
 
 
+def _gaps(frame, name):
+    """`errors` of a number relative to the control, by row and what it is a distance from."""
+    gaps = errors(frame)
+    gaps = gaps[(gaps["when"] == "relative") & (gaps["number"] == name)]
+    return gaps.set_index(["row", "from"])
+
+
 def _best_object(spec, finding, q):
-    objective, plain = spec.second_stage.objective, spec.first_stage.weighting == "none"
-    if objective != "sampled":
-        return optimum.OBJECTIVES[objective](q, 1.0).p_object
+    plain = spec.first_stage.weighting == "none"
     if spec.first == "rpn":
         return optimum.sampling(q, finding["negatives"])
     if spec.first == "gfl":
@@ -181,17 +195,24 @@ def _best_object(spec, finding, q):
     return optimum.centered(score, finding["centerness"]) if spec.first == "atss" else score
 
 
-def _control(finding):
-    """P(O) before NMS of what is always annotated; NaN without such a character."""
-    sure = [one["before"]["p_object"] for one in finding["characters"] if one["q"] == 1]
+def _control(finding, name):
+    """A number before NMS of what is always annotated; NaN without such a character."""
+    sure = [one["before"][name] for one in finding["characters"] if one["q"] == 1]
     return float(np.mean(sure)) if sure and None not in sure else np.nan
 
 
 def _sureness(spec, finding):
-    """How likely a location answers for its object, if the control's P(O) is its loss's optimum."""
+    """How likely a location answers for its object, if the control is at its loss's optimum.
+
+    It is known by P(O) where stages have labels of their own, else the product of both stages.
+    """
+    objective = spec.second_stage.objective
 
     def above(sure):
-        return _best_object(spec, finding, sure) - _control(finding)
+        if objective == "sampled":
+            return _best_object(spec, finding, sure) - _control(finding, "p_object")
+        learnt = optimum.OBJECTIVES[objective](sure, 1.0)
+        return learnt.product - _control(finding, "p_any")
 
     return brentq(above, UNSURE, 1.0) if above(UNSURE) < 0 < above(1.0) else 1.0
 
@@ -199,7 +220,7 @@ def _sureness(spec, finding):
 def _numbers(spec, finding, one, sure):
     q, r = one["q"], one["r"]
     truth, said = optimum.Learnt(q, r, 0.0), dict(one)
-    said["relative"] = _to_control(one["before"], _control(finding))
+    said["relative"] = _to_control(one["before"], finding)
     wanted = {when: best(spec, finding, q, r) for when in WHEN}
     wanted["relative"] = best_to_control(spec, finding, q, r, sure)
     known = spec.second_stage.objective not in ("exact", "exact@K", "max")
@@ -213,9 +234,20 @@ def _numbers(spec, finding, one, sure):
     ]
 
 
-def _to_control(said, control):
-    """Numbers before NMS with P(O) over the control's; None where it is missing."""
+def _to_control(said, finding):
+    """Numbers before NMS over the control's; None where they are missing."""
     if said["p_object"] is None:
         return said
-    share = {"p_object": control, "p_class": 1.0, "product": control}
-    return {name: said[name] / share[name] for name in NUMBERS}
+    return {name: said[name] / _control(finding, of) for name, of in OF_CONTROL.items()}
+
+
+def _undone(finding):
+    """Lines of P(O) with an RPN's odds undone, before NMS and relative to the control."""
+    shares = {"before": 1.0, "relative": _control(finding, "undone")}
+    return [
+        {"q": one["q"], "r": one["r"], "when": when, "number": "p_object"}
+        | {"learnt": one["before"]["undone"] / share, "truth": one["q"], "optimum": one["q"]}
+        for one in finding["characters"]
+        if one["before"]["undone"] is not None
+        for when, share in shares.items()
+    ]

@@ -142,7 +142,7 @@ def _drawn(experiment, lines, main, found):
 def _posterior(lines, found):
     """Pictures and frames of what was learnt of a known truth."""
     frame = posterior_tables.learnt(lines, found)
-    names = posterior_tables.NUMBERS
+    names = posterior_tables.NAMES
     pictures = {name: posterior_figures.against_truth(frame, name) for name in names}
     return pictures, {"learnt": frame, "errors": posterior_tables.errors(frame)}
 

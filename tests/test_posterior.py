@@ -1,6 +1,7 @@
 """Absolute calibration: who answers for an object, what is sampled, and what the tables say."""
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from detectron2.modeling.sampling import subsample_labels
@@ -10,6 +11,7 @@ from test_zoo import TINY
 from p2s import answers, optimum, posterior, posterior_figures, posterior_tables
 from p2s.data import glyphs
 from p2s.spec import Glyphs, Spec
+from p2s.statistics import DASH
 from p2s.zoo import build
 
 CHANCES = ((0.25, 0.8), (0.75, 0.3), (1.0, 1.0))
@@ -83,7 +85,8 @@ def test_the_share_of_negatives_is_that_of_detectron2s_sampler(positives):
         for rows in subsample_labels(label, 32, 0.5, 0):
             drawn[rows] += 1 / 2000
     expected = drawn[label == 0].mean() / (drawn[label == 1].mean() if positives else 1)
-    assert answers.sampled_share(Sampler, label) == pytest.approx(expected, rel=1e-6)
+    of_positives, of_negatives = answers.sampled_shares(Sampler, label)
+    assert of_negatives / of_positives == pytest.approx(expected, rel=1e-6)
 
 
 @pytest.mark.parametrize("name", [*FIRSTS, "FasterRCNN-GFL"])
@@ -112,10 +115,14 @@ def test_scenes_without_chances_are_refused():
 
 
 def finding(said):
-    """A posterior finding in which every number of every character is `said(q, r)`."""
+    """A posterior finding in which every number of every character is `said(q, r)`.
+
+    The control's 1 - P(bg|O) is its P(A|O), as it is always labelled A.
+    """
     characters = []
     for q, r in CHANCES:
         numbers = dict(zip(posterior.NUMBERS, said(q, r), strict=True))
+        numbers |= {"p_foreground": numbers["p_class"], "p_any": numbers["product"]}
         places = {when: numbers | {"found": 3} for when in ("before", "after")}
         places["before"] |= {"undone": optimum.undone(numbers["p_object"], 0.2)}
         characters.append({"q": q, "r": r, "objects": 4} | places)
@@ -131,11 +138,7 @@ class Record:
 
 def frame_of(*records):
     rows = [{"row": f"row {i}", "scale": "s", "record": str(i)} for i in range(len(records))]
-    lines = (
-        __import__("pandas")
-        .DataFrame(rows)
-        .assign(seed=0, first=[r.spec["first"] for r in records])
-    )
+    lines = pd.DataFrame(rows).assign(seed=0, first=[r.spec["first"] for r in records])
     return lines, {str(i): one for i, one in enumerate(records)}
 
 
@@ -154,10 +157,17 @@ def test_what_equals_the_truth_or_the_optimum_has_no_distance_from_it():
     assert gap["row 1", "truth", "before", "p_object"] > 10
 
 
-def test_an_rpns_odds_are_undone():
+def test_an_rpn_with_its_odds_undone_is_a_row_of_its_own():
     rpn = Record("FasterRCNN-RPN", lambda q, r: (optimum.sampling(q, 0.2), r, q * r))
-    undone = posterior_tables.undone(*frame_of(rpn))
-    assert undone["undone"].tolist() == pytest.approx([q for q, _ in CHANCES])
+    frame = posterior_tables.learnt(*frame_of(rpn))
+    undone = frame[frame["row"] == "row 0, odds undone"]
+    assert set(undone["number"]) == {"p_object"} and set(undone["when"]) == {"before", "relative"}
+    assert undone["learnt"].tolist() == pytest.approx(undone["truth"].tolist())
+    said = posterior_tables.words(frame)
+    assert said[1].startswith("row 0, odds undone: P(O) is 0.0 ± – (1) % from the truth")
+    assert len(posterior_tables.words(frame, "product")) == 1
+    grid = posterior_tables.readable(posterior_tables.errors(frame))
+    assert grid.loc["row 0, odds undone", ("after NMS", "truth", "P(A)")] == DASH
 
 
 @pytest.mark.parametrize(
@@ -178,13 +188,66 @@ def test_a_row_has_the_optimum_of_its_own_losses(name, changes, p_object):
     assert best.p_object == pytest.approx(p_object)
 
 
-def test_a_share_that_every_location_loses_is_not_lost_relative_to_the_control():
-    lost = Record("FasterRCNN-CenterNet", lambda q, r: (0.4 * q, r, 0.4 * q * r))
+@pytest.mark.parametrize("stage", ["first", "second", "both"])
+def test_a_share_that_every_location_loses_is_not_lost_relative_to_the_control(stage):
+    first, second = {"first": (0.4, 1.0), "second": (1.0, 0.4), "both": (0.5, 0.8)}[stage]
+    lost = Record(
+        "FasterRCNN-CenterNet", lambda q, r: (first * q, second * r, first * second * q * r)
+    )
     errors = posterior_tables.errors(posterior_tables.learnt(*frame_of(lost)))
     gap = errors.set_index(["from", "when", "number"])["mean"]
     for name in posterior.NUMBERS:
         assert gap["truth", "relative", name] == pytest.approx(0)
-    assert gap["truth", "before", "p_object"] == pytest.approx(60 * 0.5)
+    assert gap["truth", "before", "p_object"] == pytest.approx(100 * (1 - first) * 0.5)
+
+
+LOSSES = [
+    ("FasterRCNN-RPN", {}),
+    ("FasterRCNN-CenterNet", {}),
+    ("FasterRCNN-CenterNet", {"first_stage": {"weighting": "none"}}),
+    ("FasterRCNN-ATSS", {}),
+    ("FasterRCNN-GFL", {}),
+    *(
+        ("FasterRCNN-CenterNet", {"second_stage": {"objective": objective}})
+        for objective in ("B1", "B2", "both", "exact", "max")
+    ),
+]
+
+
+@pytest.mark.parametrize("name, changes", LOSSES)
+def test_a_loss_at_its_optimum_where_locations_are_unsure_is_at_it_relative_too(name, changes):
+    spec, sure = Spec.named(name).changed(changes), 0.6
+    known = finding(lambda q, r: (q, r, q * r))  # for what optima depend on
+
+    def said(q, r):
+        if spec.second_stage.objective != "sampled":
+            return of_learnt(optimum.OBJECTIVES[spec.second_stage.objective](sure * q, r))
+        there = posterior_tables.best(spec, known, sure * q, r)
+        p_class = posterior_tables.best(spec, known, q, r).p_class  # regions are sure
+        return there.p_object, p_class, there.p_object * p_class
+
+    frame = posterior_tables.learnt(*frame_of(Record(name, said, **changes)))
+    frame = frame[~frame["row"].str.contains("undone")]
+    gap = posterior_tables.errors(frame).set_index(["from", "when", "number"])["mean"]
+    wanted = gap["optimum", "relative"].dropna()
+    assert len(wanted) == (1 if spec.second_stage.objective in ("exact", "max") else 3)
+    assert wanted.tolist() == pytest.approx([0] * len(wanted), abs=0.02)
+
+
+def of_learnt(one):
+    return one.p_object, one.p_class, one.product
+
+
+def test_the_answer_names_every_row_by_its_verdict():
+    near, far = (
+        Record("FasterRCNN-CenterNet", lambda q, r, s=s: (q + s * (q < 1), r, q * r))
+        for s in (0.01, 0.2)
+    )
+    lines, found = frame_of(near, near, far, far)
+    lines = lines.assign(row=["near", "near", "far", "far"], seed=[0, 1, 0, 1])
+    frame = posterior_tables.learnt(lines, found)
+    said = posterior_tables.answer(frame, ["far", "near", "nobody"])
+    assert said == "Within 5 % of the true P(O)? **not calibrated**: far; **calibrated**: near."
 
 
 def test_after_nms_an_object_has_its_likeliest_proposal_that_is_on_no_other_more():
@@ -239,4 +302,4 @@ def test_every_table_and_picture_is_made_of_records_and_of_none():
             drawn = posterior_figures.against_truth(frame, name)
             titles = [panel.get_title() for panel in drawn.axes]
             assert ("row 0" in titles) == bool(found) and drawn.content()
-    assert posterior_tables.optima().shape == (4, 5)
+    assert posterior_tables.optima((0.1, 0.5, 0.9)).shape == (4, 3)
