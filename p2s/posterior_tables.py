@@ -26,9 +26,9 @@ def learnt(lines, found):
     number, learnt, truth and optimum; NaN where a detector found no such object.
 
     "relative" is before NMS, over the same of the control, the character of q = 1: over its P(O),
-    its 1 - P(bg|O), their product. Which location answers cannot be told exactly from the pixels, and
-    that costs both the same share, in whichever stage. An RPN has one more row, of P(O) with its
-    odds undone.
+    its 1 - P(bg|O), their product. Which location answers cannot be told exactly from the pixels,
+    and that costs both the same share, in whichever stage. An RPN has one more row, of P(O) with
+    its odds undone.
     """
     rows = []
     for line in lines.to_dict("records"):
