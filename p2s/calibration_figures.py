@@ -7,13 +7,38 @@ import numpy as np
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
-from p2s.calibration_tables import PROBABILITIES, finding
+from p2s import tables
+from p2s.calibration_tables import (
+    LIKELY,
+    PROBABILITIES,
+    errors,
+    finding,
+    readable,
+    table,
+    tide,
+    told,
+)
 from p2s.figures import DASHES
 from p2s.pictures import COLOURS, FAINT, STYLE, Picture
 from p2s.statistics import estimate
 
 SIDE = 1.9  # inches of a panel
 SECONDS = {"none": "one-stage", "faster": "Faster", "cascade": "Cascade"}  # second stages in words
+
+
+def findings(lines, found):
+    """Pictures, frames and texts of calibration errors, for the report."""
+    records, samples = tables.chosen(found, lines), {"all": "all", "above_05": LIKELY}
+    frames = {
+        f"{quantity}_{key}": table(lines, found, errors(quantity, sample))
+        for quantity in ("d_ece", "la_ece")
+        for key, sample in samples.items()
+    }
+    texts = {"In words": told(lines, found)}
+    texts |= {f"{key}, percent": readable(frame) for key, frame in frames.items()}
+    texts |= {"TIDE: what each error costs in AP50": tide(lines, found)}
+    pictures = {f"reliability_{key}": reliability(records, one) for key, one in samples.items()}
+    return pictures, frames, texts
 
 
 def reliability(records, sample="all"):

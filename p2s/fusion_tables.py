@@ -26,9 +26,9 @@ GROWS = {"none": "stays the same", "gain": "grows", "loss": "shrinks"}
 UNDECIDED, MISSING = "undecided", "no record"
 
 
-def measured(project, scale, origin="all"):
+def measured(project, scale):
     """Pairs of a run and what its record found, None where no record is; see fusion.measure."""
-    records = tables.load(project, scale, origin)
+    records = tables.load(project, scale)
     pairs = [
         (run, records.get(run.evaluation_id)) for run in runs.asked(project, scale, [EXPERIMENT])
     ]

@@ -5,7 +5,7 @@ import pandas as pd
 from matplotlib.lines import Line2D
 
 from p2s.pictures import COLOURS, FAINT, STYLE, Picture
-from p2s.posterior_tables import NAMES, WHEN
+from p2s.posterior_tables import NAMES, WHEN, errors, learnt, readable, told
 from p2s.statistics import Estimate, estimate
 
 COLUMNS = 4  # panels side by side
@@ -17,6 +17,21 @@ MARKS = {  # of moments
 }
 TRUTH = {"marker": "_", "color": FAINT, "ls": "", "ms": 13, "mew": 1.6}
 BEST = {"marker": "x", "color": COLOURS[1], "ls": "", "ms": 6}
+
+
+def findings(lines, found):
+    """Pictures, frames and texts of what was learnt of a known truth, for the report."""
+    frame = learnt(lines, found)
+    gaps = errors(frame)
+    grid = readable(gaps)
+    texts = {
+        "In words, relative to the control": told(frame),
+        "Distances in percent, mean ± half of the 95 % interval (seeds)": grid.set_axis(
+            map(", ".join, grid), axis=1
+        ),
+    }
+    pictures = {name: against_truth(frame, name) for name in NAMES}
+    return pictures, {"learnt": frame, "errors": gaps}, texts
 
 
 def against_truth(frame, name="p_object"):

@@ -16,6 +16,14 @@ UNDONE = "{}, odds undone"  # the row of an RPN whose sampler's odds are undone 
 GAPS = ("truth", "optimum")  # what a distance is from
 UNSURE = 1e-4  # how likely a location answers for its object at least
 TOLERANCE = 5.0  # percent: the mean distance from the truth up to which P(O) counts as calibrated
+FIRSTS = (  # rows of experiments/posterior.yaml that differ in the first stage alone
+    "RPN",
+    "RetinaNet",
+    "ATSS",
+    "GFL",
+    "CenterNet*, focal",
+    "CenterNet*, plain likelihood",
+)
 SHARED = ("row", "scale", "when", "number")
 
 
@@ -89,6 +97,15 @@ def words(frame, name="p_object"):
             line = f"{line}, which its loss does not identify"
         said.append(line)
     return said
+
+
+def told(frame):
+    """Everything that `words`, `against` and `answer` say: of P(O), then of the product."""
+    fixed = UNDONE.format(FIRSTS[0])
+    said = [answer(frame, [*FIRSTS, fixed]), *words(frame), *words(frame, "product")]
+    return (
+        said + against(frame, FIRSTS[0], [*FIRSTS[1:], fixed]) + against(frame, fixed, FIRSTS[1:])
+    )
 
 
 def answer(frame, rows, name="p_object"):

@@ -14,13 +14,11 @@ from tqdm import tqdm
 from p2s import (
     audit,
     calibration_figures,
-    calibration_tables,
     experiments,
     figures,
     fusion_figures,
     pages,
     posterior_figures,
-    posterior_tables,
     tables,
     vocabulary_tables,
 )
@@ -30,7 +28,8 @@ from p2s.project import TRAIN_EVAL
 from p2s.runner import run_notebook
 
 NOTE = """\
-Mean ± half of the 95 % Student interval over seeds (number of seeds); a dash where no record is.
+AP in percent, each row by its own score and threshold: mean ± half of the 95 % Student interval
+over seeds (number of seeds); a dash where no record is.
 Made from results/runs/{scale} by `p2s study report`; do not edit.
 """
 DEVIATIONS = """\
@@ -99,13 +98,26 @@ def _products(project, name, lines):
     texts = _texts(experiment, lines, main)
     drawn = _drawn(experiment, lines, main, found)
     for measure in FINDINGS.keys() & experiment.measures:
-        more, frames = FINDINGS[measure](main, found)
+        more, frames, told = FINDINGS[measure](main, found)
         drawn |= {f"{name}_{key}": one for key, one in more.items()}
         texts |= {f"tables/{name}_{key}.csv": tables.csv(one) for key, one in frames.items()}
+        texts[f"tables/{name}_words.md"] = _page(experiment, told)
+    if audited := audit.audited(tables.chosen(found, main)):
+        told = {"In words": audit.words(audited), "The last quarter": audit.table(audited)}
+        texts[f"tables/{name}_audit.md"] = _page(experiment, told)
     pictures = {f"figures/{key}.{one.kind}": one.content() for key, one in drawn.items()}
     if "fusion" in experiment.measures:
         pictures |= fusion_figures.products(project)
     return {place: text.encode() for place, text in texts.items()} | pictures
+
+
+def _page(experiment, told):
+    """Markdown of what an experiment's measure found: sentences, and tables under their titles."""
+    parts = [f"# {experiment.title}", f"The paper: {experiment.claim}"]
+    for title, one in told.items():
+        grid = one.to_markdown(disable_numparse=True) if hasattr(one, "to_markdown") else None
+        parts += [f"## {title}", grid or "\n".join(f"- {each}" for each in one)]
+    return "\n\n".join(parts) + "\n"
 
 
 def _texts(experiment, lines, main):
@@ -139,33 +151,10 @@ def _drawn(experiment, lines, main, found):
     return drawn
 
 
-def _posterior(lines, found):
-    """Pictures and frames of what was learnt of a known truth."""
-    frame = posterior_tables.learnt(lines, found)
-    names = posterior_tables.NAMES
-    pictures = {name: posterior_figures.against_truth(frame, name) for name in names}
-    return pictures, {"learnt": frame, "errors": posterior_tables.errors(frame)}
-
-
-def _calibration(lines, found):
-    """Pictures and frames of calibration errors."""
-    records = tables.chosen(found, lines)
-    samples = {"all": "all", "likely": "above_.05"}
-    pictures = {
-        f"reliability_{key}": calibration_figures.reliability(records, sample)
-        for key, sample in samples.items()
-    }
-    frames = {
-        f"{quantity}_{key}": calibration_tables.table(
-            lines, found, calibration_tables.errors(quantity, sample)
-        )
-        for quantity in ("d_ece", "la_ece")
-        for key, sample in samples.items()
-    }
-    return pictures, frames
-
-
-FINDINGS = {"calibration": _calibration, "posterior": _posterior}  # by measure; fusion has its own
+FINDINGS = {  # by measure; fusion has its own
+    "calibration": calibration_figures.findings,
+    "posterior": posterior_figures.findings,
+}
 
 
 def _content(path):

@@ -86,7 +86,7 @@ class SecondStage(Part):
     objective: Literal["sampled", "exact", "exact@K", "B1", "B2", "max", "both"] = (
         "sampled"  # C2: cross entropy of sampled proposals; the others: Sec. 4, see p2s.joint
     )
-    regions: PositiveInt = 512  # d2: sampled an image in training
+    regions: PositiveInt = 512  # d2: sampled an image in training; of exact@K: the K likeliest
     positive_share: Probability = 0.25  # d2
     channels: PositiveInt = 1024  # d2: two fully connected layers
 

@@ -198,8 +198,15 @@ def cells(frame):
 
 
 def csv(frame):
-    """A table or effects as CSV text with two decimals; a dash where no record is."""
-    return frame.to_csv(index=False, float_format="%.2f", na_rep=DASH, lineterminator="\n")
+    """A table or effects as CSV text; a dash where no record is.
+
+    Numbers have two decimals, probabilities and others below 1 four digits.
+    """
+
+    def shown(value):
+        return f"{value:.2f}" if abs(value) >= 1 else f"{value:.4g}"
+
+    return frame.to_csv(index=False, float_format=shown, na_rep=DASH, lineterminator="\n")
 
 
 def origins(project, scale):

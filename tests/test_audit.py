@@ -14,7 +14,7 @@ NAMES = ("exact", "exact@K", "B1", "B2", "max", "worst gap", "B1 active, P(O) 0.
 def record(run, worst=0.5):
     curve = {"iteration": [0, 10, 20, 30], "loss_dense_box": [1.0] * 4}
     curve |= {f"audit/{name}": [0.02 + GAP.get(name, 0)] * 4 for name in NAMES[:5]}
-    curve |= {"audit/worst gap": [0.1, worst, 0.2, 0.2]}
+    curve |= {"audit/worst gap": [0.1, worst, 0.2, 0.2 + 0.1 * run.seed]}
     curve |= {"audit/B1 active, P(O) 0.5 to 1": [None, None, 0.2, 0.4]}
     return run.record(metrics={"AP": 1.0}, curve=curve)
 
@@ -39,7 +39,7 @@ def test_a_table_has_gaps_in_thousandths_of_the_last_quarter(trained):
     assert line["exact"] == "20.00" and line["max - exact"] == "2.00"
     assert line["exact@K - exact"] == "1.00"
     assert line["B1 active, P(O) 0.5 to 1"] == "0.40"
-    assert line["worst gap / log 2"] == f"{0.2 / np.log(2):.2f}"
+    assert line["worst gap / log 2"] == f"{0.3 / np.log(2):.2f}"
 
 
 @pytest.mark.parametrize("worst, verdict", [(0.69, "holds"), (0.70, "does not hold")])
@@ -53,7 +53,7 @@ def test_a_picture_has_a_column_an_objective(trained):
     rows = ("exact", "max", "both")
     found = audit.draw([record(run) for run in trained if run.row in rows])
     assert [each.get_title() for each in found.axes[:3]] == [f"trained by {row}" for row in rows]
-    assert audit.draw([]).content() == audit.draw([]).content()
+    assert len(audit.draw([]).axes) == 2 and audit.draw([]).content()
 
 
 def test_a_record_with_an_audit_fits(trained, tmp_path):

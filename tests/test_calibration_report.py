@@ -46,7 +46,7 @@ def lines():
 
 def test_a_cell_is_the_mean_over_seeds_with_its_interval(lines, found):
     frame = table(lines, found, errors("la_ece"))
-    cell = frame[(frame["row"] == "two") & (frame["column"] == "P(C|O)")].iloc[0]
+    cell = frame[(frame["row"] == "two") & (frame["probability"] == "P(C|O)")].iloc[0]
     assert tuple(cell[["mean", "low", "high", "seeds"]]) == pytest.approx(estimate([20, 21, 22]))
 
 
@@ -65,11 +65,24 @@ def test_recalibration_is_that_of_the_probability_asked_for(lines, found):
     assert grid.loc["two", "as claimed"] == grid.loc["one", "isotonic"] == DASH
 
 
-def test_a_lower_error_is_judged_seed_by_seed(lines, found):
+def test_a_lower_error_is_judged_seed_by_seed_and_sample_by_sample(lines, found):
     worse = {key: record("two", seed=one.seed + 5) for key, one in found.items() if "old" in key}
-    [said, undecided] = words(lines, found | worse, [("two", "old"), ("two", "one")])
-    assert said == "two has a lower D-ECE than old: by +5.0 ± 0.0 (3) %: **holds**"
-    assert undecided.endswith("by +0.0 ± 0.0 (3) %: **does not hold**")
+    for one in worse.values():
+        less = one.findings["calibration"]["score"]["all"] | {"d_ece": 0.0}
+        one.findings["calibration"]["score"]["all"] = less
+    pairs = [("two", "old"), ("two", "one"), ("two", "nobody")]
+    [said, undecided] = words(lines, found | worse, pairs)
+    ours = "two has a lower D-ECE than old: of all by −11.0 ± 2.5 (3) %: **does not hold**"
+    assert said.startswith(f"{ours}, above .05 by +5.0 ± 0.0 (3) %: **holds**. ")
+    assert "above .05 by +0.0 ± 0.0 (3) %: **does not hold**" in undecided
+
+
+def test_what_comes_true_beyond_the_claims_is_a_count(lines, found):
+    bins = {"count": [3, 1, 0], "claimed": [0.2, 0.6, None], "share": [1 / 3, 0.0, None]}
+    one = {"bins": bins, "d_ece": 1.0}
+    record = SimpleNamespace(findings={"calibration": {"score": {"all": one, "above_.05": one}}})
+    [said] = words(lines, dict.fromkeys(found, record), [("one", "two")])
+    assert "above .05: one −5.0 ± 0.0 (3) %, two" in said  # 1 of 4 right, 1.2 of 4 claimed
 
 
 def test_tide_has_the_mean_cost_of_each_kind_of_error(lines, found):

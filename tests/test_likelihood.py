@@ -99,7 +99,17 @@ def test_objectives_of_background_are_ordered(object_logit, background_logit):
     rounding = 1e-15 * (1 + worth["exact"].abs())
     assert worth["max"] == max(worth["B1"], worth["B2"]) <= worth["exact"] + rounding
     assert worth["both"] == worth["B1"] + worth["B2"] <= min(worth["B1"], worth["B2"])
-    assert worth["exact@K"] == worth["exact"]
+
+
+@pytest.mark.parametrize(
+    ("name", "first", "second"),
+    [("exact", True, True), ("B1", True, False), ("B2", True, True), ("both", True, True)],
+)
+def test_background_moves_the_stages_that_its_objective_sees(name, first, second):
+    object_logit, class_logit = (each.requires_grad_() for each in double(0.3, [0.2, -0.4]))
+    worth = of_background(object_logit, class_logit)[name]
+    grads = torch.autograd.grad(worth, (object_logit, class_logit), allow_unused=True)
+    assert [grad is not None and bool(grad.any()) for grad in grads] == [first, second]
 
 
 @pytest.mark.parametrize(("p_object", "p_background"), [(0.7, 0.2), (0.05, 0.1), (0.9, 0.99)])

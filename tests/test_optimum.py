@@ -59,7 +59,7 @@ def test_an_optimum_outside_of_the_range_is_refused():
 @pytest.mark.parametrize("q", EVERY_Q)
 def test_score_losses_have_their_least_expectation_there(q):
     ious = np.array([0.5, 0.8, 0.9])
-    plain = lambda logit, heat, peaks: losses.plain_likelihood(logit, heat, peaks)  # noqa: E731
+    plain = losses.plain_likelihood
     soft = lambda logit, heat, _: losses.quality_focal(logit, heat)  # noqa: E731
     for loss, heats, found in (
         (losses.peak_focal, [1.0], optimum.focal(q)),
