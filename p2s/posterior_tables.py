@@ -2,9 +2,8 @@
 
 import numpy as np
 import pandas as pd
-from scipy.optimize import brentq
 
-from p2s import optimum, tables
+from p2s import optimum, posterior_optimum, tables
 from p2s.posterior import NUMBERS
 from p2s.spec import Spec
 from p2s.statistics import DASH, Estimate, estimate, number, verdict
@@ -14,7 +13,6 @@ NAMES = dict(zip(NUMBERS, ("P(O)", "P(A|O)", "P(A)"), strict=True))
 OF_CONTROL = dict(zip(NUMBERS, ("p_object", "p_foreground", "p_any"), strict=True))
 UNDONE = "{}, odds undone"  # the row of an RPN whose sampler's odds are undone at each location
 GAPS = ("truth", "optimum")  # what a distance is from
-UNSURE = 1e-4  # how likely a location answers for its object at least
 TOLERANCE = 5.0  # percent: the mean distance from the truth up to which P(O) counts as calibrated
 FIRSTS = (  # rows of experiments/posterior.yaml that differ in the first stage alone
     "RPN",
@@ -43,7 +41,7 @@ def learnt(lines, found):
         if finding := _finding(found, line):
             places = {name: line[name] for name in ("row", "scale", "seed")}
             spec = Spec.model_validate(found[line["record"]].spec)
-            sure = _sureness(spec, finding)
+            sure = posterior_optimum.sureness(spec, finding)
             for one in finding["characters"]:
                 rows += [places | each for each in _numbers(spec, finding, one, sure)]
             if spec.first == "rpn":
@@ -166,30 +164,6 @@ def optima(chances):
     return frame.T.rename_axis(columns="q").map(lambda one: number(one, digits=2))
 
 
-def best(spec, finding, q, r) -> optimum.Learnt:
-    """The population optimum of a Spec's losses for a character, with what they depend on.
-
-    It is that of a location that is sure to answer for its object.
-    """
-    objective = spec.second_stage.objective
-    if objective != "sampled":
-        return optimum.OBJECTIVES[objective](q, r)
-    second = optimum.sampled(q, r, finding["regions"])
-    return second._replace(p_object=_best_object(spec, finding, q))
-
-
-def best_to_control(spec, finding, q, r, sure) -> optimum.Learnt:
-    """The same of a location that answers with a probability `sure`, over the control's there."""
-    objective = spec.second_stage.objective
-    if objective == "sampled":  # its second stage sees regions, and the control's are foreground
-        p_object = _best_object(spec, finding, q * sure) / _best_object(spec, finding, sure)
-        return best(spec, finding, q, r)._replace(p_object=p_object)
-    here, control = (optimum.OBJECTIVES[objective](chance, r) for chance in (q * sure, sure))
-    foreground = 1 - control.p_background
-    background = 1 - (1 - here.p_background) / foreground
-    return optimum.Learnt(here.p_object / control.p_object, here.p_class / foreground, background)
-
-
 def _finding(found, line):
     return tables.finding(found.get(line["record"]), "posterior")
 
@@ -201,45 +175,12 @@ def _gaps(frame, name):
     return gaps.set_index(["row", "from"])
 
 
-def _best_object(spec, finding, q):
-    plain = spec.first_stage.weighting == "none"
-    if spec.first == "rpn":
-        return optimum.sampling(q, finding["negatives"])
-    if spec.first == "gfl":
-        ious = finding["ious"]
-        return q * float(np.mean(ious)) if plain else optimum.quality(q, ious)
-    score = optimum.likelihood(q) if plain else optimum.focal(q)
-    return optimum.centered(score, finding["centerness"]) if spec.first == "atss" else score
-
-
-def _control(finding, name):
-    """A number before NMS of what is always annotated; NaN without such a character."""
-    sure = [one["before"][name] for one in finding["characters"] if one["q"] == 1]
-    return float(np.mean(sure)) if sure and None not in sure else np.nan
-
-
-def _sureness(spec, finding):
-    """How likely a location answers for its object, if the control is at its loss's optimum.
-
-    It is known by P(O) where stages have labels of their own, else the product of both stages.
-    """
-    objective = spec.second_stage.objective
-
-    def above(sure):
-        if objective == "sampled":
-            return _best_object(spec, finding, sure) - _control(finding, "p_object")
-        learnt = optimum.OBJECTIVES[objective](sure, 1.0)
-        return learnt.product - _control(finding, "p_any")
-
-    return brentq(above, UNSURE, 1.0) if above(UNSURE) < 0 < above(1.0) else 1.0
-
-
 def _numbers(spec, finding, one, sure):
     q, r = one["q"], one["r"]
     truth, said = optimum.Learnt(q, r, 0.0), dict(one)
     said["relative"] = _to_control(one["before"], finding)
-    wanted = {when: best(spec, finding, q, r) for when in WHEN}
-    wanted["relative"] = best_to_control(spec, finding, q, r, sure)
+    wanted = {when: posterior_optimum.best(spec, finding, q, r) for when in WHEN}
+    wanted["relative"] = posterior_optimum.best_to_control(spec, finding, q, r, sure)
     known = spec.second_stage.objective not in ("exact", "exact@K", "max")
     return [
         {"q": q, "r": r, "when": when, "number": name}
@@ -255,12 +196,14 @@ def _to_control(said, finding):
     """Numbers before NMS over the control's; None where they are missing."""
     if said["p_object"] is None:
         return said
-    return {name: said[name] / _control(finding, of) for name, of in OF_CONTROL.items()}
+    return {
+        name: said[name] / posterior_optimum.control(finding, of) for name, of in OF_CONTROL.items()
+    }
 
 
 def _undone(finding):
     """Lines of P(O) with an RPN's odds undone, before NMS and relative to the control."""
-    shares = {"before": 1.0, "relative": _control(finding, "undone")}
+    shares = {"before": 1.0, "relative": posterior_optimum.control(finding, "undone")}
     return [
         {"q": one["q"], "r": one["r"], "when": when, "number": "p_object"}
         | {"learnt": one["before"]["undone"] / share, "truth": one["q"], "optimum": one["q"]}

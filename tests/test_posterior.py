@@ -8,7 +8,7 @@ from detectron2.modeling.sampling import subsample_labels
 from detectron2.structures import Boxes, Instances
 from test_zoo import TINY
 
-from p2s import answers, optimum, posterior, posterior_figures, posterior_tables
+from p2s import answers, optimum, posterior, posterior_figures, posterior_optimum, posterior_tables
 from p2s.data import glyphs
 from p2s.spec import Glyphs, Spec
 from p2s.statistics import DASH
@@ -184,7 +184,7 @@ def test_an_rpn_with_its_odds_undone_is_a_row_of_its_own():
 )
 def test_a_row_has_the_optimum_of_its_own_losses(name, changes, p_object):
     spec = Spec.named(name).changed(changes)
-    best = posterior_tables.best(spec, finding(lambda q, r: (q, r, q * r)), 0.25, 0.8)
+    best = posterior_optimum.best(spec, finding(lambda q, r: (q, r, q * r)), 0.25, 0.8)
     assert best.p_object == pytest.approx(p_object)
 
 
@@ -222,8 +222,8 @@ def test_a_loss_at_its_optimum_where_locations_are_unsure_is_at_it_relative_too(
     def said(q, r):
         if spec.second_stage.objective != "sampled":
             return of_learnt(optimum.OBJECTIVES[spec.second_stage.objective](sure * q, r))
-        there = posterior_tables.best(spec, known, sure * q, r)
-        p_class = posterior_tables.best(spec, known, q, r).p_class  # regions are sure
+        there = posterior_optimum.best(spec, known, sure * q, r)
+        p_class = posterior_optimum.best(spec, known, q, r).p_class  # regions are sure
         return there.p_object, p_class, there.p_object * p_class
 
     frame = posterior_tables.learnt(*frame_of(Record(name, said, **changes)))
