@@ -112,8 +112,8 @@ def answer(frame, rows, name="p_object"):
     for row in [row for row in rows if row in gaps.index.unique("row")]:
         truth = Estimate(*gaps.loc[(row, "truth"), [*Estimate._fields]])
         groups.setdefault(_judged(truth), []).append(row)
-    told = [f"**{judged}**: {', '.join(of)}" for judged, of in groups.items()]
-    return f"Within {TOLERANCE:g} % of the true {NAMES[name]}? {'; '.join(told) or DASH}."
+    told = [f"**{judged}**: {'; '.join(of)}" for judged, of in groups.items()]
+    return f"Within {TOLERANCE:g} % of the true {NAMES[name]}? {'. '.join(told) or DASH}."
 
 
 def against(frame, reference, rows, name="p_object"):

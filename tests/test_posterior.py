@@ -247,7 +247,7 @@ def test_the_answer_names_every_row_by_its_verdict():
     lines = lines.assign(row=["near", "near", "far", "far"], seed=[0, 1, 0, 1])
     frame = posterior_tables.learnt(lines, found)
     said = posterior_tables.answer(frame, ["far", "near", "nobody"])
-    assert said == "Within 5 % of the true P(O)? **not calibrated**: far; **calibrated**: near."
+    assert said == "Within 5 % of the true P(O)? **not calibrated**: far. **calibrated**: near."
 
 
 def test_after_nms_an_object_has_its_likeliest_proposal_that_is_on_no_other_more():
