@@ -9,8 +9,8 @@ from matplotlib.patches import Patch
 
 from p2s import tables
 from p2s.calibration_tables import (
-    LIKELY,
     PROBABILITIES,
+    SAMPLES,
     errors,
     finding,
     readable,
@@ -22,22 +22,22 @@ from p2s.figures import DASHES
 from p2s.pictures import COLOURS, FAINT, STYLE, Picture
 from p2s.statistics import estimate
 
+QUANTITIES = {"d_ece": "D-ECE", "la_ece": "LaECE"}
+FILES = {"all": "all", "above_.05": "above_05"}  # ends of names of files, by sample
 SIDE = 1.9  # inches of a panel
 SECONDS = {"none": "one-stage", "faster": "Faster", "cascade": "Cascade"}  # second stages in words
 
 
 def findings(lines, found):
     """Pictures, frames and texts of calibration errors, for the report."""
-    records, samples = tables.chosen(found, lines), {"all": "all", "above_05": LIKELY}
-    frames = {
-        f"{quantity}_{key}": table(lines, found, errors(quantity, sample))
-        for quantity in ("d_ece", "la_ece")
-        for key, sample in samples.items()
-    }
-    texts = {"In words": told(lines, found)}
-    texts |= {f"{key}, percent": readable(frame) for key, frame in frames.items()}
-    texts |= {"TIDE: what each error costs in AP50": tide(lines, found)}
-    pictures = {f"reliability_{key}": reliability(records, one) for key, one in samples.items()}
+    records, frames, texts = tables.chosen(found, lines), {}, {"In words": told(lines, found)}
+    for quantity, words in QUANTITIES.items():
+        for sample, shown in SAMPLES.items():
+            frame = table(lines, found, errors(quantity, sample))
+            frames[f"{quantity}_{FILES[sample]}"] = frame
+            texts[f"{words} {shown}, percent"] = readable(frame)
+    texts["TIDE: what each error costs in AP50"] = tide(lines, found)
+    pictures = {f"reliability_{FILES[one]}": reliability(records, one) for one in SAMPLES}
     return pictures, frames, texts
 
 

@@ -32,6 +32,7 @@ AP in percent, each row by its own score and threshold: mean ± half of the 95 %
 over seeds (number of seeds); a dash where no record is.
 Made from results/runs/{scale} by `p2s study report`; do not edit.
 """
+CELL_S = 300  # seconds that a cell of a page may take
 DEVIATIONS = """\
 As the paper prints it: mean ± *standard deviation* over seeds (number of seeds). Runtimes are in
 [performance_classes.md](performance_classes.md)."""
@@ -82,7 +83,7 @@ def render(project, output=None):
     problems = []
     for path in tqdm(notebooks, "report", unit="page", disable=None):
         executed = project.cache / "report" / path.name
-        problem = run_notebook(project, path, executed)
+        problem = _run(project, path, executed)
         problems += [f"{path.name}: {problem}"] if problem else []
         page = pages.html(nbformat.read(executed, as_version=4), pages.address(path), bar)
         (output / pages.address(path)).write_text(page, encoding="utf-8")
@@ -155,6 +156,14 @@ FINDINGS = {  # by measure; fusion has its own
     "calibration": calibration_figures.findings,
     "posterior": posterior_figures.findings,
 }
+
+
+def _run(project, path, executed):
+    """Run a page's notebook; once more if its kernel went silent, as widgets' rarely do."""
+    problem = run_notebook(project, path, executed, timeout=CELL_S)
+    if problem.startswith("CellTimeoutError"):
+        problem = run_notebook(project, path, executed, timeout=CELL_S)
+    return problem
 
 
 def _content(path):

@@ -105,15 +105,18 @@ def execute(project, run, template):
         return Standing(run, "running", "by another process")
 
 
-def run_notebook(project, notebook, executed, values=None):
-    """Execute a notebook in the project's root into a copy; returns the error in a line, or ""."""
+def run_notebook(project, notebook, executed, values=None, timeout=None):
+    """Execute a notebook in the project's root into a copy; returns the error in a line, or "".
+
+    `timeout` is how many seconds a cell may take, without end if None.
+    """
     from papermill import PapermillExecutionError, execute_notebook
 
     executed.parent.mkdir(parents=True, exist_ok=True)
     # papermill's own `cwd` would move this process, and with it the runs beside this one.
-    place = {"metadata": {"path": str(project.root)}}
+    how = {"resources": {"metadata": {"path": str(project.root)}}, "execution_timeout": timeout}
     try:
-        execute_notebook(notebook, executed, values, resources=place, **KERNEL)
+        execute_notebook(notebook, executed, values, **how, **KERNEL)
     except PapermillExecutionError as error:
         return _one_line(f"cell {error.exec_count}: {error.ename}", error.evalue)
     except Exception as error:  # such as a kernel that died: this notebook's failure alone

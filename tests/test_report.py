@@ -78,6 +78,22 @@ def test_a_failing_notebook_is_named_and_all_pages_are_written(tmp_path):
     assert bar == ["report", "table5", "broken"]
 
 
+@pytest.mark.parametrize("silent", [1, 2])
+def test_a_page_whose_kernel_goes_silent_is_run_once_more(tmp_path, monkeypatch, silent):
+    monkeypatch.setattr(report, "CELL_S", 3)
+    code = "import pathlib, time\nturns = pathlib.Path('turns')\n"
+    code += "turns.write_text(turns.read_text() + '.')\n"
+    code += f"time.sleep(60 * (len(turns.read_text()) <= {silent}))"
+    project = with_notebooks(tmp_path, report=code, table5="")
+    (tmp_path / "turns").write_text("")
+    if silent == 1:
+        assert report.render(project).exists()
+    else:
+        with pytest.raises(ValueError, match="report.ipynb: CellTimeoutError"):
+            report.render(project)
+    assert (tmp_path / "turns").read_text() == ".."
+
+
 def test_pictures_reach_the_page_whatever_the_backend_outside(tmp_path, monkeypatch):
     monkeypatch.setenv("MPLBACKEND", "Agg")
     plot = "import pandas\npandas.Series([1, 2]).plot()"
