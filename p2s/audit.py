@@ -12,6 +12,8 @@ from p2s.statistics import estimate, number
 
 VALUES = {"exact": FAINT, "B1": COLOURS[0], "B2": COLOURS[1], "max": COLOURS[2]}
 BOUNDS = ("exact@K", "B1", "B2", "max")
+ACTIVE = "B1 active"  # how names of shares begin
+TONES = (0.25, 0.45, 0.7, 1.0)  # of the shares, by P(O)
 LAST = 0.25  # of the iterations: what a table shows the mean of
 
 
@@ -19,13 +21,14 @@ def draw(records):
     """What background costs by each objective over a training, a column an objective trained by.
 
     Above, means over seeds in nats a background location; below, how far the larger bound is from
-    the exact value: on average, and where it is worst, which stays below log 2.
+    the exact value: on average, and where it is worst, which stays below log 2; last, the share of
+    background in which B1 is the larger bound, by P(O).
     """
     groups = _groups(records)
     with matplotlib.rc_context(STYLE):
-        figure = Picture(figsize=(0.7 + 2.1 * max(len(groups), 1), 4.6), layout="constrained")
-        panels = figure.subplots(2, max(len(groups), 1), squeeze=False, sharex=True, sharey="row")
-        for (name, seeds), (above, below) in zip(groups.items(), panels.T, strict=False):
+        figure = Picture(figsize=(0.7 + 2.1 * max(len(groups), 1), 6.4), layout="constrained")
+        panels = figure.subplots(3, max(len(groups), 1), squeeze=False, sharex=True, sharey="row")
+        for (name, seeds), (above, below, last) in zip(groups.items(), panels.T, strict=False):
             curves = {one: _mean(seeds, one) for one in (*VALUES, "worst gap")}
             at = seeds[0].curve["iteration"]
             for one, colour in VALUES.items():
@@ -33,11 +36,15 @@ def draw(records):
             below.plot(at, curves["max"] - curves["exact"], color=COLOURS[2], lw=1.2)
             below.plot(at, curves["worst gap"], color=COLOURS[2], lw=1.2, ls=":")
             below.axhline(LOG_2, color=FAINT, lw=0.8)
+            for one, tone in zip(_bins(seeds), TONES, strict=False):
+                last.plot(at, _mean(seeds, one), color=COLOURS[0], alpha=tone, lw=1.2)
             above.set(title=f"trained by {name}", yscale="log")
-            below.set(xlabel="iteration", yscale="log")
+            below.set(yscale="log")
+            last.set(xlabel="iteration", ylim=(-0.03, 1.03))
         panels[0, 0].set_ylabel("cost of background,\nnats a location")
         panels[1, 0].set_ylabel("gap of the larger bound")
-        figure.legend(handles=_legend(), loc="outside upper left", ncols=4, frameon=False)
+        panels[2, 0].set_ylabel("share in which\nB1 is the larger bound")
+        figure.legend(handles=_legend(groups), loc="outside upper left", ncols=4, frameon=False)
     return figure
 
 
@@ -51,7 +58,7 @@ def table(records):
     for name, seeds in _groups(records).items():
         last = {one: _last(seeds, one) for one in _names(seeds)}
         gap = {f"{one} - exact": last[one] - last["exact"] for one in BOUNDS}
-        shares = {one: share for one, share in last.items() if one.startswith("B1 active")}
+        shares = {one: last[one] for one in _bins(seeds)}
         lines[name] = {"exact": 1e3 * estimate(last["exact"]).mean}
         lines[name] |= {one: 1e3 * estimate(each).mean for one, each in gap.items()}
         lines[name] |= {"worst gap / log 2": _worst(seeds, LAST) / LOG_2}
@@ -112,7 +119,16 @@ def _last(seeds, name):
     )
 
 
-def _legend():
+def _bins(seeds):
+    """Names of the shares in which B1 is active, by P(O), ascending."""
+    return [name for name in _names(seeds) if name.startswith(ACTIVE)]
+
+
+def _legend(groups):
     lines = [Line2D([], [], color=colour, label=name) for name, colour in VALUES.items()]
     worst = Line2D([], [], color=COLOURS[2], ls=":", label="the worst location's gap")
-    return [*lines, worst, Line2D([], [], color=FAINT, lw=0.8, label="log 2")]
+    lines += [worst, Line2D([], [], color=FAINT, lw=0.8, label="log 2")]
+    bins = _bins(next(iter(groups.values()))) if groups else []
+    style = {"color": COLOURS[0], "lw": 3}
+    shades = zip(bins, TONES, strict=False)
+    return lines + [Line2D([], [], alpha=tone, label=name, **style) for name, tone in shades]

@@ -53,7 +53,9 @@ def test_a_picture_has_a_column_an_objective(trained):
     rows = ("exact", "max", "both")
     found = audit.draw([record(run) for run in trained if run.row in rows])
     assert [each.get_title() for each in found.axes[:3]] == [f"trained by {row}" for row in rows]
-    assert len(audit.draw([]).axes) == 2 and audit.draw([]).content()
+    shares = found.axes[-1].lines
+    assert len(found.axes) == 9 and [line.get_ydata()[-1] for line in shares] == [0.4]
+    assert len(audit.draw([]).axes) == 3 and audit.draw([]).content()
 
 
 def test_a_record_with_an_audit_fits(trained, tmp_path):
