@@ -23,7 +23,6 @@ from p2s.pictures import COLOURS, FAINT, STYLE, Picture
 from p2s.statistics import estimate
 
 QUANTITIES = {"d_ece": "D-ECE", "la_ece": "LaECE"}
-FILES = {"all": "all", "above_.05": "above_05"}  # ends of names of files, by sample
 SIDE = 1.9  # inches of a panel
 SECONDS = {"none": "one-stage", "faster": "Faster", "cascade": "Cascade"}  # second stages in words
 
@@ -34,10 +33,10 @@ def findings(lines, found):
     for quantity, words in QUANTITIES.items():
         for sample, shown in SAMPLES.items():
             frame = table(lines, found, errors(quantity, sample))
-            frames[f"{quantity}_{FILES[sample]}"] = frame
+            frames[_named(quantity, sample)] = frame
             texts[f"{words} {shown}, percent"] = readable(frame)
     texts["TIDE: what each error costs in AP50"] = tide(lines, found)
-    pictures = {f"reliability_{FILES[one]}": reliability(records, one) for one in SAMPLES}
+    pictures = {_named("reliability", one): reliability(records, one) for one in SAMPLES}
     return pictures, frames, texts
 
 
@@ -64,6 +63,11 @@ def reliability(records, sample="all"):
         seen = dict.fromkeys(second for seconds in groups.values() for second in seconds)
         figure.legend(handles=_legend(seen), loc="outside upper left", ncols=4, frameon=False)
     return figure
+
+
+def _named(what, sample):
+    """The name of a file on a sample: without a dot."""
+    return f"{what}_{sample}".replace(".", "")
 
 
 def _groups(records):

@@ -104,6 +104,7 @@ def _products(project, name, lines):
         texts |= {f"tables/{name}_{key}.csv": tables.csv(one) for key, one in frames.items()}
         texts[f"tables/{name}_words.md"] = _page(experiment, told)
     if audited := audit.audited(tables.chosen(found, main)):
+        drawn[f"{name}_audit"] = audit.draw(audited)
         told = {"In words": audit.words(audited), "The last quarter": audit.table(audited)}
         texts[f"tables/{name}_audit.md"] = _page(experiment, told)
     pictures = {f"figures/{key}.{one.kind}": one.content() for key, one in drawn.items()}
@@ -147,8 +148,6 @@ def _drawn(experiment, lines, main, found):
         drawn[f"{name}_groups"] = figures.ablation(vocabulary_tables.by_metric(main, groups))
     if scenes := tables.of_scenes(tables.chosen(found, tables.examples(main))):
         drawn[f"{name}_scenes"] = figures.scenes(scenes)
-    if audited := audit.audited(chosen):
-        drawn[f"{name}_audit"] = audit.draw(audited)
     return drawn
 
 

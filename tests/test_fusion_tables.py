@@ -127,11 +127,8 @@ BASELINE = {  # what an RPN's row has of its own besides: settings of the paper'
 
 def differences(spec, other):
     """Dotted names of the fields in which two Specs differ."""
-    return {
-        name
-        for name, value in flat(spec.model_dump()).items()
-        if value != flat(other.model_dump())[name]
-    }
+    ours, theirs = flat(spec.model_dump()), flat(other.model_dump())
+    return {name for name in ours if ours[name] != theirs[name]}
 
 
 def flat(part, before=""):

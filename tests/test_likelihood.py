@@ -99,6 +99,7 @@ def test_objectives_of_background_are_ordered(object_logit, background_logit):
     rounding = 1e-15 * (1 + worth["exact"].abs())
     assert worth["max"] == max(worth["B1"], worth["B2"]) <= worth["exact"] + rounding
     assert worth["both"] == worth["B1"] + worth["B2"] <= min(worth["B1"], worth["B2"])
+    assert worth["exact@K"] == worth["exact"]
 
 
 @pytest.mark.parametrize(

@@ -191,9 +191,8 @@ def test_a_row_has_the_optimum_of_its_own_losses(name, changes, p_object):
 @pytest.mark.parametrize("stage", ["first", "second", "both"])
 def test_a_share_that_every_location_loses_is_not_lost_relative_to_the_control(stage):
     first, second = {"first": (0.4, 1.0), "second": (1.0, 0.4), "both": (0.5, 0.8)}[stage]
-    lost = Record(
-        "FasterRCNN-CenterNet", lambda q, r: (first * q, second * r, first * second * q * r)
-    )
+    all_ = first * second
+    lost = Record("FasterRCNN-CenterNet", lambda q, r: (first * q, second * r, all_ * q * r))
     errors = posterior_tables.errors(posterior_tables.learnt(*frame_of(lost)))
     gap = errors.set_index(["from", "when", "number"])["mean"]
     for name in posterior.NUMBERS:
@@ -221,7 +220,8 @@ def test_a_loss_at_its_optimum_where_locations_are_unsure_is_at_it_relative_too(
 
     def said(q, r):
         if spec.second_stage.objective != "sampled":
-            return of_learnt(optimum.OBJECTIVES[spec.second_stage.objective](sure * q, r))
+            one = optimum.OBJECTIVES[spec.second_stage.objective](sure * q, r)
+            return *one[:2], one.product
         there = posterior_optimum.best(spec, known, sure * q, r)
         p_class = posterior_optimum.best(spec, known, q, r).p_class  # regions are sure
         return there.p_object, p_class, there.p_object * p_class
@@ -234,18 +234,19 @@ def test_a_loss_at_its_optimum_where_locations_are_unsure_is_at_it_relative_too(
     assert wanted.tolist() == pytest.approx([0] * len(wanted), abs=0.02)
 
 
-def of_learnt(one):
-    return one.p_object, one.p_class, one.product
-
-
-def test_the_answer_names_every_row_by_its_verdict():
+def near_and_far(shift):
+    """What two seeds learnt of rows that are .01 and `shift` from the true P(O)."""
     near, far = (
         Record("FasterRCNN-CenterNet", lambda q, r, s=s: (q + s * (q < 1), r, q * r))
-        for s in (0.01, 0.2)
+        for s in (0.01, shift)
     )
     lines, found = frame_of(near, near, far, far)
     lines = lines.assign(row=["near", "near", "far", "far"], seed=[0, 1, 0, 1])
-    frame = posterior_tables.learnt(lines, found)
+    return posterior_tables.learnt(lines, found)
+
+
+def test_the_answer_names_every_row_by_its_verdict():
+    frame = near_and_far(0.2)
     said = posterior_tables.answer(frame, ["far", "near", "nobody"])
     assert said == "Within 5 % of the true P(O)? **not calibrated**: far. **calibrated**: near."
 
@@ -281,13 +282,7 @@ def test_words_judge_by_the_interval_and_leave_open_what_is_not_identified():
 
 
 def test_a_first_stage_is_compared_with_a_reference_seed_by_seed():
-    near, far = (
-        Record("FasterRCNN-CenterNet", lambda q, r, s=s: (q + s * (q < 1), r, q * r))
-        for s in (0.01, 0.05)
-    )
-    lines, found = frame_of(near, near, far, far)
-    lines = lines.assign(row=["near", "near", "far", "far"], seed=[0, 1, 0, 1])
-    frame = posterior_tables.learnt(lines, found)
+    frame = near_and_far(0.05)
     [said] = posterior_tables.against(frame, "far", ["near", "nobody"])
     assert said == "near is nearer to the true P(O) than far: by +4.0 ± 0.0 (2) %: **holds**"
 
