@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import matplotlib
 import numpy as np
 import torch
+from ipywidgets import FloatSlider, Image, VBox
 from torch import Tensor
 from torchvision.ops import batched_nms, box_iou
 
@@ -54,6 +55,27 @@ class Scene:
             panel = figure.subplots()
             _draw(panel, self, (class_power, object_power), threshold)
         return figure
+
+    def explored(self):
+        """The picture under three sliders, drawn again as one moves (a VBox, the picture last).
+
+        An Image, not ipywidgets' `interact`: nbclient may lose the reply of a cell that fills an
+        Output widget, and then waits for ever (its issue 312).
+        """
+        asked = [("class_power", 1, 0.25, 2, 0.25), ("object_power", 1, 0, 2, 0.125)]
+        sliders = [
+            FloatSlider(value, min=low, max=high, step=step, description=name)
+            for name, value, low, high, step in [*asked, ("threshold", 0.3, 0.05, 0.95, 0.05)]
+        ]
+        picture = Image(format="png")
+
+        def draw(_=None):
+            picture.value = self.drawn(*(slider.value for slider in sliders)).content()
+
+        for slider in sliders:
+            slider.observe(draw, "value")
+        draw()
+        return VBox([*sliders, picture])
 
     def by_name(self, threshold=0.3):
         """The same for the named powers, side by side."""

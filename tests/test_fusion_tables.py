@@ -8,7 +8,6 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from ipywidgets import interactive
 
 from p2s import fusion, fusion_figures, fusion_scene, fusion_tables, records, runs, tables
 from p2s.fusion_scene import Scene
@@ -241,15 +240,15 @@ def test_a_scene_is_drawn_from_its_record_and_none_without(found):
 
 
 def test_moving_a_slider_draws_again():
-    widget = interactive(
-        shown().drawn, class_power=(0.25, 2.0), object_power=(0.0, 2.0), threshold=(0.05, 0.95)
-    )
-    widget.update()
-    titles = []
-    for value in (0.05, 0.95):
-        widget.children[2].value = value
-        titles.append(widget.result.axes[0].get_title())
-    assert titles == ["1 right, 1 wrong, 1 missed", "0 right, 0 wrong, 2 missed"]
+    scene = shown()
+    *sliders, picture = scene.explored().children
+    assert [slider.value for slider in sliders] == [1, 1, 0.3]
+    assert picture.value == scene.drawn().content()
+    for place, powers in enumerate([(0.5, 1, 0.3), (0.5, 0, 0.3), (0.5, 0, 0.95)]):
+        sliders[place].value = powers[place]
+        assert picture.value == scene.drawn(*powers).content()
+    assert scene.drawn(1, 1, 0.05).axes[0].get_title() == "1 right, 1 wrong, 1 missed"
+    assert scene.drawn(1, 1, 0.95).axes[0].get_title() == "0 right, 0 wrong, 2 missed"
 
 
 def test_the_notebook_is_short_and_without_outputs():
