@@ -2,6 +2,7 @@
 
 from collections import Counter
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,11 +12,16 @@ from detectron2.structures import Boxes, Instances
 
 from p2s.data import coco, glyphs, layout, longtail, lvis
 from p2s.lvis_evaluate import lvis_numbers
+from p2s.project import Project
+from p2s.runs import runs
 from p2s.spec import Glyphs
 
 TAIL = Glyphs(seed=2, train=90, val=70, size=64, classes=60, imbalance="lvis")
 FEDERATED = TAIL.model_copy(update={"federated": True})
-DESK = Glyphs(classes=1203, imbalance="lvis", federated=True, val=1000)
+DESK, DESK_365 = (
+    runs(Project.at(Path(__file__).parents[1]), "desk", [name])[0].spec.data
+    for name in ("table7", "table8")
+)
 
 
 def spread(frequency):
@@ -82,6 +88,12 @@ def test_at_desk_size_every_class_is_in_training_and_five_times_in_validation():
     assert objects(val).min() == 5 and objects(val).max() == 6
     places = [{k for row in plan.federation.positives for k in row} for plan in (train, val)]
     assert places == [set(range(1203))] * 2
+
+
+def test_at_desk_size_each_of_365_classes_is_in_training_and_five_times_in_validation():
+    train, val = (objects(glyphs.plan(DESK_365, split)) for split in glyphs.SPLITS)
+    assert len(train) == len(val) == 365 and train.min() >= 1 and val.min() >= 5
+    assert train.max() > 100 * train.min() and val.max() - val.min() == 1
 
 
 def test_a_positive_set_is_as_large_as_in_lvis():

@@ -189,6 +189,20 @@ def test_the_numbers_of_a_data_set_have_ap_by_both_limits():
     )
 
 
+@pytest.mark.parametrize("seed", [10, 11])
+def test_the_numbers_of_a_data_set_are_by_its_own_lists(seed):
+    world, found = world_of(seed)
+    data = SimpleNamespace(**vars(data_of(world)), **vars(world), groups=GROUPS)
+    got = federated_numbers(data, [*map(instances, found)])
+    for best, end in ((best_of_image, ""), (best_of_class, "_fixed")):
+        wanted = numbers(world, found, best)
+        assert [got[f"{name}{end}"] for name in ("AP", "APr")] == [wanted["AP"], wanted["APr"]]
+    nothing = [set() for _ in world.truth]
+    for lists in ("negatives", "not_exhaustive"):
+        bare = SimpleNamespace(**{**vars(world), lists: nothing})
+        assert numbers(bare, found)["AP"] != got["AP"]  # so that both lists matter here
+
+
 def test_ap_fixed_keeps_the_first_ten_thousand_of_a_class_of_all_images():
     rows = np.zeros((20_004, 7))
     rows[:, 0], rows[:, 6] = np.arange(20_004) // 2, np.arange(20_004) % 2

@@ -58,6 +58,24 @@ def test_all_objects_found_are_100_in_every_number(tested):
     assert numbers == {name: pytest.approx(100) for name in numbers} and len(numbers) == 8
 
 
+def test_p_object_is_of_the_proposals_of_an_objects_own_image(tested):
+    _, val, _ = tested
+    whole, logits = glyphs.full_truth(val, "val"), torch.linspace(-2, 2, len(val))
+    boxes = [torch.as_tensor(whole.boxes(index)[0]) for index in range(len(whole))]
+    proposed = [
+        Instances((64, 64), proposal_boxes=Boxes(box), objectness_logits=logit.expand(len(box)))
+        for box, logit in zip(boxes, logits, strict=True)
+    ]
+    nothing = {"scores": torch.zeros(0), "pred_classes": torch.zeros(0, dtype=torch.int64)}
+    found = [Instances((64, 64), pred_boxes=Boxes(torch.zeros(0, 4)), **nothing) for _ in boxes]
+    numbers = oracle.full_truth_numbers(val, found, proposed)
+    for part in oracle.PARTS:
+        kept = glyphs.part(whole, part == "annotated").annotations
+        counts = torch.tensor([len(items) for items in kept])
+        mean = (counts * logits.sigmoid()).sum() / counts.sum()
+        assert numbers[f"p_object_{part}"] == pytest.approx(100 * float(mean))
+
+
 def test_the_likeliest_proposal_is_that_of_a_loop():
     torch.manual_seed(0)
     corner = torch.rand(30, 2) * 40
