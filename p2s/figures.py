@@ -207,6 +207,7 @@ def _published(panel, lines, places):
 def _legend(panel, lines):
     """What the marks mean, in the free cell below the paper's panel."""
     scale, grey = lines["scale"].iloc[0], {"color": FAINT, "ls": ""}
+    what = "Percent" if lines["variant"].isin(tables.METRICS).all() else "AP"  # panels name it
     handles = [
         *(
             Line2D([], [], color=FAINT, label=f"score {NAMED[fusion]}", **_mark(fusion))
@@ -216,7 +217,7 @@ def _legend(panel, lines):
         Line2D([], [], marker="|", ms=9, label="one seed", **grey),
         Line2D([], [], marker="D", mfc="none", ms=6.5, label="published", **grey),
     ]
-    title = f"AP at scale {scale}; in words:\npaired mean ± interval (seeds)"
+    title = f"{what} at scale {scale}; in words:\npaired mean ± interval (seeds)"
     panel.legend(handles=handles, loc="center", frameon=False, title=title, title_fontsize=9)
 
 

@@ -34,8 +34,8 @@ Made from results/runs/{scale} by `p2s study report`; do not edit.
 """
 CELL_S = 300  # seconds that a cell of a page may take
 DEVIATIONS = """\
-As the paper prints it: mean ± *standard deviation* over seeds (number of seeds). Runtimes are in
-[performance_classes.md](performance_classes.md)."""
+As the paper prints Table 9: mean ± *standard deviation* over seeds (number of seeds). Runtimes by
+the number of classes are in [performance_classes.md](performance_classes.md)."""
 
 
 def regenerate(project, output=None):

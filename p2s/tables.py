@@ -160,10 +160,14 @@ def words(frame):
     """Each effect of which the paper claims something, as a sentence with its verdict."""
     said = frame.assign(text=cells(frame))[frame["expects"] != DASH]
     return [
-        f"{one.contrast}: published {number(one.paper, '+')} ({CLAIMS[one.expects]}), "
-        f"here {one.text}: **{one.verdict}**"
+        f"{one.contrast}: {_claimed(one)}, here {one.text}: **{one.verdict}**"
         for one in said.itertuples()
     ]
+
+
+def _claimed(effect):
+    claim, printed = CLAIMS[effect.expects], number(effect.paper, "+")
+    return f"claimed {claim}" if printed == DASH else f"published {printed} ({claim})"
 
 
 def readable(frame):

@@ -82,6 +82,8 @@ def test_gains_are_paired_by_seed(project, lines):
     assert list(found["verdict"] == DASH) == list(found["paper"].isna())
     told = tables.words(effects)
     assert len(told) == 3 and told[1].startswith(f"{product}: published +0.8 (a gain), here +")
+    told = tables.words(effects.assign(paper=np.nan))  # a claim without a number
+    assert told[1].startswith(f"{product}: claimed a gain, here +")
 
 
 def test_a_seed_with_one_row_of_a_pair_has_no_gain(project, lines):
