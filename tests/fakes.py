@@ -27,9 +27,9 @@ def project(folder):
 
 
 def fill(project, scale="desk", leave_out=()):
-    """Write a record for every run of Tables 5 and 9 but those whose variant is left out."""
+    """Write a record for every run of Tables 5 and 9 but of the variants of Table 5 left out."""
     for run in runs.runs(project, scale, ["table5", "table9"]):
-        if run.variant not in leave_out:
+        if run.experiment == "table9" or run.variant not in leave_out:
             records.write(record(run), project.records(scale))
 
 
