@@ -32,7 +32,7 @@ AP in percent, each row by its own score and threshold: mean ± half of the 95 %
 over seeds (number of seeds); a dash where no record is.
 Made from results/runs/{scale} by `p2s study report`; do not edit.
 """
-CELL_S = 300  # seconds that a cell of a page may take
+CELL_S = 1800  # seconds that a cell of a page may take: the quickstart trains for minutes
 DEVIATIONS = """\
 As the paper prints Table 9: mean ± *standard deviation* over seeds (number of seeds). Runtimes by
 the number of classes are in [performance_classes.md](performance_classes.md)."""
