@@ -62,10 +62,10 @@ class Scene:
         An Image, not ipywidgets' `interact`: nbclient may lose the reply of a cell that fills an
         Output widget, and then waits for ever (its issue 312).
         """
-        asked = [("class_power", 1, 0.25, 2, 0.25), ("object_power", 1, 0, 2, 0.125)]
         sliders = [
-            FloatSlider(value, min=low, max=high, step=step, description=name)
-            for name, value, low, high, step in [*asked, ("threshold", 0.3, 0.05, 0.95, 0.05)]
+            FloatSlider(1, min=0.25, max=2, step=0.25, description="class_power"),
+            FloatSlider(1, min=0, max=2, step=0.125, description="object_power"),
+            FloatSlider(0.3, min=0.05, max=0.95, step=0.05, description="threshold"),
         ]
         picture = Image(format="png")
 

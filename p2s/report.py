@@ -158,7 +158,7 @@ FINDINGS = {  # by measure; fusion has its own
 
 
 def _run(project, path, executed):
-    """Run a page's notebook; once more if its kernel went silent, as widgets' rarely do."""
+    """Run a page's notebook; once more if a cell takes too long: it hangs, or still trains."""
     problem = run_notebook(project, path, executed, timeout=CELL_S)
     if problem.startswith("CellTimeoutError"):
         problem = run_notebook(project, path, executed, timeout=CELL_S)
