@@ -77,7 +77,7 @@ def test_table9_differs_in_the_class_loss_alone():
 def test_lvis_is_tested_with_all_scores_first_then_cut_as_the_authors_do(name):
     variants = experiments.load_experiment(Project.at(ROOT), name).variants
     test = {"nms": 0.5, "detections": 300}
-    for variant, threshold in zip(variants, (0.0, 0.02), strict=False):
+    for variant, threshold in zip(variants[:2], (0.0, 0.02), strict=True):
         assert variant.changes == {"test": {"score_threshold": threshold, **test}}
 
 
