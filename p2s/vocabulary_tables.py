@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from p2s import paper, tables
+from p2s import paper, runs, tables
 from p2s.statistics import DASH, number
 
 BY_GROUP = (*tables.OF_GROUPS[1:], *(f"{name}_full" for name in tables.OF_GROUPS))
@@ -40,6 +40,29 @@ def deviations(experiment, lines):
             if metric in printed:
                 grid[row.name][f"{metric}, paper"] = _printed(row.paper, metric)
     return pd.DataFrame(grid).T
+
+
+def images_in_sets(project, name, scales):
+    """In how many images of a training a class is in S, on average over classes (App. D).
+
+    A line for each row whose losses have a set S an image, or all classes; a column a scale.
+    """
+    grid = {}
+    for scale in scales:
+        for run in runs.asked(project, scale, [name]):
+            if size := _set_size(run.spec):
+                images = run.spec.recipe.iterations * run.spec.recipe.batch
+                count = round(images * size / run.spec.num_classes)
+                grid.setdefault(run.row, {})[scale] = f"{count:,}"
+    return pd.DataFrame(grid).T.fillna(DASH)
+
+
+def _set_size(spec):
+    """How many classes count in an image where none is annotated, None of another kind of loss."""
+    stage, classes = spec.second_stage, spec.num_classes
+    if stage.cls_loss == "federated" and stage.federated_sets == "per_image":
+        return min(stage.federated_classes, classes)
+    return classes if stage.cls_loss == "sigmoid" else None
 
 
 def _spread(values):

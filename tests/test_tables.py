@@ -1,8 +1,9 @@
 import fakes
 import numpy as np
 import pytest
+import torch
 
-from p2s import experiments, paper, provenance, records, runs, tables, vocabulary_tables
+from p2s import experiments, federated, paper, provenance, records, runs, tables, vocabulary_tables
 from p2s.project import Project
 from p2s.statistics import DASH, estimate
 
@@ -64,6 +65,16 @@ def test_deviations_are_those_of_seeds_and_of_the_printed_table():
     found = grid.loc["CascadeRCNN, EQL", ["AP", "APr", "AP, paper", "APr, paper"]]
     assert list(found) == ["2.00 ± 1.41 (2)", "2.00 ± – (1)", "25.7 ± 0.01", "15.5 ± 0.25"]
     assert list(grid.loc["CenterNet2, FedLoss per batch"]) == [DASH] * 8
+
+
+def test_images_in_sets_are_those_of_sets_that_are_drawn():
+    grid = vocabulary_tables.images_in_sets(Project.at(fakes.ROOT), "federated", ["desk", "paper"])
+    none = [torch.empty(0, dtype=torch.long)] * 900 * 8
+    for row, size in {"FedLoss": 50, "S of 200": 200}.items():
+        drawn = federated.sets_of_images(none, torch.rand(1203) + 0.1, size).sum(0)
+        assert grid.loc[row, "desk"] == f"{round(float(drawn.float().mean())):,}"
+    assert list(grid.loc["all negatives"]) == ["7,200", "1,440,000"]
+    assert "annotated classes" not in grid.index and grid.loc["full truth", "paper"] == DASH
 
 
 def test_gains_are_paired_by_seed(project, lines):
