@@ -215,8 +215,9 @@ def _legend(panel, lines):
         ),
         Line2D([], [], color=FAINT, lw=5, alpha=0.3, label="95 % interval of the mean"),
         Line2D([], [], marker="|", ms=9, label="one seed", **grey),
-        Line2D([], [], marker="D", mfc="none", ms=6.5, label="published", **grey),
     ]
+    if lines["paper_AP"].notna().any():
+        handles.append(Line2D([], [], marker="D", mfc="none", ms=6.5, label="published", **grey))
     title = f"{what} at scale {scale}; in words:\npaired mean ± interval (seeds)"
     panel.legend(handles=handles, loc="center", frameon=False, title=title, title_fontsize=9)
 

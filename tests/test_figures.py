@@ -58,6 +58,14 @@ def test_each_variant_has_a_panel_and_the_paper_one_of_its_own(lines):
     assert sum(axes.axison for axes in main.axes) == 2 and main.content()
 
 
+def test_the_legend_has_published_values_only_where_they_are(lines):
+    named = [
+        {text.get_text() for text in figures.ablation(some).axes[-1].get_legend().texts}
+        for some in (lines, lines.assign(paper_AP=np.nan))
+    ]
+    assert named[0] - named[1] == {"published"}
+
+
 def test_photographs_are_left_out_of_scenes(project):
     record = first_records(project, 1)[0]
     photo = record.model_copy(update={"spec": record.spec | {"data": {"kind": "coco"}}})
