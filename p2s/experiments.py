@@ -66,6 +66,7 @@ class Variant(Strict):
     data: Literal["glyphs", "coco"] | None = (
         None  # left out where a scale's data are of another kind
     )
+    fixed: bool = False  # its AP, APr, APc and APf are AP-fixed, see p2s.lvis_evaluate
 
 
 class Contrast(Strict):
@@ -77,6 +78,11 @@ class Contrast(Strict):
     less: Annotated[tuple[Name, Name], Field(strict=False)] | None = None  # rows of a difference
     metric: Metric = "AP"
     expects: Literal["gain", "loss", "none"] | None = None  # what the paper claims, if anything
+
+    @property
+    def rows(self):
+        """The names of all rows that it compares."""
+        return self.row, self.than, *(self.less or ())
 
 
 class Experiment(Strict):
@@ -99,8 +105,7 @@ class Experiment(Strict):
     def _names_are_unique(self):
         rows = [row.name for row in self.rows]
         for one in self.contrasts:
-            of_rows = [one.row, one.than, *(one.less or ())]
-            refuse_unknown(f"row in contrast {one.name!r}:", of_rows, rows)
+            refuse_unknown(f"row in contrast {one.name!r}:", one.rows, rows)
         pairs = [f"{one.row}: {one.name}" for one in self.contrasts]
         for names in (rows, [each.name for each in self.variants], pairs):
             if twice := sorted({name for name in names if names.count(name) > 1}):

@@ -53,7 +53,7 @@ def ablation(lines, contrasts=()):
 
     Under a row stand its contrasts. The paper's values are apart, on an axis of their own.
     """
-    contrasts = [one for one in contrasts if one.metric == "AP"]
+    contrasts = [one for one in tables.held(contrasts, lines) if one.metric == "AP"]
     places, bottom = _places(lines, contrasts)
     variants = list(lines["variant"].unique())
     with matplotlib.rc_context(STYLE):

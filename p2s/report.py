@@ -34,7 +34,7 @@ Made from results/runs/{scale} by `p2s study report`; do not edit.
 """
 CELL_S = 1800  # seconds that a cell of a page may take: the quickstart trains for minutes
 DEVIATIONS = """\
-As the paper prints Table 9: mean ± *standard deviation* over seeds (number of seeds). Runtimes by
+Mean ± *standard deviation* of the seeds (their number), the form of the paper's Table 9. Runtimes by
 the number of classes are in [performance_classes.md](performance_classes.md)."""
 
 

@@ -6,6 +6,7 @@ import numpy as np
 from scipy.special import stdtrit
 
 CONFIDENCE = 0.95
+STARTED = 10  # AP below which a detector of so short a training has not learnt to detect
 NEGLIGIBLE = 0.4  # AP: half of the gain that Table 5 claims for the product of probabilities
 DASH = "–"
 RULE = rf"""Differences are taken seed by seed. With $\bar d$ their mean over $n$ seeds and $s$
@@ -16,11 +17,14 @@ their standard deviation, the
   it is.
 - *No change* holds if the whole interval is within ±{NEGLIGIBLE}, half of the gain that Table 5
   claims for the product, and does not hold if none of it is.
+- A row whose mean AP in the first variant is below {STARTED} has *not started*: in so short a
+  training it has not learnt to detect, and a difference from it decides nothing.
 - All else is undecided. Verdicts are not corrected for how many of them a table has: of twenty
   claims without any effect behind them, about one would be wrongly decided by chance.
 
 The rule of gains and the negligible size were fixed before the records were made. *No change* then
-asked for no gain only, which any loss would have fulfilled; it is two-sided since."""
+asked for no gain only, which any loss would have fulfilled; it is two-sided since. That a row has
+not started was no verdict then: it follows records in which it was the larger part of a gain."""
 
 
 class Estimate(NamedTuple):

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from p2s import experiments, paper, provenance, records, runs
-from p2s.statistics import DASH, Estimate, estimate, number, verdict
+from p2s.statistics import DASH, STARTED, Estimate, estimate, number, verdict
 
 COMMITTED = ("desk", "photographs")  # scales whose records came with the project
 OF_GROUPS = ("AP", "APr", "APc", "APf")
@@ -27,6 +27,7 @@ COLUMNS = (  # of `measured`, before the numbers
 PAPER_LINE = "the paper"
 RANK = {"product": 2, "class": 1}  # of a fusion among examples
 CLAIMS = {"gain": "a gain", "loss": "a loss", "none": "no change"}  # of a contrast, in words
+NOT_STARTED = "not started"  # in place of a verdict
 WIDE = 6  # columns of a table that fit on a page
 # Where a line holds the published value of a metric.
 PRINTED = {
@@ -43,13 +44,15 @@ def measured(project, name, scale, origin="all"):
     them), scale, seed, record (its id), those of PRINTED (published), and METRICS.
     origin: "committed" and "here" count only records that are, and are not, part of the commit.
     """
-    published = {
-        row.name: _published(row) for row in experiments.load_experiment(project, name).rows
-    }
+    experiment = experiments.load_experiment(project, name)
+    published = {row.name: _published(row) for row in experiment.rows}
+    fixed = {variant.name for variant in experiment.variants if variant.fixed}
     found, lines = load(project, scale, origin), []
     for run in runs.asked(project, scale, [name]):
         record = found.get(run.evaluation_id)
         values = _metrics(record, run)
+        if run.variant in fixed:
+            values |= {name: values.get(f"{name}_fixed") for name in OF_GROUPS}
         # A training made again elsewhere may have other weights under its identity.
         weights = (record.weights if record else None) or run.training_id
         line = {"record": record.id if record else None, "weights": weights}
@@ -84,7 +87,7 @@ def load(project, scale, origin="all"):
 
 def main_variant(lines):
     """The lines of the experiment's first variant: the one that its claim is about."""
-    return lines[lines["variant"] == lines["variant"].iloc[0]]
+    return lines[lines["variant"].isin(lines["variant"].head(1))]
 
 
 def examples(lines):
@@ -141,19 +144,32 @@ def effects(contrasts, lines):
     Rows are paired seed by seed; those of one training only where they have the same weights. The
     verdict on what the paper `expects` is computed, see `statistics.RULE`.
     """
-    found = []
+    found, late = [], not_started(lines)
     for (variant, scale), group in lines.groupby(["variant", "scale"], sort=False):
         rows = dict(tuple(group.set_index("seed").groupby("row", sort=False)))
-        for one in contrasts:
+        for one in held(contrasts, lines):
             gain = _difference(rows, one.row, one.than, one.metric)
             if one.less:
                 gain = gain - _difference(rows, *one.less, one.metric)
             effect, published = estimate(gain["here"]), round(float(gain["paper"].mean()), 2)
             said = verdict(effect, one.expects)
+            if said != DASH and not late.isdisjoint(one.rows):
+                said = NOT_STARTED
             names = (contrast(one), variant, scale, one.expects or DASH)
             found.append((*names, published, *effect, said))
     columns = ["contrast", "variant", "scale", "expects", "paper", *Estimate._fields, "verdict"]
     return pd.DataFrame(found, columns=columns)
+
+
+def held(contrasts, lines):
+    """The contrasts whose rows the lines hold: at a scale of real files rows of scenes are none."""
+    return [one for one in contrasts if {*one.rows} <= {*lines["row"]}]
+
+
+def not_started(lines):
+    """The rows whose mean AP in the first variant is below STARTED."""
+    mean = main_variant(lines).groupby("row")["AP"].mean()
+    return {*mean.index[mean < STARTED]}
 
 
 def words(frame):

@@ -24,7 +24,7 @@ def by_metric(lines, metrics):
 
 
 def deviations(experiment, lines):
-    """Mean ± standard deviation over seeds (number of seeds), and the paper's where it prints one.
+    """Mean ± standard deviation of the seeds (their number), and the paper's where it prints one.
 
     A line for each row, a column for each metric that a row of the paper has or that is by group.
     """
@@ -68,7 +68,8 @@ def _set_size(spec):
 def _spread(values):
     if not len(values):
         return DASH
-    spread = number(values.std(), digits=2)  # a dash of one seed
+    # Over n, as the paper's seem to be: the spreads of its two runs are multiples of .05, not .07.
+    spread = number(values.std(ddof=0), digits=2) if len(values) > 1 else DASH
     return f"{number(values.mean(), digits=2)} ± {spread} ({len(values)})"
 
 

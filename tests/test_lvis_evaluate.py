@@ -178,6 +178,17 @@ def test_300_of_an_image_count_and_any_number_for_ap_fixed():
         assert numbers(world, found, best_of_class)["AP"] == pytest.approx(100)
 
 
+@pytest.mark.parametrize("before", [299, 300, 600])
+def test_ap_fixed_counts_any_number_of_one_class_in_an_image(before):
+    box, apart = np.array([10.0, 10, 60, 60]), np.array([200.0, 200, 260, 260])
+    world = SimpleNamespace(truth=[([box], [0])], negatives=[set()], not_exhaustive=[set()])
+    found = [[*[(0.9, apart, 0)] * before, (0.5, box, 0)]]
+    got = numbers(world, found, best_of_class)
+    wanted = oracle(world, found)
+    assert {name: got[name] for name in wanted} == pytest.approx(wanted, abs=1e-6, nan_ok=True)
+    assert got["AP"] == pytest.approx(100 / (before + 1))
+
+
 def test_the_numbers_of_a_data_set_have_ap_by_both_limits():
     box = np.array([10.0, 10, 60, 60])
     world = SimpleNamespace(truth=[([box], [0])], negatives=[{1}], not_exhaustive=[set()])

@@ -46,6 +46,41 @@ def test_an_experiment_without_a_variant_for_a_scales_data_has_no_line():
     assert not len(none) and {"row", "AP", "paper_AP", "record"} <= set(none.columns)
 
 
+def test_contrasts_are_those_whose_rows_a_scale_has(tmp_path):
+    project = fakes.project(tmp_path)
+    for name in experiments.experiment_names(project):
+        asked = experiments.load_experiment(project, name).contrasts
+        for scale in experiments.load_scales(project):
+            lines = tables.measured(project, name, scale)
+            found = tables.effects(asked, lines)
+            held = [tables.contrast(one) for one in asked if {*one.rows} <= {*lines["row"]}]
+            assert [*found["contrast"].unique()] == held
+    paper = tables.measured(project, "federated", "paper")
+    held = tables.held(experiments.load_experiment(project, "federated").contrasts, paper)
+    assert {one.row for one in held} == {"FedLoss", "S of 10", "S of 200", "power 0", "power 1"}
+
+
+def test_a_row_that_has_not_started_has_no_verdict(project, lines):
+    late, claims = "CascadeRCNN-RPN (P3-P7)", contrasts(project)
+    slow = lines["AP"].mask((lines["row"] == late) & lines["AP"].notna(), 9.9)
+    found = tables.effects(claims, lines.assign(AP=slow)).dropna(subset="mean")
+    wanted = {tables.contrast(one): late in one.rows and one.expects for one in claims}
+    for one in found.itertuples():
+        assert (one.verdict == tables.NOT_STARTED) == bool(wanted[one.contrast])
+    assert {True, False} == {bool(each) for each in wanted.values()}
+
+
+def test_a_fixed_variant_has_ap_fixed_for_ap(tmp_path):
+    project = fakes.project(tmp_path)
+    run = next(run for run in runs.runs(project, "desk", ["table7"]) if "fixed" in run.variant)
+    numbers = {"AP": 1.0, "APr": 2.0, "AP_fixed": 3.0, "APr_fixed": 4.0, "APf_fixed": None}
+    record = fakes.record(run).model_copy(update={"metrics": numbers})
+    records.write(record, project.records("desk"))
+    [line] = tables.measured(project, "table7", "desk").dropna(subset="AP").to_dict("records")
+    assert (line["variant"], line["AP"], line["APr"]) == (run.variant, 3, 4)
+    assert np.isnan([line["APc"], line["APf"]]).all()
+
+
 def test_a_metric_becomes_a_variant(lines):
     main = tables.main_variant(lines)
     turned = vocabulary_tables.by_metric(main, ["APl", "APr"])
@@ -63,7 +98,7 @@ def test_deviations_are_those_of_seeds_and_of_the_printed_table():
     grid = vocabulary_tables.deviations(table9, some.assign(AP=[1.0, 3.0], APr=[2.0, None]))
     assert list(grid) == [f"AP{x}{end}" for x in ("", "r", "c", "f") for end in ("", ", paper")]
     found = grid.loc["CascadeRCNN, EQL", ["AP", "APr", "AP, paper", "APr, paper"]]
-    assert list(found) == ["2.00 ± 1.41 (2)", "2.00 ± – (1)", "25.7 ± 0.01", "15.5 ± 0.25"]
+    assert list(found) == ["2.00 ± 1.00 (2)", "2.00 ± – (1)", "25.7 ± 0.01", "15.5 ± 0.25"]
     assert list(grid.loc["CenterNet2, FedLoss per batch"]) == [DASH] * 8
 
 
