@@ -34,8 +34,8 @@ Made from results/runs/{scale} by `p2s study report`; do not edit.
 """
 CELL_S = 1800  # seconds that a cell of a page may take: the quickstart trains for minutes
 DEVIATIONS = """\
-Mean ± *standard deviation* of the seeds (their number), the form of the paper's Table 9. Runtimes by
-the number of classes are in [performance_classes.md](performance_classes.md)."""
+Mean ± *standard deviation* of the seeds (their number), the form of the paper's Table 9. Runtimes
+by the number of classes are in [performance_classes.md](performance_classes.md)."""
 
 
 def regenerate(project, output=None):

@@ -2,8 +2,10 @@
 
 import numpy as np
 import pandas as pd
+import torch
 
-from p2s import paper, runs, tables
+from p2s import federated, paper, runs, tables
+from p2s.data import longtail, vocabulary
 from p2s.statistics import DASH, number
 
 BY_GROUP = (*tables.OF_GROUPS[1:], *(f"{name}_full" for name in tables.OF_GROUPS))
@@ -42,27 +44,43 @@ def deviations(experiment, lines):
     return pd.DataFrame(grid).T
 
 
-def images_in_sets(project, name, scales):
-    """In how many images of a training a class is in S, on average over classes (App. D).
+def negatives(project, name, scale):
+    """In how many images of a training a class is a drawn negative (App. D), the mean by group.
 
-    A line for each row whose losses have a set S an image, or all classes; a column a scale.
+    A line for each row of scenes whose images have a set S each, or count every class. Beside it
+    the images that a training sees in all, at this scale and at `paper`.
     """
+    published = {run.row: _images(run.spec) for run in runs.asked(project, "paper", [name])}
     grid = {}
-    for scale in scales:
-        for run in runs.asked(project, scale, [name]):
-            if size := _set_size(run.spec):
-                images = run.spec.recipe.iterations * run.spec.recipe.batch
-                count = round(images * size / run.spec.num_classes)
-                grid.setdefault(run.row, {})[scale] = f"{count:,}"
-    return pd.DataFrame(grid).T.fillna(DASH)
+    for run in runs.asked(project, scale, [name]):
+        if run.row not in grid and run.spec.data.kind == "glyphs" and (size := _set_size(run.spec)):
+            images = {"images": _images(run.spec), "images, paper": published.get(run.row)}
+            grid[run.row] = _by_group(run.spec, size) | images
+    return pd.DataFrame(grid).T.map(lambda count: DASH if pd.isna(count) else f"{count:,.0f}")
+
+
+def _images(spec):
+    return spec.recipe.iterations * spec.recipe.batch
 
 
 def _set_size(spec):
-    """How many classes count in an image where none is annotated, None of another kind of loss."""
+    """How many classes count in an image at least, None of another kind of loss."""
     stage, classes = spec.second_stage, spec.num_classes
     if stage.cls_loss == "federated" and stage.federated_sets == "per_image":
         return min(stage.federated_classes, classes)
     return classes if stage.cls_loss == "sigmoid" else None
+
+
+def _by_group(spec, size):
+    """The mean over a group's classes, of sets drawn once for each image with an annotation."""
+    told, random = vocabulary.annotated(spec.data), torch.Generator().manual_seed(0)
+    labels = [torch.tensor(each) for each in told if each]  # others are not trained on
+    known = torch.stack([federated.is_label(each, spec.num_classes).any(0) for each in labels])
+    weight = known.sum(0).float() ** spec.second_stage.federated_power
+    sets = federated.sets_of_images(labels, weight, size, random)  # (N, K)
+    count = _images(spec) * (sets & ~known).float().mean(0)
+    groups = longtail.groups(spec.num_classes)
+    return {name: float(count[groups[key]].mean()) for key, name in vocabulary.GROUPS.items()}
 
 
 def _spread(values):

@@ -186,6 +186,7 @@ def test_rows_have_the_classes_of_the_papers_data_and_300_detections_of_many(tab
     specs = [way.spec for way in ways_of(table).values()]
     assert {spec.num_classes for spec in specs} == {classes}
     assert {spec.test.detections for spec in specs} == {300 if classes > 80 else 100}
+    assert {spec.test.score_threshold for spec in specs} == {0.05}  # also where AP is of all scores
 
 
 def test_a_row_is_measured_as_its_first_variant_tests_it():

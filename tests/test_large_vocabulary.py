@@ -16,7 +16,7 @@ from p2s.spec import Spec
 SIZE, CHANNELS, CLASSES = (128, 128), 8, 12
 STRIDES = {f"p{k}": 2**k for k in range(3, 8)}
 COUNTS = torch.tensor([900, 500, 300, 200, 100, 60, 40, 20, 10, 5, 2, 1])
-LOSSES = ["sigmoid", "eql", "federated"]
+LOSSES = ["sigmoid", "eql", "federated", "annotated"]
 DETECTORS = ["FasterRCNN-CenterNet", "CenterNet2"]
 
 
@@ -136,7 +136,9 @@ def informed(truths, known):
     """The `scene` of truths whose images tell of these classes."""
     maps, found, objects = scene(truths)
     for each, classes in zip(objects, known, strict=True):
-        row = torch.zeros(CLASSES, dtype=torch.bool).index_fill(0, torch.tensor(classes), True)
+        row = torch.zeros(CLASSES, dtype=torch.bool).index_fill(
+            0, torch.tensor(classes).long(), True
+        )
         each.gt_known = row.expand(len(each), -1)
     return maps, found, objects
 
@@ -249,7 +251,7 @@ def test_frequencies_of_other_data_are_refused(counts, images):
 @pytest.mark.parametrize("cls_loss", LOSSES)
 def test_images_without_truths_or_proposals_can_be_trained_on(cls_loss):
     stage = heads(spec_of(cls_loss))
-    maps, found, objects = scene([[3], [], []])
+    maps, found, objects = informed([[3], [], []], [[3, 5], [], []])
     found[2] = found[2][:0]
     with EventStorage():
         _, told = stage(None, maps, found, objects)

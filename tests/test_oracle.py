@@ -9,6 +9,7 @@ from test_zoo import TINY
 from p2s import oracle
 from p2s.data import glyphs
 from p2s.evaluate import coco_numbers, detect, proposal_recall
+from p2s.lvis_evaluate import federated_numbers, full_numbers
 from p2s.spec import Glyphs, Spec
 from p2s.zoo import build
 
@@ -56,6 +57,36 @@ def test_all_objects_found_are_100_in_every_number(tested):
     ]
     numbers = oracle.full_truth_numbers(val, found, proposed)
     assert numbers == {name: pytest.approx(100) for name in numbers} and len(numbers) == 8
+
+
+def test_a_false_box_costs_the_full_ap_of_its_class_alone(tested):
+    _, val, _ = tested
+    whole = glyphs.full_truth(val, "val")
+    labels = [set(whole.boxes(index)[1].tolist()) for index in range(len(whole))]
+    image, wrong = next(
+        (i, k)
+        for i, here in enumerate(labels)
+        for k in range(12)
+        if k not in here | val.negatives[i]
+    )
+    found = []
+    for index in range(len(whole)):
+        boxes, label = (torch.as_tensor(each).float() for each in whole.boxes(index)[:2])
+        score = torch.full((len(label),), 0.5)
+        if index == image:  # unlike any object, and surer than all
+            boxes = torch.cat((boxes, torch.tensor([[0.0, 0, 3, 3]])))
+            label, score = (
+                torch.cat((label, torch.tensor([wrong]))),
+                torch.cat((score, torch.ones(1))),
+            )
+        found.append(
+            Instances((64, 64), pred_boxes=Boxes(boxes), scores=score, pred_classes=label.long())
+        )
+    full = full_numbers(whole, found, val.groups)
+    assert {k for k, name in enumerate(val.classes) if full["per_class"][name] < 99.9} == {wrong}
+    group = next(name for name, classes in val.groups.items() if wrong in classes)
+    assert {name for name in "rcf" if full[f"AP{name}"] < 99.9} == {group}
+    assert federated_numbers(val, found)["AP"] == pytest.approx(100)  # of it nothing is known there
 
 
 def test_p_object_is_of_the_proposals_of_an_objects_own_image(tested):

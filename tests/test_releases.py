@@ -23,18 +23,18 @@ def release(**changes):
 
 def test_a_data_set_as_published_has_no_differences(folder):
     data = lvis.read(written(folder, sound()), folder)
-    for same in (release(), release(boxes=None), release(boxes=4, rounded=2)):
+    for same in (release(), release(boxes=None), release(boxes=4, within=1)):
         assert releases.differences(data, same) == []
 
 
 def test_every_other_count_and_a_missing_picture_are_told(folder):
     (folder / "val2017" / "002.jpg").unlink()
     data = lvis.read(written(folder, sound()), folder)
-    lines = releases.differences(data, release(classes=4, images=2, boxes=3, rounded=2))
+    lines = releases.differences(data, release(classes=4, images=2, boxes=3, within=1))
     assert lines[:3] == [
         "categories: 3 (valid: 4, as published)",
         "images: 3 (valid: 2, as published)",
-        "annotations: 5 (valid: 3, as published, to 2)",
+        "annotations: 5 (valid: 3, as published, within 1)",
     ]
     assert lines[3].startswith("image 2: file_name: val2017/002.jpg: no such file in")
 

@@ -1,9 +1,9 @@
 import fakes
 import numpy as np
 import pytest
-import torch
 
-from p2s import experiments, federated, paper, provenance, records, runs, tables, vocabulary_tables
+from p2s import experiments, paper, provenance, records, runs, tables, vocabulary_tables
+from p2s.data import longtail, vocabulary
 from p2s.project import Project
 from p2s.statistics import DASH, estimate
 
@@ -102,14 +102,22 @@ def test_deviations_are_those_of_seeds_and_of_the_printed_table():
     assert list(grid.loc["CenterNet2, FedLoss per batch"]) == [DASH] * 8
 
 
-def test_images_in_sets_are_those_of_sets_that_are_drawn():
-    grid = vocabulary_tables.images_in_sets(Project.at(fakes.ROOT), "federated", ["desk", "paper"])
-    none = [torch.empty(0, dtype=torch.long)] * 900 * 8
-    for row, size in {"FedLoss": 50, "S of 200": 200}.items():
-        drawn = federated.sets_of_images(none, torch.rand(1203) + 0.1, size).sum(0)
-        assert grid.loc[row, "desk"] == f"{round(float(drawn.float().mean())):,}"
-    assert list(grid.loc["all negatives"]) == ["7,200", "1,440,000"]
-    assert "annotated classes" not in grid.index and grid.loc["full truth", "paper"] == DASH
+def test_negatives_are_all_of_a_set_that_are_not_annotated():
+    project = Project.at(fakes.ROOT)
+    grid = vocabulary_tables.negatives(project, "federated", "desk")
+    assert list(grid.columns) == ["frequent", "common", "rare", "images", "images, paper"]
+    assert "annotated classes" not in grid.index and grid.loc["full truth", "images, paper"] == DASH
+    count = grid.iloc[:, :4].map(lambda text: int(text.replace(",", "")))
+    [data] = {
+        run.spec.data for run in runs.asked(project, "desk", ["federated"]) if run.row == "FedLoss"
+    }
+    told = [len({*labels}) for labels in vocabulary.annotated(data) if labels]
+    sizes = [len(longtail.groups(1203)[name]) for name in vocabulary.GROUPS]
+    for row, size in {"S of 10": 10, "FedLoss": 50, "S of 200": 200, "all negatives": 1203}.items():
+        left = np.mean([max(size - each, 0) for each in told])  # of S, once the annotated are in
+        assert count.loc[row].iloc[:3] @ sizes == pytest.approx(7200 * left, abs=0.5 * sum(sizes))
+    even, steep = count.loc["power 0"].iloc[:3], count.loc["power 1"].iloc[:3]
+    assert even.max() < 1.02 * even.min() and steep.is_monotonic_decreasing
 
 
 def test_gains_are_paired_by_seed(project, lines):

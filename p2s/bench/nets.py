@@ -128,16 +128,19 @@ def with_proposals(names, counts):
 def of_rows(experiment, scale):
     """The optimised model of each row of an experiment at a `Scale`, in the first variant.
 
-    It has the classes of the experiment's data set, and is not compiled: that takes a minute a row
-    and gains little over the means before it. Raises ValueError where it has no row at that scale.
+    All keep scores above detectron2's threshold: a variant with all scores is for AP. It has the
+    classes of the experiment's data set, and is not compiled: that takes a minute a row and gains
+    little over the means before it. Raises ValueError where it has no row at that scale.
     """
     scale = scale.on(experiment.data_set)
     classes = {name: n for name, n in scale.changes.items() if name == "num_classes"}
     pairs, found = cells(experiment, scale), {}
     for row, variant in pairs:
         if variant is pairs[0][1]:
-            spec = Spec.named(row.detector).changed(classes).changed(row.changes)
+            named = Spec.named(row.detector)
+            spec = named.changed(classes).changed(row.changes)
             spec = spec.changed(variant.changes if variant else {})
+            spec = spec.changed({"test": {"score_threshold": named.test.score_threshold}})
             found[row.name] = _optimised(row.detector, spec, compile=False)
     if not found:
         raise ValueError(f"experiment {experiment.name}: no row has a full size, all are of scenes")

@@ -15,14 +15,20 @@ def counts(data: Glyphs, split: str = "train") -> dict[str, np.ndarray]:
     """By class, (K,): "objects", the "images" that show it and those in which it is "annotated"."""
     plan = glyphs.plan(data, split)
     found = {name: np.zeros(data.classes, int) for name in ("objects", *SHOWN.values())}
-    for image, labels in enumerate(plan.labels):
-        told = labels
-        if plan.federation:
-            told = compress(labels, plan.federation.annotated(image, labels))
+    for labels, told in zip(plan.labels, annotated(data, split), strict=True):
         np.add.at(found["objects"], labels, 1)
         found["images"][[*set(labels)]] += 1
         found["annotated"][[*set(told)]] += 1
     return found
+
+
+def annotated(data: Glyphs, split: str = "train") -> list[list[int]]:
+    """The labels of those objects of each image that are annotated."""
+    plan = glyphs.plan(data, split)
+    if not plan.federation or (split == "train" and data.unannotated == "labelled"):
+        return plan.labels
+    told = map(plan.federation.annotated, range(len(plan.labels)), plan.labels)
+    return [[*compress(*pair)] for pair in zip(plan.labels, told, strict=True)]
 
 
 def table(data: Glyphs) -> list[dict]:
