@@ -80,7 +80,10 @@ def _by_group(spec, size):
     sets = federated.sets_of_images(labels, weight, size, random)  # (N, K)
     count = _images(spec) * (sets & ~known).float().mean(0)
     groups = longtail.groups(spec.num_classes)
-    return {name: float(count[groups[key]].mean()) for key, name in vocabulary.GROUPS.items()}
+    return {
+        f"negative, {name}": float(count[groups[key]].mean())
+        for key, name in vocabulary.GROUPS.items()
+    }
 
 
 def _spread(values):

@@ -105,7 +105,8 @@ def test_deviations_are_those_of_seeds_and_of_the_printed_table():
 def test_negatives_are_all_of_a_set_that_are_not_annotated():
     project = Project.at(fakes.ROOT)
     grid = vocabulary_tables.negatives(project, "federated", "desk")
-    assert list(grid.columns) == ["frequent", "common", "rare", "images", "images, paper"]
+    drawn = [f"negative, {name}" for name in vocabulary.GROUPS.values()]
+    assert list(grid.columns) == [*drawn, "images", "images, paper"]
     assert "annotated classes" not in grid.index and grid.loc["full truth", "images, paper"] == DASH
     count = grid.iloc[:, :4].map(lambda text: int(text.replace(",", "")))
     [data] = {
