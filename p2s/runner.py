@@ -10,6 +10,7 @@ import time
 from collections import defaultdict
 from dataclasses import dataclass, field
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import psutil
@@ -27,7 +28,6 @@ PARAMETERS = ("experiment", "row", "variant", "scale", "seed")
 KERNEL = {  # how papermill starts a kernel
     "kernel_name": "python3",
     "progress_bar": False,
-    "config": Config(KernelManager={"transport_encryption": "auto"}),
     "extra_arguments": [
         "--IPKernelApp.log_level=50",  # errors are told once, by the caller
         "--matplotlib=inline",  # pictures of pyplot are kept, whatever $MPLBACKEND says
@@ -116,7 +116,9 @@ def run_notebook(project, notebook, executed, values=None, timeout=None):
     # papermill's own `cwd` would move this process, and with it the runs beside this one.
     how = {"resources": {"metadata": {"path": str(project.root)}}, "execution_timeout": timeout}
     try:
-        execute_notebook(notebook, executed, values, **how, **KERNEL)
+        with TemporaryDirectory(prefix="p2s-", ignore_cleanup_errors=True) as folder:
+            sockets = _sockets(Path(folder))
+            execute_notebook(notebook, executed, values, config=sockets, **how, **KERNEL)
     except PapermillExecutionError as error:
         return _one_line(f"cell {error.exec_count}: {error.ename}", error.evalue)
     except Exception as error:  # such as a kernel that died: this notebook's failure alone
@@ -189,6 +191,12 @@ def _record(project, run):
         return records.read(path), ""
     except ValueError as problem:
         return None, str(problem)
+
+
+def _sockets(folder):
+    """A kernel listens on files here: a TCP port chosen for it can be taken before it binds it."""
+    files = {"transport": "ipc", "connection_file": str(folder / "kernel.json")}
+    return Config(KernelManager=files)
 
 
 def _one_line(name, message):

@@ -1,6 +1,7 @@
 """A study: what it runs, what it tells of its records, and the plan of what is left."""
 
 import json
+import socket
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
@@ -8,6 +9,7 @@ from types import SimpleNamespace
 import pytest
 import stub_study
 import yaml
+from jupyter_client.provisioning.local_provisioner import LocalPortCache
 from stub_study import SCALE, Immediate, cell, record_of, states
 
 from p2s import records, runner, study
@@ -140,6 +142,14 @@ def test_siblings_wait_for_the_first_evaluation_of_their_training(project, state
     found = list(runner.outcomes(project, runs(project, "tiny"), None, executor))
     assert executor.submitted == ["good", "bad"] + ["class"] * (ended == "done")
     assert {each.run.row: each.state for each in found}["class"] == ended
+
+
+def test_a_port_that_something_else_takes_fails_no_run(project, monkeypatch):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        monkeypatch.setattr(LocalPortCache, "find_available_port", lambda self, ip: port)
+        standing = runner.execute(project, cell(project, "good"), project.root / study.TRAIN_EVAL)
+    assert standing.state == "done", standing.note
 
 
 @pytest.mark.parametrize(
