@@ -90,8 +90,8 @@ def test_a_metric_becomes_a_variant(lines):
     assert turned["paper_AP"].isna().all()
 
 
-def test_deviations_are_those_of_seeds_and_of_the_printed_table():
-    project = Project.at(fakes.ROOT)
+def test_deviations_are_those_of_seeds_and_of_the_printed_table(tmp_path):
+    project = fakes.project(tmp_path)  # without records
     table9 = experiments.load_experiment(project, "table9")
     lines = tables.measured(project, "table9", "smoke")
     some = lines[lines["row"] == "CascadeRCNN, EQL"].iloc[[0] * 2]
