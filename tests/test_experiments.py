@@ -1,5 +1,6 @@
 import json
 import math
+import operator
 from pathlib import Path
 
 import numpy as np
@@ -73,7 +74,7 @@ def test_table9_differs_in_the_class_loss_alone():
         assert spec.changed({"second_stage": same}) == plain
 
 
-@pytest.mark.parametrize("name", ["table7", "table9", "federated"])
+@pytest.mark.parametrize("name", ["table7", "table9", "federated", "schedule"])
 def test_lvis_is_tested_with_all_scores_first_then_cut_as_the_authors_do(name):
     variants = experiments.load_experiment(Project.at(ROOT), name).variants
     test = {"nms": 0.5, "detections": 300}
@@ -90,6 +91,17 @@ def test_a_row_of_several_tables_of_lvis_runs_once():
     loss = ids["table9", "CenterNet2, FedLoss"]
     assert ids["table7", "CenterNet2 w. FedLoss"] == ids["federated", "FedLoss"] == loss
     assert ids["federated", "all negatives"] == ids["table9", "CenterNet2, Sigmoid-CE"]
+
+
+@pytest.mark.parametrize("scale", ["smoke", "desk"])
+def test_the_long_schedule_has_four_times_the_iterations_and_nothing_else(scale):
+    project = Project.at(ROOT)
+    key = operator.attrgetter("row", "variant", "seed")
+    short = {key(run): run.spec for run in asked(project, scale, ["federated"])}
+    for run in asked(project, scale, ["schedule"]):
+        of_short = {"iterations": short[key(run)].recipe.iterations}
+        assert run.spec.recipe.iterations == 4 * of_short["iterations"]
+        assert run.spec.changed({"recipe": of_short}) == short[key(run)]
 
 
 def test_objects365_keeps_300_detections():
