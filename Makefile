@@ -41,11 +41,12 @@ check: lint test ## format, lint, types, tests, a notebook smoke run, drift of t
 	$(BIN)/p2s study run --scale smoke --only table5 --jobs $(JOBS)
 	$(BIN)/p2s study drift
 
-lint: $(READY)
+lint: $(READY) ## format, lint, layers, types, notebooks without outputs
 	$(BIN)/ruff format --check p2s tests
 	$(BIN)/ruff check p2s tests
 	$(BIN)/nbstripout --verify --keep-id notebooks/*.ipynb
 	$(BIN)/mypy
+	$(BIN)/lint-imports
 
 lock: $(READY) ## pin every version that is installed now
 	$(BIN)/pip freeze --exclude-editable --exclude sal-detectron2 --exclude centernet2 --exclude netcal --exclude setuptools > requirements.lock

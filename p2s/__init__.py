@@ -6,8 +6,9 @@ import logging
 import warnings
 
 __version__ = "0.1.0"
-PLACES = {"Spec": "p2s.spec", "build": "p2s.zoo", "optimize": "p2s.fast"}
-__all__ = [*PLACES]
+PLACES = {"Spec": "p2s.spec", "build": "p2s.model.zoo", "optimize": "p2s.deploy.fast"}
+MODULES = {"onnx_export": "p2s.deploy.onnx_export"}
+__all__ = [*PLACES, *MODULES]
 NO_DETECTRON2 = "detectron2 is missing: run `make setup` (installs detectron2.txt, no compiler)"
 
 # detectron2 scripts a few functions when it is imported; torch 2.14 warns about each.
@@ -27,4 +28,6 @@ def __getattr__(name):
         raise AttributeError(f"module 'p2s' has no attribute {name!r}; it has {', '.join(__all__)}")
     if name != "Spec" and importlib.util.find_spec("detectron2") is None:
         raise ImportError(NO_DETECTRON2)
+    if name in MODULES:
+        return importlib.import_module(MODULES[name])
     return getattr(importlib.import_module(PLACES[name]), name)

@@ -4,11 +4,11 @@ import os
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-import fakes  # noqa: E402
 import pytest  # noqa: E402
 import torch  # noqa: E402
 
-from p2s import tables  # noqa: E402
+from p2s.report.tables import ablation as tables  # noqa: E402
+from tests.support import fakes  # noqa: E402
 
 torch.set_num_threads(1)
 

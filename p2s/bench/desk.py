@@ -4,9 +4,10 @@ import tempfile
 import time
 from pathlib import Path
 
-from p2s import runs, train_eval
 from p2s.bench.precision import MODEL
-from p2s.project import Project
+from p2s.study import run as train_eval
+from p2s.study import runs
+from p2s.study.project import Project
 
 
 def measure(project):

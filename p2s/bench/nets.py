@@ -14,10 +14,10 @@ import torch
 from torchvision.models import detection
 
 from p2s.bench.train import stock
-from p2s.experiments import cells
-from p2s.fast import compiled, first_head, optimize
+from p2s.deploy.fast import compiled, first_head, optimize
+from p2s.model.zoo import build
 from p2s.spec import NAMED, Spec
-from p2s.zoo import build
+from p2s.study.experiments import cells
 
 SAY_OBJECT = ("score", "centerness", "objectness_logits", "objectness", "location")  # layers
 LIKELY_CLASSES = slice(1, 11)  # that random weights detect; torchvision's class 0 is background
@@ -70,7 +70,7 @@ def means(detector, size):
     """
     spec = Spec.named(detector)
     if (spec.first, spec.second) == ("centernet", "cascade"):
-        from p2s import peers
+        from p2s.bench import peers
 
         spec = spec.changed(peers.AUTHORS)
         model = peers.like_theirs(lively(spec))
@@ -185,8 +185,8 @@ def _our_means(make):
 
 def onnx(model, size, calibration=()):
     """A detector as onnxruntime runs it, in int8 where calibration images are given."""
-    from p2s.onnx_export import OnnxDetector, export
-    from p2s.onnx_int8 import to_int8
+    from p2s.deploy.onnx_export import OnnxDetector, export
+    from p2s.deploy.onnx_int8 import to_int8
 
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "model.onnx"

@@ -4,11 +4,12 @@ import time
 
 import torch
 
-from p2s import runs, train_eval
 from p2s.bench.nets import onnx
 from p2s.data.loader import test_inputs
-from p2s.evaluate import coco_numbers
-from p2s.fast import PRECISIONS, optimize
+from p2s.deploy.fast import PRECISIONS, optimize
+from p2s.measure.coco import coco_numbers
+from p2s.study import run as train_eval
+from p2s.study import runs
 
 MODEL = {  # a run of the study whose weights are used, and trained first where there are none
     "experiment": "table5",

@@ -8,9 +8,9 @@ from torch.utils._pytree import tree_map_only
 
 from p2s.bench.timing import medians, turns
 from p2s.bench.train import noise_batch
-from p2s.dense import suppress
+from p2s.model.first.dense import suppress
+from p2s.model.zoo import build
 from p2s.spec import Spec
-from p2s.zoo import build
 
 EDGE = {"short_edge": [928], "long_edge": 928}  # a square of as many pixels as 800 x 1088
 CHANGES = {"recipe": {"batch": 2, **EDGE}}

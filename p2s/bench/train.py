@@ -14,10 +14,10 @@ from detectron2.structures import Boxes, Instances
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from p2s import experiments
 from p2s.bench.timing import ceiling, medians, turns
-from p2s.pooler import FastROIPooler
-from p2s.zoo import build
+from p2s.model.second.pooler import FastROIPooler
+from p2s.model.zoo import build
+from p2s.study import experiments
 
 REFERENCE = {"backbone": {"width": 32}, "recipe": {"batch": 16}}  # changes of the desk profile
 

@@ -1,0 +1,197 @@
+"""The `p2s bench` commands: each prints a table and leaves a record in results/bench."""
+
+from functools import partial
+from pathlib import Path
+
+import click
+
+THREADS = click.option("--threads", default=2, show_default=True, type=click.IntRange(min=1))
+ROUNDS = click.option(
+    "--rounds", default=7, show_default=True, type=click.IntRange(min=1), help="Turns measured."
+)
+SIZE = click.option(
+    "--size", nargs=2, default=(800, 1088), show_default=True, type=click.IntRange(min=32),
+    help="Height and width of the image in pixels.",
+)  # fmt: skip
+
+
+def detector(default, several=False):
+    """The option --detector."""
+    text = "As in the paper." + (" May be repeated." if several else "")
+    return click.option(
+        "--detector", default=default, show_default=True, multiple=several, help=text
+    )
+
+
+@click.group()
+def bench():
+    """Measure speed on this machine: ratios in one run, a record of each."""
+
+
+@bench.command("infer")
+@detector("CenterNet2")
+@click.option("--all", "every", is_flag=True, help="Every named detector, optimised, instead.")
+@click.option("--way", "words", multiple=True, help="Only ways with this word in their name.")
+@click.option("--profile", type=click.Path(dir_okay=False, path_type=Path), help="A trace file.")
+@SIZE
+@THREADS
+@ROUNDS
+def infer(detector, every, words, profile, size, threads, rounds):
+    """Full-size inference: ours, the authors' and torchvision's, part by part."""
+    from p2s.bench import infer, nets
+
+    if every:
+        make, name = nets.detectors, "detectors"
+    else:
+        make, name = partial(nets.means, detector, size), "infer"
+    settings = {"detector": "all" if every else detector, "size": size, "threads": threads}
+    settings |= {"ways": words} if words else {}
+    ways = {
+        key: way
+        for index, (key, way) in enumerate(make().items())
+        if not words or index == 0 or any(word in key for word in words)
+    }
+    _inferred(name, settings | {"rounds": rounds}, ways)
+    if profile:
+        click.echo(infer.profile(ways, size, profile))
+
+
+@bench.command("memory")
+@detector("CenterNet2")
+@SIZE
+@THREADS
+def memory(detector, size, threads):
+    """The most memory that full-size inference holds, each way in a process of its own."""
+    from p2s.bench import infer, nets
+
+    settings = {"detector": detector, "size": size, "threads": threads}
+    make = partial(nets.means, detector, size)
+    _measured("memory", settings, lambda: infer.memories(make, size, threads))
+
+
+@bench.command("classes")
+@detector(["CenterNet2", "CascadeRCNN-RPN (P3-P7)", "CenterNet*", "GFL"], several=True)
+@click.option("--count", "counts", multiple=True, default=[80, 365, 1203], show_default=True)
+@SIZE
+@THREADS
+@ROUNDS
+def classes(detector, counts, size, threads, rounds):
+    """Inference time against the number of classes."""
+    from p2s.bench import nets
+
+    ways = nets.with_classes(detector, counts)
+    settings = {"detector": detector, "counts": counts, "size": size, "threads": threads}
+    _inferred("classes", settings | {"rounds": rounds}, ways)
+
+
+@bench.command("proposals")
+@detector(["CenterNet2"], several=True)
+@click.option(
+    "--count", "counts", multiple=True, default=[32, 64, 128, 256, 512, 1000], show_default=True
+)
+@SIZE
+@THREADS
+@ROUNDS
+def proposals(detector, counts, size, threads, rounds):
+    """Inference time against the number of proposals."""
+    from p2s.bench import nets
+
+    ways = nets.with_proposals(detector, counts)
+    settings = {"detector": detector, "counts": counts, "size": size, "threads": threads}
+    _inferred("proposals", settings | {"rounds": rounds}, ways)
+
+
+@bench.command("rows")
+@click.argument("experiment")
+@SIZE
+@THREADS
+@ROUNDS
+def rows(experiment, size, threads, rounds):
+    """Inference time of the rows of an EXPERIMENT: table1, table4, ..."""
+    from p2s.bench import nets
+    from p2s.report.tables import speed as tables
+    from p2s.study import experiments
+    from p2s.study.project import Project
+
+    project = Project.at()
+    experiments.refuse_unknown("experiment", [experiment], experiments.experiment_names(project))
+    full = experiments.load_scales(project)["paper"]
+    ways = nets.of_rows(experiments.load_experiment(project, experiment), full)
+    settings = {"size": size, "threads": threads, "rounds": rounds}
+    _inferred(tables.rows_of(experiment), settings, ways)
+
+
+@bench.command("train")
+@detector("CascadeRCNN-CenterNet")
+@click.option("--steps", default=20, show_default=True, type=click.IntRange(min=1))
+@click.option("--threads", default=1, show_default=True, type=click.IntRange(min=1))
+def train(detector, steps, threads):
+    """Training steps at the reference step (desk, width 32, batch 16), ours and the stock way."""
+    from p2s.bench import train as benchmark
+    from p2s.study.project import Project
+
+    spec = benchmark.reference_step(Project.at(), detector)
+    settings = {"detector": detector, "steps": steps, "threads": threads}
+    _measured("train", settings, lambda: benchmark.measure(spec, steps))
+
+
+@bench.command("eval")
+@click.option("--images", default=2000, show_default=True, type=click.IntRange(min=1))
+def evaluation(images):
+    """COCO evaluation: hotcoco's time and numbers beside pycocotools'."""
+    from p2s.bench import evaluation
+
+    _measured("eval", {"images": images, "threads": 1}, lambda: evaluation.measure(images))
+
+
+@bench.command("step")
+@detector("CenterNet2")
+@THREADS
+@ROUNDS
+def step(detector, threads, rounds):
+    """A full-size training step: the share of assignment, losses and decoding."""
+    from p2s.bench import step
+
+    settings = {"detector": detector, "threads": threads, "rounds": rounds}
+    _measured("step", settings, lambda: step.measure(detector, rounds))
+
+
+@bench.command("desk")
+def desk():
+    """One whole run at scale desk on one thread: scenes, training, evaluation; minutes."""
+    from p2s.bench import desk
+    from p2s.study.project import Project
+
+    project = Project.at()
+    _measured("desk", {"threads": 1}, lambda: desk.measure(project))
+
+
+@bench.command("precision")
+@THREADS
+def precision(threads):
+    """AP of a desk model by precision; trains it first where its weights are not in the cache."""
+    from p2s.bench import precision
+    from p2s.study.project import Project
+
+    project = Project.at()
+    _measured("precision", {"threads": threads}, lambda: precision.measure(project))
+
+
+def _inferred(name, settings, ways):
+    """Measure ways of full-size inference as the settings say; see `_measured`."""
+    from p2s.bench import infer
+
+    _measured(name, settings, lambda: infer.measure(ways, settings["size"], settings["rounds"]))
+
+
+def _measured(name, settings, measure):
+    """Measure with the threads of the settings, write the record and print it as a table."""
+    from p2s.bench import timing
+    from p2s.study import benches
+    from p2s.study.project import Project
+
+    project = Project.at()
+    with timing.threads(settings["threads"]):
+        path = benches.write(project, name, settings, measure())
+    click.echo(benches.table(benches.read(path)))
+    click.echo(path)

@@ -1,0 +1,170 @@
+"""Training on one's own images: what `p2s train` and `p2s evaluate` do after the health check."""
+
+import json
+from functools import reduce
+from pathlib import Path
+from typing import Annotated, Any
+
+import click
+import numpy as np
+import torch
+from pydantic import Field, PositiveInt
+
+from p2s.data import coco
+from p2s.deploy.predict import sample_sheet
+from p2s.files import finite_or_none, write_atomic
+from p2s.maths.likelihood import AUDIT
+from p2s.measure.coco import detect, evaluate, score
+from p2s.model.zoo import build
+from p2s.spec import Coco, Spec, Test
+from p2s.spec.part import Part
+from p2s.train.engine import load, train
+
+# A detector that trains from scratch on a laptop; --set changes anything in it.
+SMALL = {
+    "backbone": {"depth": 18, "width": 32, "norm": "BN", "frozen_stages": 0, "fpn_channels": 64},
+    "first_stage": {"pre_nms": 500, "proposals": 256},
+    "second_stage": {"regions": 64, "channels": 256},
+    "recipe": {"batch": 8},
+}
+RATE_FACTOR = 2  # small networks learn at twice the rate of the named detector
+PRETRAINED = {"width": 64, "norm": "FrozenBN", "frozen_stages": 2}  # d2
+EDGES = (0.8, 0.84, 0.88, 0.92, 0.96, 1.0)  # Sec. 5: 640, 672 ... of 800 pixels
+LONG = 1333 / 800  # Sec. 5: the long edge at most, in short edges
+WARMUP = 0.1  # of the iterations
+PARTS = sorted(set(Spec.model_fields) - {"num_classes", "data"})  # what --set may change
+VALID = f"{', '.join(PARTS)} (the annotation file gives num_classes, the options give data)"
+
+
+class Job(Part):
+    """What is to be trained on which files; the fields are the options of `p2s train`."""
+
+    detector: str
+    train: Path
+    val: Path
+    images: Path
+    val_images: Path | None = None
+    output: Path
+    seed: Annotated[int, Field(ge=0)]
+    size: PositiveInt  # pixels of the short edge
+    iterations: PositiveInt
+    weights: Path | None  # of the ResNet, trained on ImageNet
+    settings: tuple[dict[str, Any], ...]  # of --set, as Spec.changed takes them
+
+    def spec(self, classes):
+        """The Spec to train: the named detector, made small, then the options, then --set."""
+        _refuse_settings_outside(PARTS, self.settings, VALID)
+        sides = {"long_edge": round(LONG * self.size)}
+        named = Spec.named(self.detector)
+        recipe = {
+            "iterations": self.iterations,
+            "warmup": round(WARMUP * self.iterations),
+            "rate": RATE_FACTOR * named.recipe.rate,
+        }
+        edges = [round(share * self.size) for share in EDGES]
+        pretrained = {**PRETRAINED, "weights": self.weights} if self.weights else {}
+        options = {
+            "num_classes": len(classes),
+            "backbone": pretrained,
+            "recipe": {**recipe, **sides, "short_edge": edges},
+            "test": {**sides, "short_edge": self.size},
+            "data": self.model_dump(include=set(Coco.model_fields)) | {"kind": "coco"},
+        }
+        spec = reduce(Spec.changed, (SMALL, options, *self.settings), named)
+        if spec.backbone.weights == "glyphs":
+            raise ValueError("backbone.weights glyphs is for studies; valid: a file, None")
+        return spec
+
+
+def run(job):
+    """Train, or load what is trained, and evaluate; `job.output` holds model, numbers, pictures."""
+    data, val = coco.read(job.train, job.images), coco.read(job.val, job.val_images or job.images)
+    coco.require_same_classes(data, val)
+    spec = job.spec(data.classes)
+    click.echo(_summary(job, spec, data))
+    torch.manual_seed(job.seed)
+    model = train(build(spec), spec, data, job.output, seed=job.seed)
+    write_atomic(job.output / "spec.json", spec.model_dump_json(indent=2).encode())
+    draw_curve(job.output)
+    click.echo(f"evaluating on {len(val.images)} images")
+    detections, proposals = detect(model, val, spec.test)
+    sample_sheet(val, detections).save(job.output / "samples.png")
+    metrics = score(val, detections, proposals)
+    write_metrics(job.output / "metrics.json", metrics)
+    click.echo(table(metrics))
+
+
+def evaluate_folder(folder, annotations, images, settings):
+    """Metrics, as a dict, of the model in a folder on annotated images; settings are of test."""
+    fields = ", ".join(f"test.{name}" for name in sorted(Test.model_fields))
+    _refuse_settings_outside(["test"], settings, fields)
+    model, spec, classes = load(folder)
+    data = coco.read(annotations, images)
+    _refuse_other_classes(classes, data.classes)
+    return evaluate(model, data, reduce(Spec.changed, settings, spec).test)
+
+
+def write_metrics(path, metrics):
+    """Write metrics as JSON, null where a number is undefined."""
+    classes = {name: finite_or_none(value) for name, value in metrics["per_class"].items()}
+    numbers = {
+        name: finite_or_none(value) for name, value in metrics.items() if name != "per_class"
+    }
+    text = json.dumps({**numbers, "per_class": classes}, indent=1, allow_nan=False)
+    write_atomic(Path(path), text.encode())
+
+
+def table(metrics):
+    """Metrics as lines of text, a dash where a number is undefined."""
+    flat = {name: value for name, value in metrics.items() if name != "per_class"}
+    flat |= {f"AP of {name}": value for name, value in metrics["per_class"].items()}
+    width = max(map(len, flat))
+    return "\n".join(
+        f"{name:{width}}  {'-' if finite_or_none(value) is None else format(value, '.1f')}"
+        for name, value in flat.items()
+    )
+
+
+def draw_curve(folder):
+    """Draw `curve.json` of a folder as `curve.png`: every loss by iteration, averaged a little."""
+    from matplotlib.figure import Figure
+
+    curve = json.loads((Path(folder) / "curve.json").read_text())
+    iterations = curve.pop("iteration")
+    window = max(1, len(iterations) // 100)
+    figure = Figure(figsize=(8, 5), layout="constrained")
+    axes = figure.subplots()
+    for name in [name for name in curve if not name.startswith(AUDIT)]:
+        values = curve[name]
+        smooth = np.convolve(values, np.ones(window) / window, "valid")
+        axes.plot(iterations[window - 1 :], smooth, label=name, linewidth=1)
+    axes.set(xlabel="iteration", ylabel=f"loss, mean of {window}", yscale="log")
+    axes.legend(fontsize=8)
+    figure.savefig(Path(folder) / "curve.png", dpi=120)
+
+
+def _summary(job, spec, data):
+    parts = spec.model_dump(mode="json", exclude={"data"})
+    lines = [
+        f"  {name}: " + ", ".join(f"{key} {value}" for key, value in fields.items())
+        if isinstance(fields, dict)
+        else f"  {name}: {fields}"
+        for name, fields in parts.items()
+    ]
+    count = f"{len(data.images)} images, {len(data.classes)} classes"
+    return "\n".join([f"{job.detector} on {count}, seed {job.seed}, to {job.output}", *lines])
+
+
+def _refuse_settings_outside(parts, settings, valid):
+    if foreign := sorted(set().union(*settings) - set(parts)):
+        raise ValueError(
+            f"--set {', '.join(foreign)}: not a setting of this command; valid: {valid}"
+        )
+
+
+def _refuse_other_classes(trained, given):
+    if list(trained) != list(given):
+        raise ValueError(
+            f"the model was trained on the classes {', '.join(trained)}; "
+            f"the annotations have {', '.join(given)}"
+        )

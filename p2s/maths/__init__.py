@@ -1,0 +1,1 @@
+"""Maths: boxes, likelihood, losses and their optima, as plain functions of tensors."""

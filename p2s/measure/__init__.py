@@ -1,0 +1,1 @@
+"""Measure: what is asked of a trained model; a module a measure."""

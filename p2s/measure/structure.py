@@ -1,0 +1,142 @@
+"""What detectors are made of, read off the built models, and their multiply-adds (Fig. 2).
+
+Models are built on the meta device: they have layers and shapes, but no weight and no pixel.
+"""
+
+from dataclasses import dataclass
+from functools import cache
+
+import torch
+from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from p2s.model.second.stage import RESOLUTION
+from p2s.model.zoo import build
+from p2s.spec import Spec
+
+IN_STEPS = ("ga_rpn", "cascade_rpn")  # first stages of more than one head
+TOWERS = ("shared_tower", "score_tower", "box_tower", "conv")  # of our heads, of detectron2's RPN
+SIZE = (800, 1088)  # height and width of the image, in pixels
+
+
+@dataclass(frozen=True)
+class Block:
+    """Layers of one kind in a row, their channels, and the multiply-adds of an image."""
+
+    layers: int
+    channels: int
+    multiply_adds: int
+
+
+@dataclass(frozen=True)
+class Structure:
+    """A built detector; without a second stage it has no heads and no proposals."""
+
+    detector: str
+    fusion: str  # that scores its detections
+    backbone: str
+    levels: tuple[int, int]
+    trunk: int  # multiply-adds of backbone and FPN
+    towers: tuple[Block, ...]  # convolutions before the dense outputs, which count as theirs
+    cells: int  # of the maps of all levels
+    anchors: int  # of a cell
+    scores: int  # of an anchor: 1, or one a class
+    proposals: int  # regions of an image
+    heads: tuple[Block, ...]  # fully connected layers of each cascade stage, with its outputs
+
+    @property
+    def parts(self):
+        """The multiply-adds of an image by part."""
+        blocks = {"dense part": self.towers, "second stage": self.heads}
+        sums = {name: sum(one.multiply_adds for one in row) for name, row in blocks.items()}
+        return {"backbone": self.trunk, **sums}
+
+
+@cache
+def measure(name, size=SIZE):
+    """The Structure of a named detector on an image of a size."""
+    return of_spec(name, Spec.named(name), size)
+
+
+@torch.no_grad()
+def of_spec(name, spec, size):
+    """The Structure of the detector of a Spec, under a name."""
+    if spec.first in IN_STEPS:
+        raise ValueError(f"{name}: its first stage is not one head with its outputs")
+    proposals = 0 if spec.second == "none" else spec.test.proposals
+    with torch.device("meta"):
+        model = build(spec).eval()
+        trunk, maps = _features(model, size)
+        cells = sum(each[0, 0].numel() for each in maps)
+        return Structure(
+            detector=name,
+            fusion=spec.test.fusion,
+            backbone=f"ResNet-{spec.backbone.depth}",
+            levels=spec.levels,
+            trunk=trunk,
+            **_dense(_first_head(model), maps, cells),
+            cells=cells,
+            proposals=proposals,
+            heads=_heads(model.roi_heads, proposals, maps[0].shape[1]) if proposals else (),
+        )
+
+
+def _features(model, size):
+    """The multiply-adds of backbone and FPN, and the maps that the first stage reads."""
+    unit = model.backbone.size_divisibility  # images are padded to it
+    image = torch.zeros(1, 3, *(-(-side // unit) * unit for side in size))
+    counts, features = _counted(model.backbone, image)
+    return counts["Global"], [features[each] for each in model.proposal_generator.in_features]
+
+
+def _first_head(model):
+    stage = model.proposal_generator
+    return stage.rpn_head if hasattr(stage, "rpn_head") else stage.head
+
+
+def _dense(head, maps, cells):
+    """The towers of a dense head, its anchors of a cell and scores of an anchor."""
+    counts, (logit, *_) = _counted(head, maps)
+    places, scores = _shape(logit)
+    names = [name for name in TOWERS if _convolutions(getattr(head, name, None))]
+    towers = [_convolutions(getattr(head, name)) for name in names]
+    of_scores = counts.get("score_tower", 0) + counts.get("score", 0)
+    everything = counts["Global"]
+    shares = [of_scores, everything - of_scores] if len(towers) == 2 else [everything]
+    blocks = [
+        Block(len(convolutions), convolutions[0].out_channels, share)
+        for convolutions, share in zip(towers, shares, strict=True)
+    ]
+    return {"towers": tuple(blocks), "anchors": places // cells, "scores": scores}
+
+
+def _shape(logit):
+    """Anchors of all cells and scores of each: of (N, A, K), or of detectron2's (N, S, H, W)."""
+    if isinstance(logit, list):
+        return sum(each.numel() for each in logit), 1
+    return logit.shape[1:]
+
+
+def _heads(stages, proposals, channels):
+    regions = torch.zeros(proposals, channels, RESOLUTION, RESOLUTION)
+    blocks = []
+    for trunk, predictor in zip(stages.box_head, stages.box_predictor, strict=True):
+        counts, _ = _counted(nn.Sequential(trunk, predictor), regions)
+        layers = [each for each in trunk.modules() if isinstance(each, nn.Linear)]
+        blocks.append(Block(len(layers), layers[-1].out_features, counts["Global"]))
+    return tuple(blocks)
+
+
+def _convolutions(module):
+    return [each for each in module.modules() if isinstance(each, nn.Conv2d)] if module else []
+
+
+def _counted(module, *inputs):
+    """Multiply-adds of a module by the names of its parts, "Global" in all; its output."""
+    with FlopCounterMode(display=False) as counter:
+        output = module(*inputs)
+    counts = {
+        name.split(".", 1)[-1]: sum(ops.values()) // 2  # an operation each: multiply, add
+        for name, ops in counter.get_flop_counts().items()
+    }
+    return counts, output

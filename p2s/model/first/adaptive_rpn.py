@@ -1,0 +1,148 @@
+"""Proposal networks whose anchors follow the picture: Guided Anchoring, Cascade RPN (Table 11).
+
+Both first predict an anchor at each location, then classify and refine it with features that are
+sampled where it lies (deformable convolution). The second step is detectron2's RPN, one image at a
+time, since no two images have the same anchors. Numbers not in the Spec are mmdetection's.
+
+N images, L levels, A locations (all levels, concatenated).
+"""
+
+from typing import NamedTuple
+
+import torch
+from detectron2.structures import Boxes
+from torch import Tensor, nn
+from torch.nn.functional import relu
+
+from p2s.maths.geometry import Grid, locations
+from p2s.model.first.assign import Targets, center_share, class_agnostic
+from p2s.model.first.coding import decoded
+from p2s.model.first.deform import deform_conv3x3
+from p2s.model.first.heads import rows
+from p2s.model.first.rpn import FlooredRPN, refuse_nonfinite
+
+LOCATIONS = 200  # in a batch, one positive is expected of so many; both publications' code
+
+
+class Steps(NamedTuple):
+    """What both steps predict of each location, in float32."""
+
+    location: Tensor  # (N, A): logit of an object's centre; Cascade RPN: none, 0
+    anchor: Tensor  # (N, A, 4): deltas from the square to the anchor
+    logit: Tensor  # (N, A): objectness of the anchor
+    deltas: Tensor  # (N, A, 4): from the anchor to the proposal
+
+
+class Adapted(nn.Module):
+    """A 3x3 convolution that samples where it is told to, in float32."""
+
+    def __init__(self, channels: int):
+        super().__init__()
+        self.conv = nn.Conv2d(channels, channels, 3, padding=1)
+
+    def forward(self, features: Tensor, offsets: Tensor) -> Tensor:
+        """Features (N, C, H, W), sampled at offsets (N, 18 G, H, W), y before x, of G groups."""
+        weight, bias = self.conv.weight.float(), self.conv.bias.float()
+        adapted = deform_conv3x3(features.float(), offsets.float(), weight, bias)
+        return relu(adapted).to(features.dtype)
+
+
+class AdaptiveRPN(FlooredRPN):
+    """An RPN on anchors that its head predicts; a subclass says what that first step learns.
+
+    `anchor_generator` gives the Grid of the squares, not anchors.
+    """
+
+    def forward(self, images, features, gt_instances=None):
+        """As detectron2's RPN."""
+        maps = [features[name] for name in self.in_features]
+        grid, steps = self.anchor_generator(maps), self.rpn_head(maps)
+        self._refuse_nonfinite_steps(grid, steps)
+        anchors = decoded(self.rpn_head.transform, grid.anchors, steps.anchor)  # (N, A, 4)
+        losses, proposals = self._losses(grid, steps, anchors, gt_instances), []
+        for n, size in enumerate(images.image_sizes):
+            one = self._levels(grid, anchors[n : n + 1].detach(), steps, n)
+            proposals += self.predict_proposals(*one, [size])
+        return proposals, losses
+
+    @property
+    def weight(self):
+        """That of the Spec, of all losses; detectron2 keeps it by loss."""
+        return self.loss_weight["loss_rpn_cls"]
+
+    def first_step(self, grid: Grid, steps: Steps, anchors: Tensor, truths) -> dict[str, Tensor]:
+        """The losses of the anchors (N, A, 4), before their weight."""
+        raise NotImplementedError
+
+    def may_hold(self, steps: Steps, image: int) -> Tensor:
+        """Which locations (A,) of an image may hold an object at all."""
+        return torch.ones_like(steps.location[image], dtype=torch.bool)
+
+    def _losses(self, grid, steps, anchors, truths):
+        if not self.training:
+            return {}
+        second = [
+            self._second_step(grid, steps, anchors[n : n + 1].detach(), n, truth)
+            for n, truth in enumerate(truths)
+        ]
+        means = {name: sum(each[name] for each in second) / len(second) for name in second[0]}
+        first = self.first_step(grid, steps, anchors, truths)
+        return means | {name: self.weight * loss for name, loss in first.items()}
+
+    def _second_step(self, grid, steps, anchors, image, truth):
+        boxes, logits, deltas = self._levels(grid, anchors, steps, image)
+        labels, matched = self.label_and_sample_anchors(boxes, [truth])
+        return self.losses(boxes, logits, labels, deltas, matched)
+
+    def _levels(self, grid, anchors, steps, image):
+        """Anchors, logits and deltas of one image as detectron2 wants them: level by level."""
+        kept = self.may_hold(steps, image)
+        rows = [kept & (grid.level == level) for level in range(len(grid.strides))]
+        return (
+            [Boxes(anchors[0, each]) for each in rows],
+            [steps.logit[image, each][None] for each in rows],
+            [steps.deltas[image, each][None] for each in rows],
+        )
+
+    def _refuse_nonfinite_steps(self, grid, steps):
+        for level, name in enumerate(self.in_features):
+            rows = grid.level == level
+            refuse_nonfinite(name, steps.logit[:, rows] + steps.location[:, rows],
+                             torch.cat((steps.anchor, steps.deltas), -1)[:, rows])  # fmt: skip
+
+
+def center_targets(grid: Grid, truths) -> Targets:
+    """Targets of N images: positives near the truths' centres, of one class."""
+    assign = class_agnostic(center_share)
+    return Targets.stack([assign(grid, t.gt_boxes.tensor, t.gt_classes, 1) for t in truths])
+
+
+def shared_settings(spec, strides):
+    """What both networks pass on to detectron2's RPN."""
+    stage, steps = spec.first_stage, list(strides.values())
+    return {
+        "in_features": list(strides),
+        "anchor_generator": lambda maps: locations([each.shape[-2:] for each in maps], steps),
+        "batch_size_per_image": 256,
+        "positive_fraction": 0.5,
+        "pre_nms_topk": (stage.pre_nms, spec.test.pre_nms),
+        "post_nms_topk": (stage.proposals, spec.test.proposals),
+        "nms_thresh": stage.nms,
+        "loss_weight": stage.weight,
+    }
+
+
+def small(module):
+    """Initialise convolutions as detectron2's RPN does."""
+    for each in module.modules():
+        if isinstance(each, nn.Conv2d):
+            nn.init.normal_(each.weight, std=0.01)
+            if each.bias is not None:
+                nn.init.constant_(each.bias, 0)
+
+
+def joined(levels):
+    """The maps of all levels, of each the four fields of Steps, as one."""
+    fields = [torch.cat([rows(each) for each in maps], 1) for maps in zip(*levels, strict=True)]
+    location, anchor, logit, deltas = fields
+    return Steps(location[..., 0], anchor, logit[..., 0], deltas)

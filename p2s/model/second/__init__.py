@@ -1,0 +1,1 @@
+"""Second stages, which infer P(C|O) of each proposal."""

@@ -1,0 +1,134 @@
+"""Second stages of a large vocabulary: a sigmoid a class in place of one softmax (App. D, Table 9).
+
+detectron2's predictor has a sigmoid cross entropy and a federated loss. Ours differs in its prior,
+in the probability of no class, and in a set S for each image, of any size; see p2s.maths.federated.
+N images, R regions, K classes.
+"""
+
+import math
+from functools import partial
+
+import torch
+from detectron2.modeling.roi_heads import FastRCNNOutputLayers
+from torch import nn
+from torch.nn.functional import logsigmoid
+
+from p2s.maths import federated
+from p2s.maths.federated import Frequencies
+from p2s.model.first.heads import PRIOR
+from p2s.model.second.stage import SecondStage
+from p2s.model.second.stage import second_stage as of_spec
+
+
+class SigmoidPredictor(FastRCNNOutputLayers):
+    """detectron2's predictor with a sigmoid a class; the last of its K + 1 logits is not used."""
+
+    def predict_probs(self, predictions, proposals):
+        """P(C|O) of each image, (R, K + 1); the last is that no class is there, all independent."""
+        logit = predictions[0][:, :-1]
+        none = logsigmoid(-logit).sum(1, keepdim=True).exp()
+        return torch.cat((logit.sigmoid(), none), 1).split([len(each) for each in proposals])
+
+
+class SelectivePredictor(SigmoidPredictor):
+    """A sigmoid predictor whose loss counts some classes of a region only.
+
+    Which ones, (R, K) or (1, K), `counted` tells of the labels (R,) and images (R,) of all regions.
+    """
+
+    def losses(self, predictions, proposals):
+        """As detectron2's."""
+        rows = torch.tensor([len(each) for each in proposals])
+        label = torch.cat([each.gt_classes for each in proposals])
+        image = torch.arange(len(rows)).repeat_interleave(rows).to(label.device)
+        cost = federated.sigmoid_ce(predictions[0][:, :-1], label)  # (R, K)
+        loss = (cost * self.counted(label, image)).sum() / max(len(label), 1)
+        return super().losses(predictions, proposals) | {"loss_cls": loss}
+
+    def sigmoid_cross_entropy_loss(self, logits, labels):
+        """Nothing: detectron2 does not tell a region's image here, `losses` knows it."""
+        return logits.new_zeros(())
+
+
+class SelectiveSecondStage(SecondStage):
+    """A second stage whose class loss counts some classes of a region only.
+
+    Once an iteration, `select` of truths (a list of `Instances`) and Frequencies tells which.
+    Frequencies are saved with the weights; ValueError in training while they are missing.
+    """
+
+    def __init__(self, select, **heads):
+        super().__init__(**heads)
+        self.select = select
+        self.register_buffer("image_counts", torch.zeros(self.num_classes, dtype=torch.long))
+        self.register_buffer("images", torch.zeros((), dtype=torch.long))
+
+    def set_frequencies(self, frequencies: Frequencies):
+        """Train with these class frequencies from now on; ValueError if they are of others."""
+        counts, images = frequencies
+        if counts.shape != self.image_counts.shape or not 0 < counts.max() <= images:
+            raise ValueError(
+                f"frequencies of {len(counts)} classes in up to {int(counts.max())} of {images} "
+                f"images; the second stage has {self.num_classes} classes"
+            )
+        self.image_counts.copy_(counts)
+        self.images.fill_(images)
+
+    def _forward_box(self, features, proposals, targets=None):
+        if self.training:
+            counted = self.select(targets, self._frequencies())
+            for predictor in self.box_predictor:
+                predictor.counted = counted
+        return super()._forward_box(features, proposals, targets)
+
+    def _frequencies(self):
+        if not self.images:
+            raise ValueError(
+                "the class frequencies are missing: call roi_heads.set_frequencies before training"
+            )
+        return Frequencies(self.image_counts, int(self.images))
+
+
+def second_stage(spec, strides: dict[str, int], channels: int) -> SecondStage:
+    """The Faster or Cascade head of a Spec whose cls_loss is no softmax; see `stage`."""
+    where, selective = (spec, strides, channels), spec.second_stage.is_selective
+    predict = SelectivePredictor if selective else SigmoidPredictor
+    make = SecondStage
+    if selective:
+        make = partial(SelectiveSecondStage, _selection(spec.second_stage))
+    heads = of_spec(*where, make, partial(predict, use_sigmoid_ce=True))
+    for each in heads.box_predictor:
+        nn.init.constant_(each.cls_score.bias, -math.log((1 - PRIOR) / PRIOR))  # C2
+    return heads
+
+
+def _selection(stage):
+    if stage.cls_loss == "annotated":
+        return _annotate
+    if stage.cls_loss == "eql":
+        return partial(_equalize, federated.TAILS[stage.eql_tail])
+    federate = {"per_image": _federate_images, "per_batch": _federate_batch}[stage.federated_sets]
+    return partial(federate, stage.federated_classes, stage.federated_power)
+
+
+def _annotate(truths, frequencies):
+    known = torch.stack([each.gt_known.any(0) for each in truths])  # (N, K)
+    return lambda label, image: known[image]
+
+
+def _equalize(choose_tail, truths, frequencies):
+    tail = choose_tail(frequencies)
+    return lambda label, image: federated.equalized(label, tail)
+
+
+# Draws are from torch's global generator, which replay.gradients seeds for each iteration.
+def _federate_images(size, power, truths, frequencies):
+    weight = frequencies.image_counts.float() ** power
+    classes = [each.gt_classes for each in truths]
+    sets = federated.sets_of_images(classes, weight, size)  # of all stages of the cascade
+    return lambda label, image: sets[image]
+
+
+def _federate_batch(size, power, truths, frequencies):
+    weight = frequencies.image_counts.float() ** power
+    return lambda label, image: federated.set_of_batch(label, weight, size)[None]

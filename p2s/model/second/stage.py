@@ -1,0 +1,168 @@
+"""The second stage: P(C|O) of each proposal, and P(O) carried into the score (Sec. 4, Eq. 1).
+
+Faster R-CNN's head is a cascade of one stage; training is detectron2's throughout.
+N images, R regions, K classes.
+"""
+
+import torch
+from detectron2.layers import ShapeSpec
+from detectron2.modeling.box_regression import Box2BoxTransform
+from detectron2.modeling.matcher import Matcher
+from detectron2.modeling.poolers import assign_boxes_to_levels
+from detectron2.modeling.roi_heads import (
+    CascadeROIHeads,
+    FastRCNNConvFCHead,
+    FastRCNNOutputLayers,
+)
+from detectron2.structures import Boxes, Instances
+
+from p2s.maths.likelihood import FUSIONS, fuse
+from p2s.model.first.dense import first_kept
+from p2s.model.second.pooler import FastROIPooler
+
+RESOLUTION = 7  # cells a side of a pooled region; d2
+CODING = ((10, 10, 5, 5), (20, 20, 10, 10), (30, 30, 15, 15))  # box weights of a stage; d2
+
+
+class SecondStage(CascadeROIHeads):
+    """detectron2's cascade whose detections remember their proposal: P(O), P(C|O) and level.
+
+    `set_test` decides how proposals become detections, at any time.
+    """
+
+    def forward(self, images, features, proposals, targets=None):
+        """As detectron2's; a truth that is there for the first stage alone is left out."""
+        if targets is not None:
+            targets = [_annotated(each) for each in targets]
+        return super().forward(images, features, proposals, targets)
+
+    def set_test(self, test):
+        """Detect by these settings (spec.Test) from now on; no weight changes."""
+        self.test = test
+
+    def classify(self, features, proposals):
+        """Final boxes (R, 4) and class probabilities (R, K+1), background last, of each image.
+
+        Row r belongs to proposal r. Boxes are clipped; probabilities are the mean of the stages.
+        """
+        boxes, p_class = self.classify_by_stage(features, proposals)
+        return boxes, [each.mean(0) for each in p_class]
+
+    def classify_by_stage(self, features, proposals):
+        """As `classify`, with the class probabilities of each of S stages: (S, R, K+1)."""
+        maps = [features[name] for name in self.box_in_features]
+        sizes = [each.image_size for each in proposals]
+        regions, stage_probs = proposals, []
+        for stage, predictor in enumerate(self.box_predictor):
+            outputs = self._run_stage(maps, regions, stage)
+            boxes = predictor.predict_boxes(outputs, regions)
+            stage_probs.append(predictor.predict_probs(outputs, regions))
+            regions = self._create_proposals_from_boxes(boxes, sizes)
+        p_class = [torch.stack(of_image) for of_image in zip(*stage_probs, strict=True)]
+        return [each.proposal_boxes.tensor for each in regions], p_class
+
+    def label_and_sample_proposals(self, proposals, targets):
+        """As detectron2's, which appends truths: proposals may hold only what a truth has too."""
+        bare = [
+            Instances(
+                each.image_size,
+                proposal_boxes=each.proposal_boxes,
+                objectness_logits=each.objectness_logits,
+            )
+            for each in proposals
+        ]
+        return super().label_and_sample_proposals(bare, targets)
+
+    def _run_stage(self, features, proposals, stage):
+        logits, deltas = super()._run_stage(features, proposals, stage)
+        _refuse_nonfinite(f"class logits of cascade stage {stage + 1}", logits)
+        _refuse_nonfinite(f"box deltas of cascade stage {stage + 1}", deltas)
+        return logits, deltas
+
+    def _create_proposals_from_boxes(self, boxes, image_sizes):
+        _refuse_nonfinite("boxes of a cascade stage", torch.cat(boxes))  # before a bare assert does
+        return super()._create_proposals_from_boxes(boxes, image_sizes)
+
+    def _forward_box(self, features, proposals, targets=None):
+        if self.training:
+            return super()._forward_box(features, proposals, targets)
+        outputs = zip(*self.classify(features, proposals), proposals, strict=True)
+        return [self._detections(*of_image) for of_image in outputs]
+
+    def _detections(self, boxes, p_class, proposals):
+        p_object = proposals.objectness_logits.sigmoid()  # (R,)
+        p_class = p_class[:, :-1]  # (R, K)
+        scores = fuse(p_class, p_object[:, None], *FUSIONS[self.test.fusion])  # (R, K)
+        _refuse_nonfinite("fused scores", scores)
+        row, label = (scores > self.test.score_threshold).nonzero(as_tuple=True)
+        found = Instances(
+            proposals.image_size,
+            pred_boxes=Boxes(boxes[row]),
+            scores=scores[row, label],
+            pred_classes=label,
+            p_object=p_object[row],
+            p_class=p_class[row, label],
+            level=self._levels(proposals)[row],
+        )
+        places = (found.pred_boxes.tensor, found.scores, label)
+        return found[first_kept(*places, self.test.nms, self.test.detections)]
+
+    def _levels(self, proposals):
+        # detectron2's own RPN drops a proposal's level: then it is the one the region is pooled at.
+        if proposals.has("level"):
+            return proposals.level
+        pool, boxes = self.box_pooler, [proposals.proposal_boxes]
+        size, level = pool.canonical_box_size, pool.canonical_level
+        lowest, highest = pool.min_level, pool.max_level
+        return lowest + assign_boxes_to_levels(boxes, lowest, highest, size, level)
+
+
+def second_stage(
+    spec,
+    strides: dict[str, int],
+    channels: int,
+    make=SecondStage,
+    predict=FastRCNNOutputLayers,
+) -> SecondStage:
+    """The Faster or Cascade head of a Spec on maps `{name: stride}` with `channels` channels.
+
+    `make` takes what detectron2's CascadeROIHeads does, `predict` what its predictors do.
+
+    Regions are pooled from every level of P3-P7, and from P2-P5 of P2-P6: there P6 serves the
+    RPN only (Lin et al., 2017, Feature Pyramid Networks, Sec. 4.2).
+    """
+    names = sorted(name for name in strides if spec.levels == (3, 7) or name != "p6")
+    pooled = ShapeSpec(channels=channels, height=RESOLUTION, width=RESOLUTION)
+    stage, ious = spec.second_stage, spec.second_stage.iou
+    trunks = [FastRCNNConvFCHead(pooled, conv_dims=[], fc_dims=[stage.channels] * 2) for _ in ious]
+    predictors = [
+        predict(
+            trunk.output_shape,
+            box2box_transform=Box2BoxTransform(weights=coding),
+            num_classes=spec.num_classes,
+            cls_agnostic_bbox_reg=True,  # C2, also in Faster
+        )
+        for trunk, coding in zip(trunks, CODING, strict=False)
+    ]
+    heads = make(
+        num_classes=spec.num_classes,
+        batch_size_per_image=stage.regions,
+        positive_fraction=stage.positive_share,
+        proposal_matchers=[Matcher([iou], [0, 1]) for iou in ious],
+        box_in_features=names,
+        box_pooler=FastROIPooler(RESOLUTION, [1 / strides[name] for name in names]),
+        box_heads=trunks,
+        box_predictors=predictors,
+    )
+    heads.set_test(spec.test)
+    return heads
+
+
+def _annotated(truths):
+    return truths[truths.gt_annotated] if truths.has("gt_annotated") else truths
+
+
+def _refuse_nonfinite(what, values):
+    bad = int((~torch.isfinite(values)).any(1).sum())
+    if bad:
+        raise FloatingPointError(f"non-finite {what}: {bad} of {len(values)} regions")

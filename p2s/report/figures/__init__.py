@@ -1,0 +1,1 @@
+"""Figures: pictures of tables and records; a module a kind of experiment."""

@@ -1,0 +1,124 @@
+"""One picture whose detections change with the powers of P(C|O) and P(O) and with the threshold.
+
+D detections, G objects, R rows before NMS.
+"""
+
+from dataclasses import dataclass
+
+import matplotlib
+import numpy as np
+import torch
+from ipywidgets import FloatSlider, Image, VBox
+from torch import Tensor
+from torchvision.ops import batched_nms, box_iou
+
+from p2s.data import glyphs
+from p2s.data.glyphs import ink
+from p2s.maths.likelihood import FUSIONS, fuse
+from p2s.report.style import COLOURS, INK, STYLE, Photographs, box, tag
+from p2s.spec import Glyphs
+
+COLOUR = {True: COLOURS[2], False: COLOURS[1]}  # of a detection that is right, and wrong
+OVERLAP = 0.5  # IoU with an object above which a detection may be right
+SIDE = 4.2  # inches
+
+
+@dataclass(frozen=True)
+class Scene:
+    """A validation picture, its objects, and what a detector said of it before NMS."""
+
+    image: np.ndarray  # (H, W, 3)
+    objects: Tensor  # (G, 5): x1, y1, x2, y2, class
+    rows: Tensor  # (R, 7): x1, y1, x2, y2, class, P(C|O), P(O)
+    nms: float
+
+    def detections(self, class_power, object_power, threshold):
+        """Rows (x1, y1, x2, y2, class, score) above a threshold after NMS, best first: (D, 6)."""
+        p_class, p_object = self.rows[:, 5:6], self.rows[:, 6:]
+        found = torch.cat([self.rows[:, :5], fuse(p_class, p_object, class_power, object_power)], 1)
+        found = found[found[:, 5] > threshold]
+        return found[batched_nms(found[:, :4], found[:, 5], found[:, 4].long(), self.nms)]
+
+    def right(self, detections):
+        """Whether each detection is the likeliest on an object of its class, as a list (D,)."""
+        same = detections[:, 4:5] == self.objects[:, 4]  # (D, G)
+        overlap, right = box_iou(detections[:, :4], self.objects[:, :4]) * same, []
+        for row in range(len(detections) if len(self.objects) else 0):
+            best = int(overlap[row].argmax())
+            right.append(bool(overlap[row, best] > OVERLAP))
+            overlap[:, best] *= not right[-1]  # an object is found once
+        return right or [False] * len(detections)
+
+    def drawn(self, class_power=1.0, object_power=1.0, threshold=0.3):
+        """The detections by one score as a picture: green where right, orange where not."""
+        with matplotlib.rc_context(STYLE):
+            figure = Photographs(figsize=(SIDE, SIDE + 0.4), layout="constrained")
+            panel = figure.subplots()
+            _draw(panel, self, (class_power, object_power), threshold)
+        return figure
+
+    def explored(self):
+        """The picture under three sliders, drawn again as one moves (a VBox, the picture last).
+
+        An Image, not ipywidgets' `interact`: nbclient may lose the reply of a cell that fills an
+        Output widget, and then waits for ever (its issue 312).
+        """
+        sliders = [
+            FloatSlider(1, min=0.25, max=2, step=0.25, description="class_power"),
+            FloatSlider(1, min=0, max=2, step=0.125, description="object_power"),
+            FloatSlider(0.3, min=0.05, max=0.95, step=0.05, description="threshold"),
+        ]
+        picture = Image(format="png")
+
+        def draw(_=None):
+            picture.value = self.drawn(*(slider.value for slider in sliders)).content()
+
+        for slider in sliders:
+            slider.observe(draw, "value")
+        draw()
+        return VBox([*sliders, picture])
+
+    def by_name(self, threshold=0.3):
+        """The same for the named powers, side by side."""
+        with matplotlib.rc_context(STYLE):
+            figure = Photographs(
+                figsize=(0.8 * SIDE * len(FUSIONS), 0.8 * SIDE + 0.5), layout="constrained"
+            )
+            panels = figure.subplots(1, len(FUSIONS))
+            for panel, (name, powers) in zip(panels, FUSIONS.items(), strict=True):
+                _draw(panel, self, powers, threshold)
+                panel.set_title(f"{name}: {panel.get_title()}", size=9)
+        return figure
+
+
+def scene(found, row, index=0):
+    """The Scene of this place among a row's pictures, of the first seed that has a record.
+
+    None without a record, and of photographs, which cannot be drawn again from their seed.
+    `found` is that of fusion_tables.measured.
+    """
+    kept = [(run.spec, one["pictures"][index]) for run, one in found if one and run.row == row]
+    if not kept or not isinstance(kept[0][0].data, Glyphs):
+        return None
+    spec, picture = kept[0]
+    image, objects = glyphs.scene(spec.data, "val", picture["image_id"])
+    sides = np.array([one["bbox"] for one in objects], np.float32).reshape(-1, 4)
+    labels = np.array([[one["label"]] for one in objects], np.float32).reshape(-1, 1)
+    truth = np.hstack([sides[:, :2], sides[:, :2] + sides[:, 2:], labels])
+    rows = torch.tensor(picture["rows"]).reshape(-1, 7)
+    return Scene(image, torch.from_numpy(truth), rows, spec.test.nms)
+
+
+def _draw(panel, shown, powers, threshold):
+    """A picture with its detections, and how many are right, wrong, and missing."""
+    found = shown.detections(*powers, threshold)
+    right = shown.right(found)
+    panel.axis("off")
+    panel.imshow(shown.image, interpolation="nearest")
+    for (*corners, label, score), is_right in zip(found.tolist(), right, strict=True):
+        box(panel, corners, COLOUR[is_right], 1)
+        words = f"{ink.CHARACTERS[int(label)]} {score:.2f}"
+        tag(panel, corners[:2], words, COLOUR[is_right], size=7)
+    count, missed = sum(right), len(shown.objects) - sum(right)
+    words = f"{count} right, {len(right) - count} wrong, {missed} missed"
+    panel.set_title(words, size=9, color=INK)

@@ -1,0 +1,177 @@
+"""Figure 2: the structures of detectors side by side, drawn from what was measured of built models.
+
+A column a detector, in hundredths of an inch from the top left corner. A block is as wide as its
+multiply-adds, on one scale for all; a square is a score of each place, a dot is a region.
+"""
+
+from typing import NamedTuple
+
+import matplotlib
+import numpy as np
+from matplotlib.patches import FancyArrowPatch, PathPatch, Rectangle
+from matplotlib.path import Path
+from matplotlib.transforms import Affine2D
+
+from p2s.report.figures.ablation import NAMED
+from p2s.report.style import COLOURS, FAINT, STYLE, Picture
+
+COLUMN, HIGH = 300, 648  # width of a column, height of all
+TRUNK, FIRST, SECOND = "#9aa5b1", COLOURS[0], COLOURS[1]
+BLOCK, GAP, LINE = 26, 4, 15  # height of a block, space beside it, height of a line of words
+# Where each part begins, the same in all columns.
+TOPS = {"image": 60, "trunk": 94, "towers": 183, "maps": 272, "regions": 361, "heads": 472}
+TOPS |= {"score": 563, "total": 602, "legend": 632}
+MAP, SHIFT = (34, 25), 1.8  # a map of scores in the shape of an image, how far the next one is
+DOTS, DOT = 50, 3.4  # regions a line, space of one
+LEGEND = (
+    "a block is as wide as its multiply-adds · a square: a score of every cell · a dot: a region"
+)
+BYPASS = 136  # from the middle of a column to the line of P(O) around the second stage
+
+
+class Part(NamedTuple):
+    """A part of a column: shapes around the middle, their height, and words below them."""
+
+    name: str
+    shapes: list
+    height: float
+    lines: list[str]
+
+
+def structures(found, size):
+    """A column for each Structure (of `structure.measure`, on images of a size)."""
+    with matplotlib.rc_context(STYLE):
+        wide = COLUMN * max(1, len(found))
+        figure = Picture(figsize=(wide / 100, HIGH / 100))
+        axes = figure.add_axes((0, 0, 1, 1), xlim=(0, wide), ylim=(HIGH, 0))
+        axes.axis("off")
+        legend = {"ha": "center", "va": "center", "color": FAINT, "size": 8.5}
+        axes.text(wide / 2, TOPS["legend"], LEGEND, **legend)
+        widest = max((sum(row) for one in found for row in rows(one)), default=1)
+        for k, one in enumerate(found):
+            middle = COLUMN * (k + 0.5)
+            _heading(axes, middle, one, f"({chr(ord('a') + k)}) {_kind(one)}")
+            _column(axes, middle, _parts(one, size, (COLUMN - 44) / widest))
+            if one.heads and one.fusion == "product":
+                _bypass(axes, middle)
+    return figure
+
+
+def _kind(one):
+    if not one.heads:
+        return "one-stage"
+    return "probabilistic two-stage" if one.fusion == "product" else "two-stage"
+
+
+def rows(one):
+    """The multiply-adds of blocks that stand side by side: backbone, towers, heads."""
+    blocks = [[each.multiply_adds for each in row] for row in (one.towers, one.heads)]
+    return [[one.trunk], *blocks]
+
+
+def _parts(one, size, scale):
+    """The parts of a column from the image to the score."""
+    trunk, towers, heads = rows(one)
+    first, last = one.levels
+    names = f"{one.backbone}, P{first}–P{last}"
+    yield Part("image", [], 0, [f"image of {size[0]} × {size[1]} pixels"])
+    yield Part("trunk", _blocks(trunk, scale, TRUNK), BLOCK, [names, _giga(trunk)])
+    yield Part(
+        "towers",
+        _blocks(towers, scale, FIRST),
+        BLOCK,
+        [_layers(one.towers, "tower"), _giga(towers)],
+    )
+    yield Part("maps", _maps(one.scores), MAP[1], _scores(one))
+    if heads:
+        lines = -(-one.proposals // DOTS)
+        sort = "K" if one.fusion == "class" else "K′"
+        regions = f"{sort} = {one.proposals} regions"
+        yield Part("regions", _dots(one.proposals), DOT * lines, [regions])
+        yield Part(
+            "heads",
+            _blocks(heads, scale, SECOND),
+            BLOCK,
+            [_layers(one.heads, "head"), _giga(heads)],
+        )
+    score = NAMED[one.fusion] if heads else "P(C)"
+    yield Part("score", [], 0, [f"score of a detection: {score}"])
+
+
+def _layers(row, name):
+    """Of blocks that stand side by side, in words."""
+    counts = [f"{len(row)} {name}", f"{row[0].layers} layer"]
+    counts = [each + "s" * (not each.startswith("1 ")) for each in counts]
+    return f"{' of '.join(counts)}, {row[0].channels} channels"
+
+
+def _scores(one):
+    what = "P(O)" if one.scores == 1 else f"P(C) of {one.scores} classes"
+    anchors = "" if one.anchors == 1 else f" with {one.anchors} anchors"
+    return [f"{what} and a box", f"at {one.cells:,} cells{anchors}"]
+
+
+def _giga(row):
+    return f"{1e-9 * sum(row):.1f} G multiply-adds"
+
+
+def _blocks(row, scale, colour):
+    """Blocks side by side, as wide as their multiply-adds."""
+    left, shapes = -(scale * sum(row) + GAP * (len(row) - 1)) / 2, []
+    for each in row:
+        shapes.append(Rectangle((left, 0), scale * each, BLOCK, facecolor=colour))
+        left += scale * each + GAP
+    return shapes
+
+
+def _maps(count):
+    """A map for each score of a cell, one behind the other."""
+    left = -(MAP[0] + SHIFT * (count - 1)) / 2
+    style = {"facecolor": FIRST, "edgecolor": "white", "lw": 0.6}
+    return [Rectangle((left + SHIFT * k, 0), *MAP, **style) for k in reversed(range(count))]
+
+
+def _dots(count):
+    """A dot for each region, all of them one shape."""
+    row, column = np.divmod(np.arange(count), DOTS)
+    corners = DOT * np.stack([column - min(DOTS, count) / 2, row], 1)
+    square = 0.7 * DOT * np.array([[0, 0], [1, 0], [1, 1], [0, 1], [0, 0]])
+    codes = np.tile([Path.MOVETO, *[Path.LINETO] * 3, Path.CLOSEPOLY], count)
+    path = Path((corners[:, None] + square).reshape(-1, 2), codes)
+    return [PathPatch(path, facecolor=SECOND, lw=0)]
+
+
+def _heading(axes, middle, one, title):
+    style = {"ha": "center", "va": "center"}
+    axes.text(middle, 16, title, weight="bold", size=10.5, **style)
+    axes.text(middle, 34, one.detector, color=FAINT, **style)
+    total = f"in all {_giga(one.parts.values())}"
+    axes.text(middle, TOPS["total"], total, weight="bold", **style)
+
+
+def _column(axes, middle, parts):
+    """Draw the parts of a column, an arrow from each to the next."""
+    bottom = None
+    for part in parts:
+        top = TOPS[part.name]
+        if bottom is not None:
+            _arrow(axes, [(middle, bottom), (middle, top - (4 if part.shapes else 9))])
+        for shape in part.shapes:
+            axes.add_patch(shape)
+            shape.set_transform(Affine2D().translate(middle, top) + axes.transData)
+        for k, line in enumerate(part.lines):
+            y = top + part.height + LINE * (k + 0.75 * bool(part.shapes))
+            axes.text(middle, y, line, ha="center", va="center", size=8.5)
+        bottom = y + 10
+
+
+def _bypass(axes, middle):
+    """The way of P(O) from the first stage to the score."""
+    right, top, bottom = middle + BYPASS, TOPS["maps"] + MAP[1] / 2, TOPS["score"]
+    _arrow(axes, [(middle + 24, top), (right, top), (right, bottom), (middle + 104, bottom)])
+    axes.text(right - 5, top - 9, "P(O)", ha="right", va="center", color=FIRST, size=8.5)
+
+
+def _arrow(axes, points):
+    style = {"arrowstyle": "-|>,head_length=3.4,head_width=1.8", "color": FAINT, "lw": 1}
+    axes.add_patch(FancyArrowPatch(path=Path(points), shrinkA=0, shrinkB=0, **style))

@@ -1,0 +1,261 @@
+"""Tables of the fusion lab: what the records say of powers, as pure functions of records.
+
+A gain is AP of the product less that of P(C|O) alone, of the same weights and proposals.
+"""
+
+import numpy as np
+import pandas as pd
+
+from p2s.maths.likelihood import FUSIONS
+from p2s.report.intervals import DASH, NEGLIGIBLE, Estimate, estimate, number, verdict
+from p2s.report.tables import ablation as tables
+from p2s.study import experiments, runs
+from p2s.study import published as paper
+
+EXPERIMENT = MEASURE = "fusion"
+ALL, ABOVE = "all scores", "scores above .05"  # at the detector's own NMS
+IOUS = {"all scores at NMS .5": "0.5", "all scores at NMS .7": "0.7"}  # of the other settings
+SETTINGS = (ALL, *IOUS, ABOVE)
+FACTORS = {  # what a row may change of the first one
+    "first stage": lambda spec: spec.first,
+    "second stage": lambda spec: spec.second,
+    "classes": lambda spec: spec.num_classes,
+    "iterations": lambda spec: spec.recipe.iterations,
+}
+# The claim that holds, in words; a gain or a loss that is negligible as a whole is no change.
+HELPS = {"none": "no change", "gain": "helps", "loss": "hurts"}
+GROWS = {"none": "stays the same", "gain": "grows", "loss": "shrinks"}
+UNDECIDED, MISSING = "undecided", "no record"
+
+
+def measured(project, scale):
+    """Pairs of a run and what its record found, None where no record is; see fusion.measure."""
+    records = tables.load(project, scale)
+    pairs = [
+        (run, records.get(run.evaluation_id)) for run in runs.asked(project, scale, [EXPERIMENT])
+    ]
+    return [(run, tables.finding(one, MEASURE) or None) for run, one in pairs]
+
+
+def named(found):
+    """AP by the named powers: a line for each run and setting; NaN where no record is."""
+    lines = [
+        {"row": run.row, "scale": run.scale, "seed": run.seed, "setting": setting}
+        | {name: _ap(run, one, setting, powers) for name, powers in FUSIONS.items()}
+        for run, one in found
+        for setting in SETTINGS
+    ]
+    return pd.DataFrame(lines).astype(dict.fromkeys(FUSIONS, float))
+
+
+def curves(found, setting=ALL):
+    """AP of each row along the ratio of P(O)'s power to P(C|O)'s: by row a frame, a line a seed."""
+    by_row = {run.row: {} for run, _ in found}
+    for run, one in found:
+        if one:
+            values = one["curves"][_iou(run, setting)]
+            by_row[run.row][run.seed] = pd.Series(values, one["ratios"], dtype=float)
+    return {row: pd.DataFrame(seeds).T for row, seeds in by_row.items()}
+
+
+def maps(found, part="map"):
+    """The map of each row that has one, mean over seeds: P(C|O)'s power down, P(O)'s across.
+
+    part: "map", AP of scores above .05; "kept", how many detections an image those are.
+    """
+    by_row = {}
+    for run, one in found:
+        if one:
+            axes = one["class_powers"], one["object_powers"]
+            by_row.setdefault(run.row, []).append(pd.DataFrame(one[part], *axes, dtype=float))
+    return {row: sum(seeds) / len(seeds) for row, seeds in by_row.items()}
+
+
+def claimed(project):
+    """What Table 5 says of the product, by row: its published gain, and the kind of claim."""
+    table5 = experiments.load_experiment(project, "table5")
+    places = {row.name: row.paper for row in table5.rows if row.paper}
+    value = {row: paper.published(at.table, at.row, at.columns["AP"]) for row, at in places.items()}
+    return {
+        one.than: (round(value[one.row] - value[one.than], 2), one.expects)
+        for one in table5.contrasts
+        if one.name == "product"
+    }
+
+
+def gains(found, claims):
+    """The product's gain of each row and setting, in the shape of `tables.effects`.
+
+    `claims` is as `claimed` tells it.
+    """
+    lines = []
+    for (row, setting, scale), group in _groups(found):
+        published, expects = claims.get(row, (np.nan, None))
+        gain = estimate(group["product"] - group["class"])
+        said = verdict(gain, expects)
+        lines.append((row, setting, scale, expects or DASH, published, *gain, said))
+    columns = ["contrast", "variant", "scale", "expects", "paper", *Estimate._fields, "verdict"]
+    return pd.DataFrame(lines, columns=columns)
+
+
+def best_ratio(seeds):
+    """The ratio of the highest mean AP, and the least and the largest within NEGLIGIBLE of it.
+
+    `seeds` is a frame of `curves`.
+    """
+    mean = seeds.mean()
+    near = mean.index[mean >= mean.max() - NEGLIGIBLE]
+    return mean.idxmax(), near.min(), near.max()
+
+
+def at_best(seeds):
+    """AP of each seed at the ratio that is best for the others, so that none chooses for itself."""
+    others = (seeds.sum() - seeds) if len(seeds) > 1 else seeds.iloc[:0]
+    return pd.Series({seed: seeds.loc[seed, line.idxmax()] for seed, line in others.iterrows()})
+
+
+def reading(effect, words=HELPS):
+    """What an Estimate of a difference says, as the word for the claim that holds."""
+    if not effect.seeds:
+        return MISSING
+    held = [word for claim, word in words.items() if verdict(effect, claim) == "holds"]
+    return held[0] if held else UNDECIDED
+
+
+def summary(found):
+    """AP of all scores by named powers and at the best ratio, and the product's gain, for people.
+
+    Behind the best ratio stand those within NEGLIGIBLE of it.
+    """
+    lines, of_row = {}, curves(found)
+    for (row, setting, _), group in _groups(found):
+        if setting == ALL:
+            gain = estimate(group["product"] - group["class"])
+            lines[row] = {name: estimate(group[name]).text() for name in FUSIONS}
+            lines[row] |= {"best ratio": _ratio(of_row[row])}
+            lines[row] |= {"there": estimate(at_best(of_row[row])).text()}
+            lines[row] |= {"product − class": gain.text("+"), "the product": reading(gain)}
+    return pd.DataFrame.from_dict(lines, "index")
+
+
+def costs(found):
+    """What a score threshold of .05 costs by named powers: AP, and detections an image, for people.
+
+    A line a row; "kept" of the 100 that there are without a threshold.
+    """
+    lines = named(found).set_index(["setting", "row", "seed"])[[*FUSIONS]]
+    lost, kept = lines.loc[ALL] - lines.loc[ABOVE], maps(found, "kept")
+    cells = {}
+    for row, group in lost.groupby("row", sort=False):
+        line = cells.setdefault(row, {})
+        for name in FUSIONS:
+            line[f"{name}: AP lost"] = estimate(group[name]).text()
+            line[f"{name}: kept"] = number(_kept(kept, row, name))
+    return pd.DataFrame.from_dict(cells, "index")
+
+
+def by_stage(found):
+    """The product's gain with P(C|O) of one cascade stage alone, and of their mean, for people."""
+    rows = {}
+    for run, one in found:
+        line = rows.setdefault(run.row, {})
+        for stage, gain in enumerate(_of_stages(one), 1):
+            line.setdefault(f"stage {stage}", []).append(gain)
+    means = {row: {"mean": gain} for row, gain in _gains(found).items()}
+    cells = {
+        row: {name: estimate(each).text("+") for name, each in (line | means[row]).items()}
+        for row, line in rows.items()
+    }
+    return pd.DataFrame.from_dict(cells, "index").fillna(DASH)
+
+
+def by_factor(found):
+    """Rows by what is said of them, by factor: the first row and those that change this of it."""
+    specs = {run.row: run.spec for run, _ in found}
+    first, *others = specs
+    changed = {row: _factor(specs[row], specs[first]) for row in others}
+    groups = {}
+    for name, of in FACTORS.items():
+        rows = {row: of(specs[row]) for row in specs if row == first or changed[row] == name}
+        if isinstance(rows[first], int):
+            ascending = sorted(rows, key=rows.get)
+            groups[name] = {f"{rows[row]} {name}": row for row in ascending}
+        else:
+            groups[name] = {row: row for row in rows}
+    return groups
+
+
+def sentences(found):
+    """When the product helps and when it hurts, and how each factor moves its gain, in words."""
+    gains = _gains(found)
+    return [_by_reading(gains), *(_of_factor(*each, gains) for each in by_factor(found).items())]
+
+
+def _by_reading(gains):
+    said = {}
+    for row, gain in gains.items():
+        effect = estimate(gain)
+        said.setdefault(reading(effect), []).append(f"{row} {effect.text('+')}")
+    words = [word for word in (*HELPS.values(), UNDECIDED, MISSING) if word in said]
+    parts = [f"**{word}**: {', '.join(said[word])}" for word in words]
+    return f"The product beside P(C|O) alone, all scores counted. {'; '.join(parts)}."
+
+
+def _of_factor(name, rows, gains):
+    """A factor's gains; of one in numbers also the last's less the first's, seed by seed."""
+    each = ", ".join(f"{label} {estimate(gains[row]).text('+')}" for label, row in rows.items())
+    (first, *_), (*_, last) = rows, rows
+    if not first[0].isdigit():  # kinds have no order
+        return f"The gain by {name}: {each}."
+    more = estimate(gains[rows[last]] - gains[rows[first]])
+    ends = f"from {first} to {last}: {more.text('+')}, **{reading(more, GROWS)}**"
+    return f"The gain by {name}: {each}; {ends}."
+
+
+def _gains(found):
+    """The product's gain in all scores, by row a series over seeds."""
+    lines = named(found)
+    lines = lines[lines["setting"] == ALL].set_index("seed")
+    gain = lines["product"] - lines["class"]
+    return dict(tuple(gain.groupby(lines["row"], sort=False)))
+
+
+def _groups(found):
+    return named(found).groupby(["row", "setting", "scale"], sort=False)
+
+
+def _ap(run, one, setting, powers):
+    """AP by a score of these powers; NaN where no record is."""
+    if not one:
+        return np.nan
+    on_class, on_object = powers
+    if setting == ABOVE:
+        line = one["map"][one["class_powers"].index(on_class)]
+        return line[one["object_powers"].index(on_object)]
+    return one["curves"][_iou(run, setting)][one["ratios"].index(on_object / on_class)]
+
+
+def _iou(run, setting):
+    return IOUS.get(setting, str(run.spec.test.nms))
+
+
+def _kept(kept, row, name):
+    return kept[row].loc[FUSIONS[name]] if row in kept else np.nan
+
+
+def _of_stages(one):
+    """The product's gain of each cascade stage alone."""
+    pairs = zip(one["stages"]["product"], one["stages"]["class"], strict=True) if one else []
+    return [product - alone for product, alone in pairs]
+
+
+def _ratio(seeds):
+    if seeds.empty:
+        return DASH
+    best, low, high = (f"{ratio:.2g}" for ratio in best_ratio(seeds))
+    return f"{best} ({low} to {high})"
+
+
+def _factor(spec, first):
+    """The name of the factor that a Spec changes; None where it changes another one."""
+    return next((name for name, of in FACTORS.items() if of(spec) != of(first)), None)

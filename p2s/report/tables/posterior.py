@@ -1,0 +1,215 @@
+"""What was learnt of a known truth, beside the truth and the loss's own optimum: from records."""
+
+import numpy as np
+import pandas as pd
+
+from p2s.maths import optimum
+from p2s.maths.optimum import NUMBERS
+from p2s.report.intervals import DASH, Estimate, estimate, number, verdict
+from p2s.report.tables import ablation as tables
+from p2s.report.tables import optima as posterior_optimum
+from p2s.spec import Spec
+
+WHEN = {"relative": "to the control", "before": "before NMS", "after": "after NMS"}
+NAMES = dict(zip(NUMBERS, ("P(O)", "P(A|O)", "P(A)"), strict=True))
+OF_CONTROL = dict(zip(NUMBERS, ("p_object", "p_foreground", "p_any"), strict=True))
+UNDONE = "{}, odds undone"  # the row of an RPN whose sampler's odds are undone at each location
+GAPS = ("truth", "optimum")  # what a distance is from
+TOLERANCE = 5.0  # percent: the mean distance from the truth up to which P(O) counts as calibrated
+FIRSTS = (  # rows of experiments/posterior.yaml that differ in the first stage alone
+    "RPN",
+    "RetinaNet",
+    "ATSS",
+    "GFL",
+    "CenterNet*, focal",
+    "CenterNet*, plain likelihood",
+)
+SHARED = ("row", "scale", "when", "number")
+
+
+def learnt(lines, found):
+    """A line for each row, seed, character, moment and number of `posterior.measure`.
+
+    lines: of `tables.measured`; found: its records by id. Columns: row, scale, seed, q, r, when,
+    number, learnt, truth and optimum; NaN where a detector found no such object.
+
+    "relative" is before NMS, over the same of the control, the character of q = 1: over its P(O),
+    its 1 - P(bg|O), their product. Which location answers cannot be told exactly from the pixels,
+    and that costs both the same share, in whichever stage. An RPN has one more row, of P(O) with
+    its odds undone.
+    """
+    rows = []
+    for line in lines.to_dict("records"):
+        if finding := _finding(found, line):
+            places = {name: line[name] for name in ("row", "scale", "seed")}
+            spec = Spec.model_validate(found[line["record"]].spec)
+            sure = posterior_optimum.sureness(spec, finding)
+            for one in finding["characters"]:
+                rows += [places | each for each in _numbers(spec, finding, one, sure)]
+            if spec.first == "rpn":
+                places["row"] = UNDONE.format(line["row"])
+                rows += [places | each for each in _undone(finding)]
+    columns = ["row", "scale", "seed", "q", "r", "when", "number", "learnt", "truth", "optimum"]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def errors(frame):
+    """The mean distance of what was learnt from the truth and from the optimum, in percent.
+
+    A line for each row, moment, number and distance, over characters by chance, with its interval
+    over seeds. What an exact likelihood does not identify has no optimum.
+    """
+    some = frame[(frame["q"] < 1)]
+    found = []
+    for of in GAPS:
+        gap = (100 * (some["learnt"] - some[of]).abs()).rename("gap")
+        by_seed = some[[*SHARED, "seed"]].join(gap).groupby([*SHARED, "seed"], sort=False)["gap"]
+        means = by_seed.mean().groupby(list(SHARED), sort=False)
+        found += [(*key, of, *estimate(values)) for key, values in means]
+    return pd.DataFrame(found, columns=[*SHARED, "from", *Estimate._fields])
+
+
+def readable(frame):
+    """`errors` for people: a line a row, columns by moment, number and what it is a distance from.
+
+    Cells are mean ± half the interval over seeds.
+    """
+    cells = [Estimate(*line).text() for line in frame[[*Estimate._fields]].itertuples(index=False)]
+    named = frame.assign(cell=cells, when=frame["when"].map(WHEN), of=frame["number"].map(NAMES))
+    grid = named.pivot(index="row", columns=["when", "from", "of"], values="cell")
+    return grid.loc[frame["row"].unique()].fillna(DASH).rename_axis(index=None)
+
+
+def words(frame, name="p_object"):
+    """How far a number of each row is from the truth and from its loss's own optimum, in sentences.
+
+    It is the number before NMS relative to the control.
+    It is calibrated where the interval of the mean distance is below TOLERANCE, which was chosen
+    before the records, and not where it is above.
+    """
+    gaps, said = _gaps(frame, name), []
+    for row in gaps.index.unique("row"):
+        truth, best = (Estimate(*gaps.loc[(row, of), [*Estimate._fields]]) for of in GAPS)
+        line = f"{row}: {NAMES[name]} is {truth.text()} % from the truth"
+        if best.seeds:
+            line = f"{line}: **{_judged(truth)}**; {best.text()} from its loss's own optimum"
+        else:
+            line = f"{line}, which its loss does not identify"
+        said.append(line)
+    return said
+
+
+def told(frame):
+    """Everything that `words`, `against` and `answer` say: of P(O), then of the product."""
+    fixed = UNDONE.format(FIRSTS[0])
+    said = [answer(frame, [*FIRSTS, fixed]), *words(frame), *words(frame, "product")]
+    return (
+        said + against(frame, FIRSTS[0], [*FIRSTS[1:], fixed]) + against(frame, fixed, FIRSTS[1:])
+    )
+
+
+def answer(frame, rows, name="p_object"):
+    """Which of these rows infer a number as `words` judges it, in one sentence."""
+    gaps, groups = _gaps(frame, name), {}
+    for row in [row for row in rows if row in gaps.index.unique("row")]:
+        truth = Estimate(*gaps.loc[(row, "truth"), [*Estimate._fields]])
+        groups.setdefault(_judged(truth), []).append(row)
+    told = [f"**{judged}**: {'; '.join(of)}" for judged, of in groups.items()]
+    return f"Within {TOLERANCE:g} % of the true {NAMES[name]}? {'. '.join(told) or DASH}."
+
+
+def against(frame, reference, rows, name="p_object"):
+    """Whether rows are nearer to the truth than a reference, seed by seed, as sentences.
+
+    The distance is the mean over characters by chance of the number to the control, in percent.
+    """
+    some = frame[(frame["q"] < 1) & (frame["when"] == "relative") & (frame["number"] == name)]
+    gap = (100 * (some["learnt"] - some["truth"]).abs()).groupby([some["row"], some["seed"]])
+    gap = gap.mean().unstack("seed")
+    said = []
+    for row in [row for row in rows if {row, reference} <= set(gap.index)]:
+        gain = estimate(gap.loc[reference] - gap.loc[row])
+        nearer = f"{row} is nearer to the true {NAMES[name]} than {reference}"
+        said.append(f"{nearer}: by {gain.text('+')} %: **{verdict(gain, 'gain')}**")
+    return said
+
+
+def _judged(gap):
+    if gap.seeds < 2:
+        return "undecided"
+    if gap.high <= TOLERANCE:
+        return "calibrated"
+    return "not calibrated" if gap.low > TOLERANCE else "undecided"
+
+
+def shares_found(lines, found):
+    """The share of objects, in percent, that have a proposal left after NMS: by row and q."""
+    rows = [
+        (line["row"], one["q"], 100 * one["after"]["found"] / one["objects"])
+        for line in lines.to_dict("records")
+        for one in _finding(found, line).get("characters", [])
+        if one["objects"]
+    ]
+    frame = pd.DataFrame(rows, columns=["row", "q", "found"])
+    return frame.pivot_table("found", "row", "q", sort=False).map(number)
+
+
+def optima(chances):
+    """What losses of P(O) learn of each q, at an IoU of .8 for GFL's and a sampled share of .25."""
+    rows = {
+        "cross entropy": optimum.likelihood,
+        "focal loss": optimum.focal,
+        "quality focal loss, IoU .8": lambda q: optimum.quality(q, [0.8]),
+        "RPN, a quarter of the negatives": lambda q: optimum.sampling(q, 0.25),
+    }
+    frame = pd.DataFrame({name: [of(q) for q in chances] for name, of in rows.items()}, chances)
+    return frame.T.rename_axis(columns="q").map(lambda one: number(one, digits=2))
+
+
+def _finding(found, line):
+    return tables.finding(found.get(line["record"]), "posterior")
+
+
+def _gaps(frame, name):
+    """`errors` of a number relative to the control, by row and what it is a distance from."""
+    gaps = errors(frame)
+    gaps = gaps[(gaps["when"] == "relative") & (gaps["number"] == name)]
+    return gaps.set_index(["row", "from"])
+
+
+def _numbers(spec, finding, one, sure):
+    q, r = one["q"], one["r"]
+    truth, said = optimum.Learnt(q, r, 0.0), dict(one)
+    said["relative"] = _to_control(one["before"], finding)
+    wanted = {when: posterior_optimum.best(spec, finding, q, r) for when in WHEN}
+    wanted["relative"] = posterior_optimum.best_to_control(spec, finding, q, r, sure)
+    known = spec.second_stage.objective not in ("exact", "exact@K", "max")
+    return [
+        {"q": q, "r": r, "when": when, "number": name}
+        | {"learnt": np.nan if said[when][name] is None else said[when][name]}
+        | {"truth": getattr(truth, name)}
+        | {"optimum": getattr(wanted[when], name) if known or name == "product" else np.nan}
+        for when in WHEN
+        for name in NUMBERS
+    ]
+
+
+def _to_control(said, finding):
+    """Numbers before NMS over the control's; None where they are missing."""
+    if said["p_object"] is None:
+        return said
+    return {
+        name: said[name] / posterior_optimum.control(finding, of) for name, of in OF_CONTROL.items()
+    }
+
+
+def _undone(finding):
+    """Lines of P(O) with an RPN's odds undone, before NMS and relative to the control."""
+    shares = {"before": 1.0, "relative": posterior_optimum.control(finding, "undone")}
+    return [
+        {"q": one["q"], "r": one["r"], "when": when, "number": "p_object"}
+        | {"learnt": one["before"]["undone"] / share, "truth": one["q"], "optimum": one["q"]}
+        for one in finding["characters"]
+        if one["before"]["undone"] is not None
+        for when, share in shares.items()
+    ]

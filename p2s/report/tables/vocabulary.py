@@ -1,0 +1,105 @@
+"""Tables of a large vocabulary: by group of classes, and as the paper prints Table 9."""
+
+import numpy as np
+import pandas as pd
+import torch
+
+from p2s.data.glyphs import longtail, vocabulary
+from p2s.maths import federated
+from p2s.report.intervals import DASH, number
+from p2s.report.tables import ablation as tables
+from p2s.study import published as paper
+from p2s.study import runs
+
+BY_GROUP = (*tables.OF_GROUPS[1:], *(f"{name}_full" for name in tables.OF_GROUPS))
+
+
+def by_group(lines):
+    """The metrics of a large vocabulary of which some line has a number."""
+    return [metric for metric in tables.seen(lines) if metric in BY_GROUP]
+
+
+def by_metric(lines, metrics):
+    """The lines once a metric, which is their AP then and names their variant: for figures.
+
+    A figure has one panel of published values; theirs stand in `deviations` instead.
+    """
+    parts = [lines.assign(variant=name, AP=lines[name], paper_AP=np.nan) for name in metrics]
+    return pd.concat(parts, ignore_index=True)
+
+
+def deviations(experiment, lines):
+    """Mean ± standard deviation of the seeds (their number), and the paper's where it prints one.
+
+    A line for each row, a column for each metric that a row of the paper has or that is by group.
+    """
+    printed = {metric for row in experiment.rows if row.paper for metric in row.paper.columns}
+    wanted = printed.union(by_group(lines))
+    shown = [name for name in tables.METRICS if name in wanted]
+    grid = {}
+    for row in experiment.rows:
+        of_row = lines[lines["row"] == row.name]
+        grid[row.name] = {}
+        for metric in shown:
+            grid[row.name][metric] = _spread(of_row[metric].dropna())
+            if metric in printed:
+                grid[row.name][f"{metric}, paper"] = _printed(row.paper, metric)
+    return pd.DataFrame(grid).T
+
+
+def negatives(project, name, scale):
+    """In how many images of a training a class is a drawn negative (App. D), the mean by group.
+
+    A line for each row of scenes whose images have a set S each, or count every class. Beside it
+    the images that a training sees in all, at this scale and at `paper`.
+    """
+    published = {run.row: _images(run.spec) for run in runs.asked(project, "paper", [name])}
+    grid = {}
+    for run in runs.asked(project, scale, [name]):
+        if run.row not in grid and run.spec.data.kind == "glyphs" and (size := _set_size(run.spec)):
+            images = {"images": _images(run.spec), "images, paper": published.get(run.row)}
+            grid[run.row] = _by_group(run.spec, size) | images
+    return pd.DataFrame(grid).T.map(lambda count: DASH if pd.isna(count) else f"{count:,.0f}")
+
+
+def _images(spec):
+    return spec.recipe.iterations * spec.recipe.batch
+
+
+def _set_size(spec):
+    """How many classes count in an image at least, None of another kind of loss."""
+    stage, classes = spec.second_stage, spec.num_classes
+    if stage.cls_loss == "federated" and stage.federated_sets == "per_image":
+        return min(stage.federated_classes, classes)
+    return classes if stage.cls_loss == "sigmoid" else None
+
+
+def _by_group(spec, size):
+    """The mean over a group's classes, of sets drawn once for each image with an annotation."""
+    told, random = vocabulary.annotated(spec.data), torch.Generator().manual_seed(0)
+    labels = [torch.tensor(each) for each in told if each]  # others are not trained on
+    known = torch.stack([federated.is_label(each, spec.num_classes).any(0) for each in labels])
+    weight = known.sum(0).float() ** spec.second_stage.federated_power
+    sets = federated.sets_of_images(labels, weight, size, random)  # (N, K)
+    count = _images(spec) * (sets & ~known).float().mean(0)
+    groups = longtail.groups(spec.num_classes)
+    return {
+        f"negative, {name}": float(count[groups[key]].mean())
+        for key, name in vocabulary.GROUPS.items()
+    }
+
+
+def _spread(values):
+    if not len(values):
+        return DASH
+    # Over n, as the paper's seem to be: the spreads of its two runs are multiples of .05, not .07.
+    spread = number(values.std(ddof=0), digits=2) if len(values) > 1 else DASH
+    return f"{number(values.mean(), digits=2)} ± {spread} ({len(values)})"
+
+
+def _printed(place, metric):
+    if place is None or metric not in place.columns:
+        return DASH
+    cell = paper.cell(place.table, place.row, place.columns[metric])
+    spread = "" if cell.deviation is None else f" ± {number(cell.deviation, digits=2)}"
+    return f"{number(cell.value)}{spread}"

@@ -1,0 +1,67 @@
+"""What a detector is trained and tested on, as typed, frozen data; a part of a Spec."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, PositiveInt, model_validator
+
+from p2s.spec.part import Part, Probability
+
+PARTS = ("annotated", "unannotated")  # of the objects of federated scenes
+Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+
+
+class Glyphs(Part):
+    """Synthetic scenes, drawn from a seed without any download."""
+
+    kind: Literal["glyphs"] = "glyphs"
+    seed: Annotated[int, Field(ge=0)] = 0
+    train: PositiveInt = 4000  # images
+    val: PositiveInt = 500  # images
+    size: Annotated[int, Field(ge=16)] = 160  # pixels a side
+    classes: PositiveInt = 10
+    fragments: Annotated[float, Field(ge=0)] = 1.0  # hard negatives; 0 none, 1 default, 2 double
+    # Truth by chance: how likely each character is annotated, and then as class A, else as B.
+    # Empty: each is annotated, as a class of its own.
+    chances: tuple[tuple[Probability, Probability], ...] = ()
+    # Training as uneven as the real data, by one power that leaves an object of every class;
+    # validation with all classes alike. None: each object's class is drawn, all alike.
+    imbalance: Literal["lvis", "objects365"] | None = None
+    federated: bool = False  # annotated as LVIS is; the same pixels
+    # What training is told of objects without annotation: nothing, their boxes for the first
+    # stage alone, or all, as if they were annotated. Validation never is.
+    unannotated: Literal["hidden", "boxes", "labelled"] = "hidden"
+
+    @model_validator(mode="after")
+    def _consistent(self):
+        if self.chances and self.classes != 2:
+            raise ValueError(f"classes {self.classes} with chances; valid: 2, of A and B")
+        if self.chances and self.imbalance:
+            raise ValueError(f"imbalance {self.imbalance} with chances; valid: None")
+        if self.unannotated != "hidden" and not self.federated:
+            raise ValueError(f"unannotated {self.unannotated} without federated; valid: hidden")
+        if self.federated and not self.imbalance:
+            raise ValueError("federated without imbalance; valid: lvis, objects365")
+        return self
+
+    @property
+    def characters(self):
+        """How many different characters are drawn."""
+        return len(self.chances) or self.classes
+
+
+class Coco(Part):
+    """A data set in COCO's JSON format; file names are relative to the folders of images.
+
+    `lvis` has LVIS's federated annotation besides; a published set is held against its counts.
+    """
+
+    kind: Literal["coco", "lvis", "lvis_v1", "objects365_v1"] = "coco"
+    train: Path
+    val: Path
+    images: Path
+    val_images: Path | None = None  # of validation, where it has a folder of its own
+    fingerprints: tuple[Sha256, Sha256] | None = None  # train and val must have, if given
+    # Of train and val as the records that came with the project had them: an identity for files
+    # that are not there. Files that are there may be others, and have their own.
+    recorded: tuple[Sha256, Sha256] | None = None

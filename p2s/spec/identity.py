@@ -1,0 +1,35 @@
+"""Identity: what says when a training or an evaluation must run again."""
+
+from pathlib import Path
+
+from p2s.files import canonical_hash, file_fingerprint
+from p2s.spec.pretraining import READING
+
+# Raised by any change that moves a golden trace; older records then no longer count.
+NUMERICS_VERSION = 1
+
+
+def training_id(spec, train_fingerprint, seed, root=""):
+    """The identity of a training: every setting, the data and the seed that can move a weight.
+
+    Pretrained weights count by content, their path is relative to `root`; those of glyphs count by
+    how they are made.
+    """
+    settings = spec.training_fields()
+    if isinstance(spec.backbone.weights, Path):
+        settings["backbone"]["weights"] = file_fingerprint(Path(root) / spec.backbone.weights)
+    elif spec.backbone.weights == "glyphs":
+        settings["backbone"]["weights"] = READING.model_dump(mode="json")
+    fields = {
+        "spec": settings,
+        "data": train_fingerprint,
+        "seed": seed,
+        "numerics": NUMERICS_VERSION,
+    }
+    return canonical_hash(fields)
+
+
+def evaluation_id(training, spec, val_fingerprint, measures=()):
+    """The identity of an evaluation: its training's, its settings and data, and its measures."""
+    fields = {"training": training, "test": spec.test_fields(), "data": val_fingerprint}
+    return canonical_hash(fields | ({"measures": list(measures)} if measures else {}))

@@ -1,0 +1,1 @@
+"""Study: what is to run, what has run, and its records."""

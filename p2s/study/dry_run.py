@@ -1,0 +1,69 @@
+"""A dry run of a study: every model and optimiser is built, nothing is trained and no data read."""
+
+from pathlib import Path
+
+import click
+from tqdm import tqdm
+
+from p2s.model.zoo import build
+from p2s.spec import Coco
+from p2s.study.experiments import annotation_files
+from p2s.study.runs import runs
+from p2s.train import engine
+
+PARTS = ("backbone", "first_stage", "second_stage", "recipe")
+
+
+def dry_run(project, scale, *, only=()):
+    """Tell of each training of a seed its network, its settings, and those of its evaluations.
+
+    Files that are not there yet are named at the end: a training needs them, a dry run does not.
+    """
+    trainings, missing = {}, {}
+    for each in runs(project, scale, only):
+        key = each.train_fingerprint, str(each.spec.training_fields())
+        trainings.setdefault(key, {}).setdefault(str(each.spec.test), each)
+        missing |= dict.fromkeys(_missing(project, each.spec))
+    for evaluations in tqdm(trainings.values(), "dry run", disable=None):
+        _tell(list(evaluations.values()))
+    click.echo(f"{len(trainings)} trainings a seed can be built")
+    for path in missing:
+        click.echo(f"missing: {path}")
+
+
+def _tell(evaluations):
+    first = evaluations[0]
+    click.echo(f"{first.experiment} | {first.row} ({first.detector}): {_network(first.spec)}")
+    for part in PARTS:
+        click.echo(f"    {part}: {_settings(getattr(first.spec, part))}")
+    recipe = first.spec.recipe
+    click.echo(f"    rate for a batch of {recipe.batch}: {_text(recipe.scaled_rate)}")
+    for each in evaluations:
+        name = " | ".join(filter(None, (each.experiment, each.row, each.variant)))
+        click.echo(f"    test, {name}: {_settings(each.spec.test)}")
+
+
+def _network(spec):
+    model = build(spec.changed({"backbone": {"weights": None}}))
+    groups = engine.optimizer(model, spec.recipe).param_groups
+    learnt = sum(weight.numel() for group in groups for weight in group["params"])
+    levels = "P{}-P{}".format(*spec.levels)
+    stages = f"{spec.first} and {spec.second} on {levels}, {spec.num_classes} classes"
+    return f"{stages}, {learnt / 1e6:.1f} M weights to learn"
+
+
+def _settings(part):
+    return ", ".join(f"{name} {_text(value)}" for name, value in part)
+
+
+def _text(value):
+    if isinstance(value, tuple):
+        return "/".join(map(_text, value))
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def _missing(project, spec):
+    files = annotation_files(spec.data, project.root) if isinstance(spec.data, Coco) else []
+    weights = spec.backbone.weights
+    files += [project.root / weights] if isinstance(weights, Path) else []
+    return [path for path in files if not path.exists()]

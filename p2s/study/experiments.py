@@ -1,0 +1,216 @@
+"""Experiments and scales: what the YAML files ask for, strict and typed.
+
+A cell of an experiment is a row and a variant; its Spec is the paper's detector with the changes of
+the scale, then of the row, then of the variant.
+"""
+
+import json
+import math
+from functools import lru_cache
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import ConfigDict, Field, PositiveFloat, model_validator
+
+from p2s.files import read_yaml
+from p2s.spec import Coco, Spec, merge
+from p2s.spec.part import Part
+
+SHARED_FIELDS = {  # that a scale's proposal_share multiplies
+    "first_stage": ("pre_nms", "proposals"),
+    "test": ("pre_nms", "proposals"),
+    "second_stage": ("regions",),
+}
+Name = Annotated[str, Field(min_length=1)]
+Measure = Literal["calibration", "fusion", "posterior"]  # see p2s.study.run
+# What tables print and contrasts compare; full: against the full truth of federated scenes.
+Metric = (
+    Literal["AP", "AP50", "AP75", "APr", "APc", "APf", "proposal_AR"]
+    | Literal["AP_full", "APr_full", "APc_full", "APf_full"]
+    | Literal["AR_annotated", "AR_unannotated", "p_object_annotated", "p_object_unannotated"]
+)
+Seed = Annotated[int, Field(ge=0)]
+
+
+class Strict(Part):
+    """A part of a YAML file: besides unknown words, values of a wrong type are errors."""
+
+    model_config = ConfigDict(strict=True)
+
+
+class PaperRow(Strict):
+    """Where experiments/paper.yaml holds the published numbers of a row."""
+
+    table: int
+    row: Name
+    columns: dict[Metric, Name] = {"AP": "mAP"}  # names that the table prints, by metric
+
+
+class Row(Strict):
+    """A line of a table: a detector by its name in the paper, and what is changed in it."""
+
+    name: Name
+    detector: Name
+    changes: dict[str, Any] = {}
+    at: dict[Name, dict[str, Any]] = {}  # more changes at one scale alone, by its name
+    data: Literal["glyphs", "coco"] | None = None  # as a variant's
+    paper: PaperRow | None = None
+
+
+class Variant(Strict):
+    """A change that every row gets, as a second axis of the table."""
+
+    name: Name
+    changes: dict[str, Any] = {}
+    data: Literal["glyphs", "coco"] | None = (
+        None  # left out where a scale's data are of another kind
+    )
+    fixed: bool = False  # its AP, APr, APc and APf are AP-fixed, see p2s.measure.lvis
+
+
+class Contrast(Strict):
+    """A difference of two rows that the claim is about, taken seed by seed."""
+
+    name: Name  # what is gained by what, or over what
+    row: Name
+    than: Name
+    less: Annotated[tuple[Name, Name], Field(strict=False)] | None = None  # rows of a difference
+    metric: Metric = "AP"
+    expects: Literal["gain", "loss", "none"] | None = None  # what the paper claims, if anything
+
+    @property
+    def rows(self):
+        """The names of all rows that it compares."""
+        return self.row, self.than, *(self.less or ())
+
+
+class Experiment(Strict):
+    """One table or figure: its question, the paper's claim, and its rows."""
+
+    name: Name  # the file's name without .yaml
+    title: Name
+    question: Name
+    claim: Name
+    notebook: Name  # its page in the report
+    measures: Annotated[tuple[Measure, ...], Field(strict=False)] = ()
+    data_set: Name | None = None  # of the scale's; None: what the scale's changes say
+    own_scenes: bool = False  # glyphs of each seed's own; else all seeds share theirs
+    rows: Annotated[tuple[Row, ...], Field(min_length=1, strict=False)]
+    variants: Annotated[tuple[Variant, ...], Field(strict=False)] = ()
+    contrasts: Annotated[tuple[Contrast, ...], Field(strict=False)] = ()
+    at: dict[Name, dict[str, Any]] = {}  # what every row changes at one scale alone
+
+    @model_validator(mode="after")
+    def _names_are_unique(self):
+        rows = [row.name for row in self.rows]
+        for one in self.contrasts:
+            refuse_unknown(f"row in contrast {one.name!r}:", one.rows, rows)
+        pairs = [f"{one.row}: {one.name}" for one in self.contrasts]
+        for names in (rows, [each.name for each in self.variants], pairs):
+            if twice := sorted({name for name in names if names.count(name) > 1}):
+                raise ValueError(f"named twice: {', '.join(twice)}")
+        return self
+
+    def sized(self, scale):
+        """The experiment as it is at the scale of this name; its rows hold all their changes."""
+        here = [
+            merge(merge(self.at.get(scale, {}), row.changes), row.at.get(scale, {}))
+            for row in self.rows
+        ]
+        rows = zip(self.rows, here, strict=True)
+        sized = tuple(row.model_copy(update={"changes": changes}) for row, changes in rows)
+        return self.model_copy(update={"rows": sized})
+
+
+class Scale(Strict):
+    """A size of the whole study; its changes come before those of rows and variants."""
+
+    about: Name  # what it is, what it costs, which number to expect
+    seeds: Annotated[tuple[Seed, ...], Field(min_length=1, strict=False)]
+    proposal_share: Annotated[float, Field(gt=0, le=1)] = (
+        1.0  # of every row's candidates, proposals, regions
+    )
+    # Of every row's learning rate; one-stage rows keep their half unless changes give all one.
+    rate_factor: PositiveFloat = 1.0
+    minutes_a_training: PositiveFloat  # a guess, used until a record has measured it
+    changes: dict[str, Any] = {}
+    data_sets: dict[Name, dict[str, Any]] = {}  # more changes for experiments on other data
+
+    def on(self, data_set):
+        """The scale as it is on one of its data sets; None is its own data."""
+        changes = merge(self.changes, self.data_sets.get(data_set, {}))
+        return self.model_copy(update={"changes": changes})
+
+
+def load_scales(project):
+    """The scales of experiments/scales.yaml by name."""
+    return read_yaml(project.experiments / "scales.yaml", dict[str, Scale])
+
+
+def load_experiment(project, name):
+    """The experiment of experiments/<name>.yaml."""
+    path = project.experiments / f"{name}.yaml"
+    experiment = read_yaml(path, Experiment)
+    if experiment.name != name:
+        raise ValueError(f"{path}: name: {experiment.name!r} is not the file's name")
+    return experiment
+
+
+def experiment_names(project):
+    """All experiments, in alphabetical order."""
+    others = ("scales", "paper")
+    return sorted(p.stem for p in project.experiments.glob("*.yaml") if p.stem not in others)
+
+
+def cells(experiment, scale):
+    """Pairs of a row and a variant (None without variants) that this scale can run."""
+    if experiment.data_set and experiment.data_set not in scale.data_sets:
+        return []
+    kind = scale.changes.get("data", {}).get("kind")
+    rows = [each for each in experiment.rows if each.data in (None, kind)]
+    variants = [each for each in experiment.variants if each.data in (None, kind)]
+    variants = variants if experiment.variants else [None]
+    return [(row, each) for each in variants for row in rows]
+
+
+def resolve(row, variant, scale, root):
+    """The Spec of a row (and variant, or None) at a scale; data under `root` say the classes."""
+    spec = Spec.named(row.detector)
+    for changes in (scale.changes, row.changes, variant.changes if variant else {}):
+        spec = spec.changed(changes)
+    shares = {
+        part: {
+            name: math.ceil(getattr(getattr(spec, part), name) * scale.proposal_share)
+            for name in names
+        }
+        for part, names in SHARED_FIELDS.items()
+    }
+    rate = {"recipe": {"rate": spec.recipe.rate * scale.rate_factor}}
+    return spec.changed({**shares, **rate, "num_classes": _num_classes(spec, root)})
+
+
+def annotation_files(data, root):
+    """The training and validation JSON of a spec.Coco; its paths are relative to `root`."""
+    return [Path(root) / data.train, Path(root) / data.val]
+
+
+def refuse_unknown(kind, names, valid):
+    """ValueError for the first name that is not valid, with all that are."""
+    for name in names:
+        if name not in valid:
+            raise ValueError(f"unknown {kind} {name!r}; valid: {', '.join(dict.fromkeys(valid))}")
+
+
+def _num_classes(spec, root):
+    if not isinstance(spec.data, Coco):
+        return spec.data.classes
+    val = annotation_files(spec.data, root)[1]
+    return _count_classes(val, val.stat().st_mtime_ns) if val.exists() else spec.num_classes
+
+
+@lru_cache
+def _count_classes(path, _modified):
+    try:
+        return len(json.loads(path.read_bytes())["categories"])
+    except (ValueError, KeyError, TypeError):
+        raise ValueError(f"{path}: no JSON object with a list of categories") from None

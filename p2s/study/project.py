@@ -1,0 +1,66 @@
+"""Project: the one place that says where a study's files are."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+PACKAGE = Path(__file__).parents[1]  # p2s/: the source that a record's hash is of
+PAPER = PACKAGE.parent / "experiments" / "paper.yaml"  # the published numbers
+PAGE = PACKAGE / "report" / "page"  # the template of a page
+TRAIN_EVAL = Path("notebooks/train_eval.ipynb")
+
+
+@dataclass(frozen=True)
+class Project:
+    """The folders of a study; `cache` holds all that can be made again and is not in git."""
+
+    root: Path
+    cache: Path
+
+    @classmethod
+    def at(cls, folder="."):
+        """The project that holds `folder`; its cache is $P2S_CACHE, else .p2s in the root."""
+        start = Path(folder).resolve()
+        for root in (start, *start.parents):
+            if (root / "experiments" / "scales.yaml").is_file():
+                return cls(root, Path(os.environ.get("P2S_CACHE") or root / ".p2s").resolve())
+        raise FileNotFoundError(f"{start}: no experiments/scales.yaml here or in a folder above")
+
+    @property
+    def experiments(self):
+        """One YAML file per table or figure."""
+        return self.root / "experiments"
+
+    def records(self, scale):
+        """The folder of a scale's records."""
+        return self.root / "results" / "runs" / scale
+
+    @property
+    def benches(self):
+        """The folder of measurements of speed."""
+        return self.root / "results" / "bench"
+
+    @property
+    def views(self):
+        """The folder of what Figure 1 shows."""
+        return self.root / "results" / "framework"
+
+    def record(self, run):
+        """The record that a run is to leave."""
+        return self.records(run.scale) / f"{run.evaluation_id}.json"
+
+    def executed(self, run):
+        """The executed copy of a run's notebook."""
+        return self.cache / "runs" / run.scale / f"{run.evaluation_id}.ipynb"
+
+    def failure(self, run):
+        """The error of a failed run in one line, until it is run again."""
+        return self.executed(run).with_suffix(".failed")
+
+    def lock(self, run):
+        """Held while a run is running."""
+        return self.executed(run).with_suffix(".lock")
+
+    def weights(self, run):
+        """The folder of a training's state and weights, shared by its evaluations."""
+        return self.cache / "weights" / run.training_id

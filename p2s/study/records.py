@@ -1,0 +1,93 @@
+"""Records: what a run leaves behind, one JSON file each.
+
+A record is written once and never edited. Its file ends in a digest of all its other fields, so an
+edit by hand is found, and the run counts as not done.
+"""
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, Field, ValidationError
+
+from p2s.files import canonical_digest, finite_or_none, first_problem, write_atomic
+from p2s.spec.identity import NUMERICS_VERSION
+from p2s.spec.part import Part
+
+MAX_BYTES = 200_000  # records live in git
+
+Number = Annotated[float | None, BeforeValidator(finite_or_none)]
+
+
+class Record(Part):
+    """One evaluation of one training: what was asked, what came out, and where it was made."""
+
+    schema_version: Literal[1] = 1
+    id: str  # evaluation_id; also the file's name
+    training_id: str
+    source: Literal["measured", "paper"] = "measured"
+    detector: str  # a name of the paper's tables
+    scale: str
+    seed: int
+    spec: dict[str, Any]  # the whole Spec as JSON
+    train_fingerprint: str  # of the annotation file, or of the scenes drawn: what was trained on
+    val_fingerprint: str  # the same of what was evaluated on
+    numerics_version: int = NUMERICS_VERSION
+    metrics: dict[str, Number]  # percent; None where undefined, such as APs without small objects
+    per_class: dict[str, Number] = {}  # AP by class name, percent
+    timings: dict[str, Number] = {}  # train_s, evaluate_s
+    curve: dict[str, list[Number]] = {}  # "iteration", one list a loss or audit, at most 200
+    scenes: list[
+        dict[str, Any]
+    ] = []  # image_id, proposals, detections of four fixed validation images
+    findings: dict[str, Any] = {}  # by measure: what an experiment asks for besides
+    weights: str | None = None  # SHA-256 of the weights: equal in rows that are paired by training
+    git: dict[str, str | bool | None] = {}
+    source_hash: str = ""
+    versions: dict[str, str] = {}
+    machine: dict[str, str | int | None] = {}
+    created: str = Field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
+
+
+def write(record, folder):
+    """Write `<folder>/<id>.json` in one step and return its path; refuses more than 200 kB."""
+    fields = record.model_dump(mode="json")
+    fields["digest"] = canonical_digest(fields)
+    lines = [
+        f"{json.dumps(key)}: {json.dumps(value, allow_nan=False)}" for key, value in fields.items()
+    ]
+    content = ("{\n" + ",\n".join(lines) + "\n}\n").encode()
+    if len(content) > MAX_BYTES:
+        raise ValueError(f"record {record.id} has {len(content)} bytes; the limit is {MAX_BYTES}")
+    path = Path(folder) / f"{record.id}.json"
+    write_atomic(path, content)
+    return path
+
+
+def read(path, kind=Record):
+    """A Record or Bench; ValueError names file and field if it is damaged or was edited by hand."""
+    try:
+        fields = json.loads(Path(path).read_bytes())
+        digest = fields.pop("digest", None)
+        record = kind.model_validate(fields)
+    except (json.JSONDecodeError, UnicodeDecodeError, AttributeError, TypeError) as error:
+        raise ValueError(f"{path}: not a JSON record: {error}") from None
+    except ValidationError as error:
+        raise ValueError(f"{path}: {first_problem(error)}") from None
+    if digest != canonical_digest(fields):
+        raise ValueError(f"{path}: digest: the record was edited by hand; delete it or run again")
+    if record.id != Path(path).stem:
+        raise ValueError(f"{path}: id: {record.id} is not the file's name")
+    return record
+
+
+def survey(folder, kind=Record):
+    """All records of a kind in a folder by id, and what is wrong with the others, by file stem."""
+    records, problems = {}, {}
+    for path in sorted(Path(folder).glob("*.json")):
+        try:
+            records[path.stem] = read(path, kind)
+        except ValueError as error:
+            problems[path.stem] = str(error)
+    return records, problems

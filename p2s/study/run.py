@@ -1,0 +1,150 @@
+"""What notebooks/train_eval.ipynb calls: data, a trained model, its numbers, the record."""
+
+import json
+import time
+from contextlib import chdir
+
+import numpy as np
+import torch
+
+from p2s import files
+from p2s.data import glyphs, releases
+from p2s.data.loader import test_inputs
+from p2s.data.lvis import LvisSet
+from p2s.maths.likelihood import AUDIT
+from p2s.measure import calibration, fusion, oracle, posterior
+from p2s.measure.coco import detect, score
+from p2s.measure.lvis import federated_numbers
+from p2s.model.zoo import build
+from p2s.spec import Coco, Glyphs
+from p2s.study import provenance, records
+from p2s.study.project import TRAIN_EVAL
+from p2s.train import engine
+from p2s.train.pretrain import read_glyphs
+
+SCENES = 4  # validation images whose proposals and detections are kept, for figures
+KEPT = 100  # proposals and detections of each, the likeliest
+CURVE_POINTS = 200
+MEASURES = {  # of Experiment.measures
+    "calibration": calibration.measure,
+    "fusion": fusion.measure,
+    "posterior": posterior.measure,
+}
+
+
+def made_by(project):
+    """Where a record is made: commit, code, packages and machine; asked before the work starts."""
+    torch.set_num_threads(1)  # the number of threads changes bits; here also outside the runner
+    return {
+        "git": provenance.git_state(project.root),
+        "source_hash": provenance.source_hash(project.root / TRAIN_EVAL),
+        "versions": provenance.versions(),
+        "machine": provenance.machine(),
+    }
+
+
+def load_data(run, project):
+    """Training and validation CocoSet of a run; glyph scenes are drawn into the cache if needed."""
+    data = run.spec.data
+    if not isinstance(data, Coco):
+        return glyphs.load(data, project.cache / "data")
+    with chdir(project.root):  # a data set's paths are relative to the project
+        return releases.read(data)
+
+
+def trained(run, project, data):
+    """A trained model, its loss curve and the seconds it took; cached weights are used."""
+    torch.manual_seed(run.seed)
+    folder = project.weights(run).absolute()
+    with chdir(project.root):  # so are those of pretrained weights
+        model = build(run.spec)
+        pretrained = run.spec.backbone.weights == "glyphs"
+        if pretrained and not engine.finished(folder, run.training_id):
+            read_glyphs(model.backbone, run.spec, project.cache)
+        engine.train(model, run.spec, data, folder, seed=run.seed)
+    curve = json.loads((folder / "curve.json").read_text())
+    seconds = json.loads((folder / "training.json").read_text())["seconds"]
+    return model, thinned(curve), round(seconds, 2)
+
+
+def thinned(curve, points=CURVE_POINTS):
+    """A curve as means over at most `points` stretches of equal length, 4 digits each.
+
+    Of what is named the worst in an audit it is the largest.
+    """
+    stretch = max(1, -(-len(curve["iteration"]) // points))
+    of = {name: np.max if name.startswith(f"{AUDIT}worst") else _mean for name in curve}
+    return {
+        name: [float(f"{of[name](part):.4g}") for part in _parts(values, stretch)]
+        for name, values in curve.items()
+    }
+
+
+@torch.inference_mode()
+def scene(model, data, index, test):
+    """What figures need of one image: its likeliest proposals and detections, as rounded rows.
+
+    Proposals are (x1, y1, x2, y2, p_object), detections (x1, y1, x2, y2, score, class, p_object,
+    p_class), boxes in pixels.
+    """
+    model.eval()
+    model.set_test(test)
+    [found], [proposed] = model.detect([test_inputs(data, index, test)])
+    p_object = proposed.objectness_logits.sigmoid()
+    numbers = [found.scores, found.pred_classes, found.p_object, found.p_class]
+    return {
+        "image_id": data.images[index]["id"],
+        "proposals": _rows(proposed.proposal_boxes, [p_object]),
+        "detections": _rows(found.pred_boxes, numbers),
+    }
+
+
+def measured(run, project, model, data):
+    """COCO's or LVIS's numbers in percent, seconds, and the scenes, as fields of a record."""
+    start = time.monotonic()
+    metrics = _numbers(run.spec, data, *detect(model, data, run.spec.test))
+    seconds, per_class = time.monotonic() - start, metrics.pop("per_class")
+    indices = range(min(SCENES, len(data.images)))
+    return {
+        "metrics": metrics,
+        "per_class": per_class,
+        "timings": {"evaluate_s": round(seconds, 2)},
+        "scenes": [scene(model, data, index, run.spec.test) for index in indices],
+        "findings": {name: MEASURES[name](model, data, run.spec) for name in run.measures},
+        "weights": files.file_sha256(project.weights(run) / "model.safetensors"),
+    }
+
+
+def write_record(run, project, fields):
+    """Write the record of a run from the fields that the steps above gave; returns its path."""
+    return records.write(run.record(**fields), project.records(run.scale))
+
+
+def _numbers(spec, data, detections, proposals):
+    found = detections, proposals
+    if not isinstance(data, LvisSet):
+        return score(data, *found)
+    numbers = score(data, *found, federated_numbers)
+    known = isinstance(spec.data, Glyphs)  # of other data nobody knows all objects
+    return numbers | (oracle.full_truth_numbers(data, *found) if known else {})
+
+
+def _rows(boxes, numbers):
+    columns = torch.stack([each.double() for each in numbers], 1)  # (R, 1 or 4), likeliness first
+    order = columns[:, 0].argsort(descending=True, stable=True)[:KEPT]
+    corners, columns = boxes.tensor[order].tolist(), columns[order].tolist()
+    return [
+        [round(v, 1) for v in box] + [round(v, 4) for v in row]
+        for box, row in zip(corners, columns, strict=True)
+    ]
+
+
+def _mean(values):
+    """The mean of what is a number; NaN of none."""
+    values = np.asarray(values)
+    values = values[~np.isnan(values)]
+    return values.mean() if len(values) else np.nan
+
+
+def _parts(values, stretch):
+    return [values[start : start + stretch] for start in range(0, len(values), stretch)]

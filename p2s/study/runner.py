@@ -1,0 +1,221 @@
+"""The runner: a run is one notebook executed by papermill, with a kernel process of its own.
+
+Kernels end when the process that started them does, so after kill -9 none is left; all else that
+must survive is in files: records, executed notebooks, weights, and a line for each failure.
+"""
+
+import ast
+import os
+import time
+from collections import defaultdict
+from dataclasses import dataclass, field
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import psutil
+from filelock import FileLock, Timeout
+from pydantic import TypeAdapter, ValidationError
+from traitlets.config import Config
+
+from p2s.study import records
+from p2s.study.project import Project
+from p2s.study.runs import Run, Standing
+
+# The number of threads changes bits, so every kernel has one; jobs only run beside each other.
+ONE_THREAD = {f"{library}_NUM_THREADS": "1" for library in ("OMP", "MKL", "OPENBLAS")}
+PARAMETERS = ("experiment", "row", "variant", "scale", "seed")
+KERNEL = {  # how papermill starts a kernel
+    "kernel_name": "python3",
+    "progress_bar": False,
+    "extra_arguments": [
+        "--IPKernelApp.log_level=50",  # errors are told once, by the caller
+        "--matplotlib=inline",  # pictures of pyplot are kept, whatever $MPLBACKEND says
+    ],
+}
+GRACE = 10.0  # seconds for a training to save its state when the study is interrupted
+
+
+def given(project, run):
+    """The parameters of a run's notebook."""
+    return {name: getattr(run, name) for name in PARAMETERS} | {"root": str(project.root)}
+
+
+def parameters(template, values):
+    """`values` with every value in the type of the default in the notebook's parameters cell.
+
+    The text of a command line is converted; an unknown name or a wrong type is a ValueError that
+    lists the valid ones. papermill itself would let both pass.
+    """
+    from papermill import inspect_notebook  # takes seconds to import, and status needs none of it
+
+    declared = inspect_notebook(template)
+    types = {name: type(ast.literal_eval(each["default"])) for name, each in declared.items()}
+    valid = ", ".join(f"{name} ({kind.__name__})" for name, kind in types.items())
+    if unknown := sorted(set(values) - set(types)):
+        raise ValueError(f"{template}: unknown parameter {', '.join(unknown)}; valid: {valid}")
+    try:
+        return {
+            name: TypeAdapter(types[name]).validate_python(each) for name, each in values.items()
+        }
+    except ValidationError:
+        raise ValueError(f"{template}: wrong type in {values}; valid: {valid}") from None
+
+
+def outcomes(project, waiting, template, executor):
+    """Run all of `waiting` and yield a Standing as each one ends.
+
+    `executor` has the `submit` of concurrent.futures; what that returns has `done`, `result` and
+    `cancel`. The evaluations of one training follow its first one, so that none trains it twice.
+    """
+    work = _Work(project, template, executor)
+    held = defaultdict(list)
+    for run in waiting:
+        held[run.training_id].append(run)
+    try:
+        for training in held.values():
+            count = len(training) if is_trained(project, training[0]) else 1
+            work.submit([training.pop(0) for _ in range(count)])
+        for ended in work.ended():
+            yield ended
+            siblings = held.pop(ended.run.training_id, [])
+            if ended.state == "done" or is_trained(project, ended.run):
+                work.submit(siblings)
+            else:
+                note = f"not started, for the training is {ended.state}"
+                yield from (Standing(run, "missing", note) for run in siblings)
+    finally:
+        work.stop()
+
+
+def is_trained(project, run):
+    """Whether the cache holds the weights that a run evaluates."""
+    return (project.weights(run) / "model.safetensors").exists()
+
+
+def execute(project, run, template):
+    """Execute one run's notebook and return its Standing; no exception leaves this function."""
+    os.environ.update(ONE_THREAD)  # the kernel inherits it
+    project.lock(run).parent.mkdir(parents=True, exist_ok=True)
+    try:
+        # `status` holds the lock for a moment when it looks; another study holds it for long.
+        with FileLock(project.lock(run), timeout=2):
+            return _execute(project, run, template)
+    except Timeout:
+        return Standing(run, "running", "by another process")
+
+
+def run_notebook(project, notebook, executed, values=None, timeout=None):
+    """Execute a notebook in the project's root into a copy; returns the error in a line, or "".
+
+    `timeout` is how many seconds a cell may take, without end if None.
+    """
+    from papermill import PapermillExecutionError, execute_notebook
+
+    executed.parent.mkdir(parents=True, exist_ok=True)
+    # papermill's own `cwd` would move this process, and with it the runs beside this one.
+    how = {"resources": {"metadata": {"path": str(project.root)}}, "execution_timeout": timeout}
+    try:
+        with TemporaryDirectory(prefix="p2s-", ignore_cleanup_errors=True) as folder:
+            sockets = _sockets(Path(folder))
+            execute_notebook(notebook, executed, values, config=sockets, **how, **KERNEL)
+    except PapermillExecutionError as error:
+        return _one_line(f"cell {error.exec_count}: {error.ename}", error.evalue)
+    except Exception as error:  # such as a kernel that died: this notebook's failure alone
+        return _one_line(type(error).__name__, error)
+    return ""
+
+
+@dataclass
+class _Work:
+    """What an executor has at work."""
+
+    project: Project
+    template: Path
+    executor: Any
+    at_work: dict[Any, Run] = field(default_factory=dict)  # by what `submit` returned
+
+    def submit(self, runs):
+        for run in runs:
+            self.at_work[self.executor.submit(execute, self.project, run, self.template)] = run
+
+    def ended(self):
+        """A Standing as each run ends, until none is at work."""
+        while self.at_work:
+            for future in [each for each in self.at_work if each.done()]:
+                ended = _result(future, self.at_work.pop(future))
+                if ended.state == "running":  # elsewhere: asked again until it has ended there
+                    self.submit([ended.run])
+                else:
+                    yield ended
+            time.sleep(0.05)
+
+    def stop(self):
+        """After Ctrl-C: end what is at work; it counts as never started, its training as begun."""
+        for future in self.at_work:
+            future.cancel()
+        deadline = time.monotonic() + GRACE
+        for kernel in _kernels() if self.at_work else []:
+            kernel.terminate()  # a training saves its state first
+        while not all(future.done() for future in self.at_work):
+            if time.monotonic() > deadline:
+                for kernel in _kernels():
+                    kernel.kill()
+            time.sleep(0.05)
+        for run in self.at_work.values():
+            self.project.failure(run).unlink(missing_ok=True)
+
+
+def _execute(project, run, template):
+    start = time.monotonic()
+    if _record(project, run)[0]:
+        return Standing(run, "done", "by another process")
+    project.failure(run).unlink(missing_ok=True)
+    error = run_notebook(project, template, project.executed(run), given(project, run))
+    record, problem = (None, error) if error else _record(project, run)
+    if problem:
+        note = f"{problem} ({project.executed(run)})"
+        project.failure(run).write_text(note)
+        return Standing(run, "failed", note)
+    ap = record.metrics.get("AP")
+    shown = "-" if ap is None else f"{ap:.1f}"
+    return Standing(run, "done", f"AP {shown}, {time.monotonic() - start:.0f} s")
+
+
+def _record(project, run):
+    """The record of a run, or None, and what is wrong with it."""
+    path = project.record(run)
+    if not path.exists():
+        return None, "the notebook ended without a record"
+    try:
+        return records.read(path), ""
+    except ValueError as problem:
+        return None, str(problem)
+
+
+def _sockets(folder):
+    """A kernel listens on files here: a TCP port chosen for it can be taken before it binds it."""
+    files = {"transport": "ipc", "connection_file": str(folder / "kernel.json")}
+    return Config(KernelManager=files)
+
+
+def _one_line(name, message):
+    return f"{name}: {' '.join(str(message).split())[:300]}"
+
+
+def _result(future, run):
+    try:
+        return future.result()
+    except Exception as error:  # the executor's own, such as a cluster node that went away
+        return Standing(run, "failed", _one_line(type(error).__name__, error))
+
+
+def _kernels():
+    found = []
+    for child in psutil.Process().children():
+        try:
+            if "ipykernel_launcher" in child.cmdline():
+                found.append(child)
+        except psutil.NoSuchProcess:
+            continue
+    return found

@@ -1,0 +1,62 @@
+"""Views: what Figure 1 shows of one scene, as a record that git can keep."""
+
+from typing import Any, Literal
+
+from p2s.spec.part import Part
+from p2s.study import records, runs
+
+SCALES = ("desk", "smoke")  # whose scenes can be drawn again, the better trained first
+# Whose training is looked at: the first seed's of the paper's own framework.
+ROW = {
+    "experiment": "table5",
+    "row": "CascadeRCNN-CenterNet w. prob.",
+    "variant": "scores above .05",
+}
+
+
+class Seen(Part):
+    """All that a two-stage detector said of an image, rounded; boxes are in its pixels."""
+
+    image_id: int
+    cell: float  # pixels a side of a cell of the heat map
+    heat: list[list[float]]  # P(O): of each cell the most on any level
+    proposals: list[list[float]]  # x1, y1, x2, y2, P(O), the likeliest first
+    p_class: list[list[float]]  # P(C|O) of each proposal, background last
+    detections: list[list[float]]  # x1, y1, x2, y2, score, class, P(O), P(C|O)
+
+
+class View(Part):
+    """What a trained detector said of a synthetic scene, which is drawn again from its seed."""
+
+    schema_version: Literal[1] = 1
+    id: str  # the training's, and the image's number
+    training_id: str
+    detector: str
+    scale: Literal["desk", "smoke"]
+    seed: int
+    data: dict[str, Any]  # spec.Glyphs
+    weights: str  # SHA-256, as in the records of its evaluations
+    seen: Seen
+    git: dict[str, str | bool | None] = {}
+    versions: dict[str, str] = {}
+    machine: dict[str, str | int | None] = {}
+    created: str = ""
+
+
+def run(project, scale):
+    """The Run whose trained model is looked at."""
+    return runs.find(project, scale=scale, seed=0, **ROW)
+
+
+def latest(project):
+    """The newest View by the best trained scale that has one, or None.
+
+    One of another training than the project's own, of other settings or scenes, is none.
+    """
+    found, _ = records.survey(project.views, View)
+    for scale in SCALES:
+        training = run(project, scale).training_id
+        views = [one for one in found.values() if one.training_id == training]
+        if views:
+            return max(views, key=lambda one: one.created)
+    return None

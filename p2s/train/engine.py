@@ -1,0 +1,296 @@
+"""Training that can stop at any moment: a step depends on the weights, the seed and the iteration.
+
+A training lives in one folder: `state.pt` while it runs, in the end `model.safetensors`,
+`spec.json`, `classes.json`, `curve.json` (losses) and `training.json` (its identity, seed and
+seconds). Whoever trains into the same folder again goes on from there.
+"""
+
+import io
+import json
+import signal
+import sys
+import threading
+import time
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+from detectron2.solver.build import get_default_optimizer_params
+from filelock import FileLock, Timeout
+from pydantic import TypeAdapter, ValidationError
+from safetensors.torch import save
+from torch.nn.utils import clip_grad_value_
+from tqdm import tqdm
+
+from p2s.data.coco import CocoSet
+from p2s.data.loader import train_batch
+from p2s.files import first_problem, write_atomic
+from p2s.maths.federated import frequencies
+from p2s.maths.likelihood import AUDIT
+from p2s.model.weights import fill, metadata, read, read_parts
+from p2s.model.zoo import build
+from p2s.spec import Spec
+from p2s.spec.identity import training_id
+from p2s.train.replay import NonFiniteLoss, gradients, keep_step, origin
+
+PROGRESS = ("identity", "iteration", "seconds", "curve")  # kept in a state beside the weights
+WARMUP_FROM = 1 / 1000  # d2: the share of the rate at iteration 0
+
+
+def optimizer(model, recipe):
+    """The recipe's: gradient descent with momentum (d2) or AdamW; normalisations don't decay."""
+    parameters = get_default_optimizer_params(model, weight_decay_norm=0.0)
+    shared = {"lr": recipe.scaled_rate, "weight_decay": recipe.weight_decay}
+    if recipe.optimizer == "adamw":
+        return torch.optim.AdamW(parameters, **shared)
+    return torch.optim.SGD(parameters, momentum=recipe.momentum, **shared)
+
+
+def train(model, spec, data, output, *, seed, save_every=60.0):
+    """Train a freshly built model on `data` and return it, with its files left in `output`.
+
+    What `output` already holds of this very training is used: a state is resumed and a finished
+    model loaded, bit-equal to a training that was never stopped. `save_every` is in seconds.
+    SIGINT and SIGTERM stop after the step at work, which is saved. Raises NonFiniteLoss, and
+    ValueError for absurd settings or a folder of another training.
+    """
+    _refuse_absurd(spec)
+    identity = training_id(spec, data.fingerprint, seed)
+    output = Path(output)
+    output.mkdir(parents=True, exist_ok=True)
+    with _alone_in(output):
+        if not finished(output, identity):
+            _Training(model, spec, data, output, seed).run(save_every)
+        (output / "state.pt").unlink(missing_ok=True)
+    _fill(model, output)
+    return model
+
+
+def finished(output, identity):
+    """Whether `output` holds the model of this training id; ValueError if of another one."""
+    path = Path(output) / "model.safetensors"
+    if not path.exists():
+        return False
+    with _told_to_delete():
+        found = metadata(path).get("training_id")
+    _refuse_other(output, found, identity)
+    return True
+
+
+def load(folder):
+    """The model that a training left in `folder`, its Spec and the names of its classes."""
+    folder = Path(folder)
+    if not (folder / "model.safetensors").exists():
+        raise ValueError(f"{folder} holds no trained model: model.safetensors is missing")
+    spec, classes = _parsed(folder / "spec.json", Spec), _parsed(folder / "classes.json", list[str])
+    if len(classes) != spec.num_classes:
+        raise ValueError(
+            f"{folder / 'classes.json'}: the number of names is {len(classes)}, "
+            f"but num_classes in spec.json is {spec.num_classes}"
+        )
+    model = build(spec.changed({"backbone": {"weights": None}}))  # they are in the model's own
+    _fill(model, folder)
+    return model.eval(), spec, classes
+
+
+def rate_at(recipe, iteration):
+    """The learning rate at an iteration: linear warm-up, then a tenth after every drop (Sec. 5)."""
+    warm = min(1.0, iteration / recipe.warmup) if recipe.warmup else 1.0
+    drops = sum(iteration >= round(share * recipe.iterations) for share in recipe.drops)
+    return recipe.scaled_rate * (WARMUP_FROM + (1 - WARMUP_FROM) * warm) * 0.1**drops
+
+
+@dataclass
+class _Training:
+    """A training at work: all that its next step depends on, and where that is kept."""
+
+    model: torch.nn.Module
+    spec: Spec
+    data: CocoSet
+    output: Path
+    seed: int
+    iteration: int = 0
+    seconds: float = 0.0  # at work, interruptions left out
+    curve: dict[str, list[float]] = field(default_factory=dict)
+
+    def __post_init__(self):
+        self.identity = training_id(self.spec, self.data.fingerprint, self.seed)
+        self.optimizer = optimizer(self.model, self.spec.recipe)
+
+    def run(self, save_every):
+        """Train to the end, from the saved state if there is one."""
+        if self.spec.second_stage.is_selective:
+            self.model.roi_heads.set_frequencies(frequencies(self.data))
+        self._resume()
+        self.model.train()
+        saved = time.monotonic()
+        with _stop_asked() as asked, self._bar() as bar:
+            while self.iteration < self.spec.recipe.iterations:
+                begun = time.monotonic()
+                losses = self._step()
+                self._note(losses)
+                self.seconds += time.monotonic() - begun
+                bar.set_postfix(loss=f"{_total(losses):.3f}", refresh=False)
+                bar.update()
+                if asked or time.monotonic() - saved >= save_every:
+                    self._save()
+                    saved = time.monotonic()
+                if asked:
+                    raise KeyboardInterrupt
+        self._finish()
+
+    def _bar(self):
+        total = self.spec.recipe.iterations
+        # disable=None: a bar in a terminal only, nothing in a log or an executed notebook
+        return tqdm(total=total, initial=self.iteration, disable=None, mininterval=1, unit="step")
+
+    def _step(self):
+        recipe = self.spec.recipe
+        batch = train_batch(self.data, recipe, self.seed, self.iteration)
+        losses, broken = gradients(self.model, batch, self.seed, self.iteration)
+        if broken:
+            self._fail(batch, broken)
+        clip_grad_value_(self.model.parameters(), recipe.clip)
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate_at(recipe, self.iteration)
+        self.optimizer.step()
+        return losses
+
+    def _fail(self, batch, broken):
+        path = self.output / f"nonfinite-{self.iteration}.pt"
+        rate = rate_at(self.spec.recipe, self.iteration)
+        where = {"seed": self.seed, "iteration": self.iteration, "rate": rate}
+        keep_step(path, self.model, self.spec, batch, **where)
+        raise NonFiniteLoss(
+            f"iteration {self.iteration}: not finite: {', '.join(broken[:5])}; "
+            f"{origin(self.model, batch)}; "
+            f"images {', '.join(str(one['image_id']) for one in batch)}; learning rate {rate:g}; "
+            f"do this step again with `p2s replay {path}`"
+        )
+
+    def _note(self, values):
+        self.curve.setdefault("iteration", []).append(self.iteration)
+        for name, value in values.items():
+            self.curve.setdefault(name, []).append(float(f"{value:.6g}"))
+        self.iteration += 1
+
+    def _save(self):
+        buffer = io.BytesIO()
+        kept = {name: getattr(self, name) for name in PROGRESS}
+        weights = {"model": self.model.state_dict(), "optimizer": self.optimizer.state_dict()}
+        torch.save({**kept, **weights}, buffer)
+        write_atomic(self.output / "state.pt", buffer.getvalue())
+
+    def _resume(self):
+        path = self.output / "state.pt"
+        if not path.exists():
+            return
+        with _told_to_delete():
+            kept = read_parts(path, (*PROGRESS, "model", "optimizer"))
+        _refuse_other(self.output, kept["identity"], self.identity)
+        for name in PROGRESS:
+            setattr(self, name, kept[name])
+        fill(self.model, kept["model"], path)
+        self.optimizer.load_state_dict(kept["optimizer"])
+
+    def _finish(self):
+        identity = {"training_id": self.identity, "seed": self.seed, "seconds": self.seconds}
+        texts = {
+            "spec.json": self.spec.model_dump_json(indent=2),
+            "classes.json": json.dumps(list(self.data.classes)),
+            "curve.json": json.dumps(self.curve),
+            "training.json": json.dumps(identity),
+        }
+        for name, text in texts.items():
+            write_atomic(self.output / name, text.encode())
+        # A copy each: modules may share a parameter, and channels_last is not what the file holds.
+        copy = {"memory_format": torch.contiguous_format}
+        weights = {name: one.clone(**copy) for name, one in self.model.state_dict().items()}
+        content = save(weights, {"training_id": self.identity})
+        write_atomic(self.output / "model.safetensors", content)  # last: it says `finished`
+
+
+def _total(values):
+    return sum(value for name, value in values.items() if not name.startswith(AUDIT))
+
+
+@contextmanager
+def _stop_asked():
+    """A list that SIGINT and SIGTERM add to, so that no step is cut in half; twice is at once."""
+    asked = []
+
+    def ask(number, frame):
+        if asked:
+            raise KeyboardInterrupt
+        asked.append(number)
+
+    if threading.current_thread() is not threading.main_thread():
+        yield asked
+        return
+    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield asked
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _alone_in(output):
+    """The lock of a folder, to be held by `with`; whoever has to wait for it is told so."""
+    lock = FileLock(output / ".lock")
+    try:
+        return lock.acquire(timeout=0)
+    except Timeout:
+        print(f"{output}: another process trains into it; waiting for its end", file=sys.stderr)
+        return lock.acquire()
+
+
+def _fill(model, folder):
+    path = folder / "model.safetensors"
+    fill(model, read(path), path)
+
+
+def _parsed(path, kind):
+    """A JSON file as `kind`; ValueError names the file and the first field that is wrong."""
+    try:
+        return TypeAdapter(kind).validate_json(path.read_bytes())
+    except ValidationError as error:
+        raise ValueError(f"{path}: {first_problem(error)}") from None
+
+
+@contextmanager
+def _told_to_delete():
+    """Say how to go on after a damaged file, which is kept: its training may be dear."""
+    try:
+        yield
+    except ValueError as error:
+        raise ValueError(f"{error}; delete it to start anew") from error
+
+
+def _refuse_other(output, found, wanted):
+    if found != wanted:
+        raise ValueError(
+            f"{output} holds another training ({found}, not {wanted}): other settings, data, seed "
+            "or version; nothing there was changed: choose another folder, or remove this one"
+        )
+
+
+def _refuse_absurd(spec):
+    recipe, backbone = spec.recipe, spec.backbone
+    if recipe.scaled_rate > 1:
+        raise ValueError(
+            f"learning rate {recipe.scaled_rate:g}: rate {recipe.rate:g} is for a batch of 16 and "
+            f"is scaled to the batch of {recipe.batch}; more than 1 cannot train"
+        )
+    if recipe.warmup >= recipe.iterations:
+        raise ValueError(
+            f"warmup of {recipe.warmup} iterations in a training of {recipe.iterations}: "
+            "the learning rate would never be reached"
+        )
+    if backbone.frozen_stages and backbone.weights is None:
+        raise ValueError(
+            f"backbone.frozen_stages {backbone.frozen_stages} without backbone.weights: random "
+            "weights would stay frozen; set backbone.weights to a file, or "
+            "backbone.frozen_stages=0 with backbone.norm BN or GN"
+        )

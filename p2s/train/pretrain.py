@@ -1,0 +1,99 @@
+"""Pretraining: a trunk and pyramid that can read glyphs, where the paper has ImageNet's (Sec. 5).
+
+Of the given boxes of other scenes they learn to tell the character and the style, with which a
+large vocabulary is spelt: no label of theirs is a class of a detector. A training at scale desk is
+too short to learn that from uneven and federated annotation. N images, R boxes.
+"""
+
+from pathlib import Path
+
+import torch
+from detectron2.layers import ShapeSpec
+from detectron2.modeling.roi_heads import FastRCNNConvFCHead
+from detectron2.structures import Boxes, Instances
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+
+from p2s.data import glyphs
+from p2s.data.glyphs import ink
+from p2s.data.glyphs.styles import STYLES
+from p2s.files import canonical_hash
+from p2s.model.backbones import resnet_fpn
+from p2s.model.detector import TwoStageDetector
+from p2s.model.second.pooler import FastROIPooler
+from p2s.model.second.stage import RESOLUTION
+from p2s.spec import Spec
+from p2s.spec.pretraining import READING
+from p2s.train import engine
+
+
+class GivenBoxes(nn.Module):
+    """A first stage that proposes the true boxes, a little off, and has nothing to learn."""
+
+    def __init__(self, jitter: float):
+        super().__init__()
+        self.jitter = jitter
+
+    def forward(self, images, features, truths):
+        """As detectron2's proposal generators, in training."""
+        return [_jittered(each, self.jitter) for each in truths], {}
+
+
+class Reader(nn.Module):
+    """What a region shows, as the loss of its character and of its style."""
+
+    def __init__(self, strides: dict[str, int], channels: int, hidden: int):
+        super().__init__()
+        self.names = sorted(strides)
+        self.pool = FastROIPooler(RESOLUTION, [1 / strides[name] for name in self.names])
+        pooled = ShapeSpec(channels=channels, height=RESOLUTION, width=RESOLUTION)
+        self.trunk = FastRCNNConvFCHead(pooled, conv_dims=[], fc_dims=[hidden] * 2)
+        self.character = nn.Linear(hidden, len(ink.CHARACTERS))
+        self.style = nn.Linear(hidden, len(STYLES))
+
+    def forward(self, images, features, proposals, truths):
+        """As detectron2's heads, in training."""
+        boxes = [each.proposal_boxes for each in proposals]
+        seen = self.trunk(self.pool([features[name] for name in self.names], boxes))  # (R, C)
+        style, character = spelt(torch.cat([each.gt_classes for each in truths]))
+        return None, {
+            "loss_character": cross_entropy(self.character(seen), character),
+            "loss_style": cross_entropy(self.style(seen), style),
+        }
+
+
+def spelt(label: Tensor) -> tuple[Tensor, Tensor]:
+    """The number of the style and of the character of labels (R,); see p2s.data.glyphs.ink."""
+    return label // len(ink.CHARACTERS), label % len(ink.CHARACTERS)
+
+
+def read_glyphs(backbone, spec: Spec, cache: Path, reading=READING):
+    """Give the backbone of a Spec the weights of such a training, which is kept in the cache.
+
+    The first that needs it trains; whoever comes meanwhile waits for it.
+    """
+    bare, scenes = spec.backbone.model_copy(update={"weights": None}), reading.scenes
+    own = {"levels": spec.levels, "backbone": bare, "num_classes": scenes.classes}
+    own = Spec(**own, recipe=reading.recipe, data=scenes)
+    data, _ = glyphs.load(scenes, cache / "data")
+    parts = [reading.model_dump(mode="json"), own.training_fields(), data.fingerprint]
+    torch.manual_seed(scenes.seed)
+    model = reader(own, reading)
+    engine.train(model, own, data, cache / "pretrained" / canonical_hash(parts), seed=scenes.seed)
+    backbone.load_state_dict(model.backbone.state_dict())
+
+
+def reader(spec: Spec, reading=READING) -> TwoStageDetector:
+    """What is trained: the backbone of a Spec under a `Reader` of given boxes."""
+    backbone = resnet_fpn(spec.backbone, spec.levels)
+    strides = {name: shape.stride for name, shape in backbone.output_shape().items()}
+    heads = Reader(strides, spec.backbone.fpn_channels, reading.channels)
+    model = TwoStageDetector(backbone, GivenBoxes(reading.jitter), heads)
+    return model.to(memory_format=torch.channels_last).train()
+
+
+def _jittered(truths, jitter):
+    boxes = truths.gt_boxes.tensor
+    sides = (boxes[:, 2:] - boxes[:, :2]).repeat(1, 2)
+    moved = Boxes(boxes + jitter * sides * torch.randn_like(boxes))
+    return Instances(truths.image_size, proposal_boxes=moved)

@@ -1,0 +1,103 @@
+"""One training step as a function, and what is kept of a step whose numbers are not finite."""
+
+import io
+
+import numpy as np
+import torch
+from detectron2.structures import Boxes, Instances
+from detectron2.utils.events import EventStorage
+
+from p2s.files import write_atomic
+from p2s.maths.likelihood import AUDIT
+from p2s.model.weights import fill, read_parts
+from p2s.model.zoo import build
+from p2s.spec import Spec
+
+KEPT = ("spec", "images", "truths", "model", "seed", "iteration", "rate")  # of a step
+
+
+class NonFiniteLoss(FloatingPointError):
+    """A training step gave an infinite or undefined number; the message names the replay file."""
+
+
+def gradients(model, batch, seed, iteration):
+    """Leave the gradients of one step in `model`; return its losses and what is not finite.
+
+    The losses are floats by name, and so is what a model audits (`audit/...` of detectron2's event
+    storage). What is not finite is a list of names, of losses or else of parameters with such a
+    gradient; nothing is propagated back from such a loss.
+    """
+    torch.manual_seed(int(np.random.SeedSequence((seed, iteration)).generate_state(1)[0]))
+    model.zero_grad()
+    try:
+        with EventStorage() as storage:
+            losses = model(batch)
+    except FloatingPointError as error:  # detectron2's heads check their own boxes and logits
+        return {}, [str(error)]
+    values = {name: loss.item() for name, loss in losses.items()}
+    told = {name: value for name, (value, _) in storage.latest().items() if name.startswith(AUDIT)}
+    broken = [name for name, value in values.items() if not np.isfinite(value)]
+    if not broken:
+        sum(losses.values()).backward()
+        grads = ((name, one.grad) for name, one in model.named_parameters())
+        broken = [f"gradient of {name}" for name, grad in grads if not _finite(grad)]
+    return values | told, broken
+
+
+@torch.no_grad()
+def origin(model, batch):
+    """Where numbers stop being finite: the levels of such features, else what a head says."""
+    features = model.train().backbone(model.preprocess_image(batch).tensor)
+    levels = [name for name, values in features.items() if not _finite(values)]
+    if levels:
+        return f"features of {', '.join(levels)} are not finite"
+    try:
+        model.eval().detect(batch)
+    except FloatingPointError as error:
+        return str(error)
+    return "features and predictions of all levels are finite"
+
+
+def keep_step(path, model, spec, batch, **where):
+    """Write all that one step needs to `path`; `where` has its seed, iteration and rate."""
+    images = [{key: value for key, value in one.items() if key != "instances"} for one in batch]
+    truths = [_plain(one["instances"].get_fields()) for one in batch]
+    buffer = io.BytesIO()
+    kept = {"spec": spec.model_dump_json(), "images": images, "truths": truths}
+    torch.save({**kept, "model": model.state_dict(), **where}, buffer)
+    write_atomic(path, buffer.getvalue())
+
+
+def replay(path):
+    """Do the step of a failure file again.
+
+    A dict: "losses" (floats by name), "broken" (names of what is not finite), "origin" (where
+    numbers stop being finite, in words), "iteration", "rate", "image_ids".
+    """
+    kept = read_parts(path, KEPT)
+    spec = Spec.model_validate_json(kept["spec"]).changed({"backbone": {"weights": None}})
+    model = build(spec).train()
+    fill(model, kept["model"], path)
+    batch = [_input(*each) for each in zip(kept["images"], kept["truths"], strict=True)]
+    losses, broken = gradients(model, batch, kept["seed"], kept["iteration"])
+    return {
+        "losses": losses,
+        "broken": broken,
+        "origin": origin(model, batch),
+        "iteration": kept["iteration"],
+        "rate": kept["rate"],
+        "image_ids": [one["image_id"] for one in batch],
+    }
+
+
+def _input(image, truth):
+    fields = truth | {"gt_boxes": Boxes(truth["gt_boxes"])}
+    return {**image, "instances": Instances(tuple(image["image"].shape[-2:]), **fields)}
+
+
+def _plain(fields):
+    return fields | {"gt_boxes": fields["gt_boxes"].tensor}
+
+
+def _finite(values):
+    return values is None or bool(values.isfinite().all())

@@ -1,0 +1,69 @@
+"""The study's commands: what they ask for, what they print, how they exit."""
+
+import pytest
+
+from p2s.report import site
+from p2s.study import status
+from p2s.study.project import Project
+from tests.support.commands import p2s
+
+
+@pytest.fixture
+def asked(monkeypatch):
+    """What the study was asked for, instead of a study; the value of "failed" is its outcome."""
+    calls = {"failed": 0}
+
+    def note(name):
+        def noted(project, scale, *rest, **options):
+            calls[name] = (scale, *options.items())
+            return calls["failed"]
+
+        return noted
+
+    for name in ("plan", "run", "status"):
+        monkeypatch.setattr(status, name, note(name))
+    monkeypatch.setattr(site, "render", lambda project: project.root / "results/index.html")
+    return calls
+
+
+def test_a_plan_runs_nothing(asked):
+    done = p2s("study", "run", "--plan", "--scale", "desk", "--only", "table5", "--jobs", 2)
+    assert done.exit_code == 0
+    assert asked == {"failed": 0, "plan": ("desk", ("only", ("table5",)), ("jobs", 2))}
+
+
+def test_a_dry_run_builds_every_training_of_the_papers_scale_and_names_missing_files():
+    done = p2s("study", "run", "--dry-run", "--scale", "paper", "--only", "table11")
+    assert done.exit_code == 0, done.output
+    rows = [line for line in done.output.splitlines() if line.startswith("table11 | ")]
+    assert [row.split(" | ")[1].split(" (")[0] for row in rows] == [
+        "FasterRCNN-CenterNet",
+        "GA RPN",
+        "Cascade RPN",
+    ]
+    assert done.output.count("short_edge 800, long_edge 1333, flip") == 3
+    assert "iterations 90000, drops 0.6667/0.8889, rate 0.02, batch 16" in done.output
+    assert done.output.count("rate for a batch of 16: 0.02") == 3
+    assert done.output.count("    test, table11 | ") == 8  # CenterNet's own are its equal ones
+    assert "test, table11 | GA RPN | as published: fusion class, pre_nms 1000" in done.output
+    assert "missing: " in done.output and "instances_train2017.json" in done.output
+
+
+@pytest.mark.parametrize("failed, code", [(0, 0), (2, 1)])
+def test_a_study_with_a_failed_run_exits_with_1(asked, failed, code):
+    asked["failed"] = failed
+    assert p2s("study", "run").exit_code == code
+    assert asked["run"] == ("smoke", ("only", ()))
+
+
+def test_status_and_report_are_those_of_this_project(asked):
+    assert p2s("study", "status", "--only", "table5").exit_code == 0
+    assert asked["status"] == ("smoke", ("only", ("table5",)), ("jobs", 1))
+    assert p2s("study", "report").output == f"{Project.at().root / 'results/index.html'}\n"
+
+
+@pytest.mark.parametrize("changed, code", [([], 0), (["tables/table5.csv"], 1)])
+def test_drift_names_what_no_longer_follows_from_the_records(monkeypatch, changed, code):
+    monkeypatch.setattr(site, "drift", lambda project: changed)
+    done = p2s("study", "drift")
+    assert done.exit_code == code and all(name in done.output for name in changed)

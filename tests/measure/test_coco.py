@@ -1,0 +1,184 @@
+"""Evaluation against pycocotools as the oracle, and its laws."""
+
+import contextlib
+import io
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from detectron2.structures import Boxes, Instances
+from pycocotools.coco import COCO
+from pycocotools.cocoeval import COCOeval
+
+from p2s.measure import coco as evaluation
+from p2s.measure.coco import coco_numbers, detect, evaluate, proposal_recall
+from p2s.spec import Test as Settings
+
+NAMES = ("AP", "AP50", "AP75", "APs", "APm", "APl", "AR1", "AR10", "AR100", "ARs", "ARm", "ARl")
+
+
+def truths(seed, images=12, classes=3):
+    """A data set of random boxes, some of them crowds, whose first image is empty."""
+    rng = np.random.default_rng(seed)
+    annotations = [[] for _ in range(images)]
+    for number in range(images * 5):
+        box = [*rng.uniform(0, 200, 2), *rng.uniform(5, 180, 2)]
+        one = {"id": 1 + number, "bbox": box, "area": box[2] * box[3] * rng.uniform(0.3, 1)}
+        one |= {"iscrowd": int(rng.random() < 0.15), "category_id": int(rng.integers(classes)) * 7}
+        annotations[rng.integers(1, images)].append(one)
+    return SimpleNamespace(
+        images=[{"id": 900 - i, "width": 400, "height": 400} for i in range(images)],
+        classes=[f"class {k}" for k in range(classes)],
+        category_ids=[7 * k for k in range(classes)],
+        annotations=annotations,
+    )
+
+
+def instances(boxes, scores, classes):
+    boxes = Boxes(torch.tensor(boxes, dtype=torch.float64).reshape(-1, 4))
+    scores = torch.tensor(scores, dtype=torch.float64)
+    fields = {"pred_boxes": boxes, "scores": scores, "pred_classes": torch.tensor(classes).long()}
+    return Instances((400, 400), **fields, proposal_boxes=boxes, objectness_logits=scores)
+
+
+def guesses(data, seed, noise, extra=20):
+    """Truths moved by `noise` pixels, beside `extra` random boxes; nothing in the last image."""
+    rng = np.random.default_rng(seed)
+    found = []
+    for of_image in data.annotations[:-1]:
+        moved = [np.array(one["bbox"]) + rng.normal(0, noise, 4) for one in of_image]
+        boxes = np.array([*moved, *rng.uniform(5, 150, (extra, 4))]).reshape(-1, 4)
+        boxes[:, 2:] = boxes[:, :2] + boxes[:, 2:].clip(1)
+        classes = [one["category_id"] // 7 for one in of_image]
+        classes += rng.integers(0, len(data.classes), extra).tolist()
+        found.append(instances(boxes, rng.random(len(boxes)), classes))
+    return [*found, instances([], [], [])]
+
+
+def perfect(data):
+    found = []
+    for of_image in data.annotations:
+        boxes = np.array([one["bbox"] for one in of_image]).reshape(-1, 4)
+        classes = [one["category_id"] // 7 for one in of_image]
+        found.append(
+            instances(boxes + [0, 0, 1, 1] * boxes[:, [0, 1, 0, 1]], [0.5] * len(boxes), classes)
+        )
+    return found
+
+
+def oracle(data, found, **params):
+    ids, truth = [one["id"] for one in data.images], COCO()
+    boxes = [
+        {**one, "image_id": i} for i, of in zip(ids, data.annotations, strict=True) for one in of
+    ]
+    categories = [{"id": k, "name": str(k)} for k in data.category_ids]
+    truth.dataset = {"images": data.images, "annotations": boxes, "categories": categories}
+    rows = [
+        [image, x, y, right - x, bottom - y, score, 7 * label]
+        for image, each in zip(ids, found, strict=True)
+        for (x, y, right, bottom), score, label in zip(
+            each.pred_boxes.tensor.tolist(),
+            each.scores.tolist(),
+            each.pred_classes.tolist(),
+            strict=True,
+        )
+    ]
+    with contextlib.redirect_stdout(io.StringIO()):
+        truth.createIndex()
+        scorer = COCOeval(truth, truth.loadRes(np.array(rows)), "bbox")
+        scorer.params.__dict__.update(params)
+        scorer.evaluate()
+        scorer.accumulate()
+        if not params:
+            scorer.summarize()
+    return scorer
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_the_12_numbers_are_those_of_pycocotools(seed):
+    data = truths(seed)
+    found = guesses(data, seed, noise=4.0 * seed)
+    wanted = dict(zip(NAMES, oracle(data, found).stats, strict=True))
+    numbers = coco_numbers(data, found)
+    assert {k: numbers[k] for k in NAMES} == pytest.approx(
+        {k: 100 * v if v > -1 else float("nan") for k, v in wanted.items()}, abs=1e-6, nan_ok=True
+    )
+
+
+def test_class_ap_is_that_of_pycocotools_and_its_mean_is_ap():
+    data = truths(1)
+    found = guesses(data, 1, noise=5)
+    precision = oracle(data, found).eval["precision"][:, :, :, 0, 2]
+    numbers = coco_numbers(data, found)
+    assert list(numbers["per_class"]) == data.classes
+    assert [*numbers["per_class"].values()] == pytest.approx(100 * precision.mean((0, 1)), abs=1e-6)
+    assert np.mean([*numbers["per_class"].values()]) == pytest.approx(numbers["AP"])
+
+
+def test_proposal_recall_is_that_of_pycocotools_without_classes():
+    data = truths(2)
+    found = guesses(data, 2, noise=8, extra=300)
+    wanted = oracle(data, found, useCats=0, maxDets=[100, 256]).eval["recall"][:, 0, 0].mean(0)
+    recall = proposal_recall(data, found)
+    assert recall["proposal_AR100"] == pytest.approx(100 * wanted[0], abs=1e-6)
+    assert recall["proposal_AR256"] == pytest.approx(100 * wanted[1], abs=1e-6)
+    assert recall["proposal_AR256"] > recall["proposal_AR100"]
+    assert recall["proposals_per_image"] == np.mean([len(each) for each in found])
+
+
+def test_perfect_detections_score_100_and_none_score_0():
+    data = truths(3)
+    nothing = [instances([], [], []) for _ in data.images]
+    assert coco_numbers(data, perfect(data))["AP"] == pytest.approx(100)
+    assert proposal_recall(data, perfect(data))["proposal_AR100"] == pytest.approx(100)
+    assert coco_numbers(data, nothing)["AP"] == 0
+    assert proposal_recall(data, nothing) == dict(
+        proposal_AR100=0, proposal_AR256=0, proposal_AR=0, proposals_per_image=0
+    )
+
+
+def test_the_order_of_images_changes_nothing():
+    data = truths(4)
+    found, order = guesses(data, 4, noise=6), np.random.default_rng(0).permutation(12)
+    other = SimpleNamespace(**vars(data))
+    other.images, other.annotations = (
+        [each[i] for i in order] for each in (data.images, data.annotations)
+    )
+    assert coco_numbers(other, [found[i] for i in order]) == coco_numbers(data, found)
+
+
+def test_crowds_cost_nothing_when_found_and_nothing_when_missed():
+    data = truths(5)
+    found = perfect(data)
+    for i, of_image in enumerate(data.annotations):
+        found[i] = found[i][
+            torch.tensor([not one["iscrowd"] for one in of_image], dtype=torch.bool)
+        ]
+    assert coco_numbers(data, found)["AP"] == pytest.approx(100)
+
+
+def test_without_any_truth_numbers_are_undefined_and_nothing_fails():
+    data = truths(6)
+    data.annotations = [[] for _ in data.images]
+    numbers = coco_numbers(data, guesses(data, 6, noise=0))
+    assert np.isnan(numbers["AP"]) and np.isnan(numbers["per_class"]["class 0"])
+
+
+def test_evaluate_detects_image_by_image_with_the_test_settings(monkeypatch):
+    data, calls = truths(7), []
+    found = perfect(data)
+
+    class Stub(torch.nn.Module):
+        def set_test(self, test):
+            calls.append(test)
+
+        def detect(self, inputs):
+            assert not self.training and torch.is_inference_mode_enabled()
+            return [found[i] for i in inputs], [found[i] for i in inputs]
+
+    monkeypatch.setattr(evaluation, "test_inputs", lambda data, i, test: i)
+    numbers = evaluate(Stub(), data, Settings(nms=0.3))
+    assert calls == [Settings(nms=0.3)]
+    assert numbers == {**coco_numbers(data, found), **proposal_recall(data, found)}
+    assert len(detect(Stub(), data, Settings())[0]) == len(data.images)

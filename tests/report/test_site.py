@@ -1,0 +1,150 @@
+import re
+import shutil
+
+import nbformat
+import pytest
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
+
+from p2s.report import site
+from p2s.report.tables import ablation as tables
+from p2s.study import experiments
+from p2s.study.project import TRAIN_EVAL
+from tests.support import fakes
+
+NOTEBOOKS = fakes.ROOT / "notebooks"
+NAMES = sorted(path.stem for path in NOTEBOOKS.glob("*.ipynb"))
+SMALL = {  # parameters by notebook
+    "table5": {"described": 5},
+    "00_quickstart": {"iterations": 4},
+    "01_bounds": {"grid": 21},
+}
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory):
+    project = fakes.project(tmp_path_factory.mktemp("project"))
+    fakes.fill(project, leave_out=("all scores", "scores above .05 with double fragments"))
+    site.regenerate(project)
+    return project
+
+
+def test_tables_and_figures_are_written_for_every_experiment_with_records(project):
+    names = {path.name for path in (project.root / "results").glob("[tf]*/*")}
+    endings = (".csv", "_effects.csv", ".md", ".svg", "_curves.svg", "_scenes.png")
+    # cells of Table 5 stand in Tables 1 and 6 too, those of Table 9 in Table 7 and `federated`
+    large = {"table7", "table9", "federated"}
+    tables = {name + end for name in {"table1", "table5", "table6"} | large for end in endings}
+    tables |= {f"{name}_groups.svg" for name in large}
+    tables -= {"table6_scenes.png", "federated_scenes.png"}  # whose examples have no record
+    assert names == tables | {"figure2.svg", "figure3.png"}
+
+
+def test_the_markdown_table_says_scale_seeds_interval_and_the_papers_value(project):
+    text = (project.root / "results" / "tables" / "table5.md").read_text()
+    assert re.search(r"desk, scores above .05 +\| \d+\.\d ± \d+\.\d \(3\)", text)
+    assert re.search(r"the paper +\| 42\.1 ", text)
+
+
+def test_photographs_need_their_records_alone_and_have_no_scenes(tmp_path):
+    project = fakes.project(tmp_path)
+    shutil.copytree(fakes.ROOT / "results/runs/photographs", project.records("photographs"))
+    scale = tables.committed_scale(project, "photographs")
+    assert tables.measured(project, "photographs", scale)["AP"].notna().all()
+    made = {path.name: path for path in site.regenerate(project)}
+    kept = {path.name: path for path in (fakes.ROOT / "results").glob("[tf]*/photographs*")}
+    assert made.keys() == kept.keys() | {"figure2.svg"} and "photographs_scenes.png" not in kept
+    assert "results/runs/photographs by" in made["photographs.md"].read_text()
+
+
+def test_nothing_drifts_but_what_is_edited_or_left_over(project):
+    table = project.root / "results" / "tables" / "table5.csv"
+    table.write_text(table.read_text().replace("42.90", "43.90"))
+    shutil.copy(table, table.with_name("old.csv"))
+    assert site.drift(project) == ["tables/old.csv", "tables/table5.csv"]
+
+
+def test_without_records_there_is_only_the_figure_of_built_models(tmp_path):
+    [path] = site.regenerate(fakes.project(tmp_path))
+    assert path.name == "figure2.svg"
+
+
+def test_a_failing_notebook_is_named_and_all_pages_are_written(tmp_path):
+    code = {"report": "print(6 * 7)", "broken": "1 / 0", "table5": "import os; os._exit(1)"}
+    project = with_notebooks(tmp_path, **code, train_eval="never")
+    with pytest.raises(ValueError, match="table5.ipynb: DeadK.*; broken.ipynb: cell 1: ZeroD"):
+        site.render(project)
+    pages = {path.name: path.read_text() for path in (tmp_path / "results/report").iterdir()}
+    assert pages.keys() == {"index.html", "broken.html", "table5.html"}
+    assert "42" in pages["index.html"] and "ZeroDivisionError" in pages["broken.html"]
+    bar = re.findall("The (report|table5|broken)</a>", pages["index.html"])
+    assert bar == ["report", "table5", "broken"]
+
+
+@pytest.mark.parametrize("silent", [1, 2])
+def test_a_page_whose_kernel_goes_silent_is_run_once_more(tmp_path, monkeypatch, silent):
+    monkeypatch.setattr(site, "CELL_S", 3)
+    code = "import pathlib, time\nturns = pathlib.Path('turns')\n"
+    code += "turns.write_text(turns.read_text() + '.')\n"
+    code += f"time.sleep(60 * (len(turns.read_text()) <= {silent}))"
+    project = with_notebooks(tmp_path, report=code, table5="")
+    (tmp_path / "turns").write_text("")
+    if silent == 1:
+        assert site.render(project).exists()
+    else:
+        with pytest.raises(ValueError, match="report.ipynb: CellTimeoutError"):
+            site.render(project)
+    assert (tmp_path / "turns").read_text() == ".."
+
+
+def test_pictures_reach_the_page_whatever_the_backend_outside(tmp_path, monkeypatch):
+    monkeypatch.setenv("MPLBACKEND", "Agg")
+    plot = "import pandas\npandas.Series([1, 2]).plot()"
+    project = with_notebooks(tmp_path, report=plot, table5="")
+    assert "data:image/png" in site.render(project).read_text()
+
+
+def test_the_notebook_of_every_experiment_must_be_there(tmp_path):
+    with pytest.raises(ValueError, match="unknown notebook 'table5.ipynb'; valid: report.ipynb"):
+        site.render(with_notebooks(tmp_path, report=""))
+
+
+def with_notebooks(folder, **code):
+    """A project of Table 5 and these notebooks alone, each one heading and one cell."""
+    project = fakes.project(folder)
+    for table in set(experiments.experiment_names(project)) - {"table5"}:
+        (project.experiments / f"{table}.yaml").unlink()
+    shutil.rmtree(folder / "notebooks")
+    (folder / "notebooks").mkdir()
+    for name, source in code.items():
+        cells = [new_markdown_cell(f"# The {name}"), new_code_cell(source)]
+        nbformat.write(new_notebook(cells=cells), folder / "notebooks" / f"{name}.ipynb")
+    return project
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if name != TRAIN_EVAL.stem])
+def test_a_notebook_runs_on_records_and_without_any(project, name, tmp_path, monkeypatch):
+    monkeypatch.delenv("P2S_CACHE", raising=False)  # the caches are those of the projects
+    cells = _cells(NOTEBOOKS / f"{name}.ipynb")
+    code = [cell.source for cell in cells if cell.cell_type == "code"]
+    for root in (project.root, fakes.project(tmp_path).root):
+        names = {"__name__": "notebook"}
+        for source in code:
+            exec(source, names)
+            names |= {"root": str(root), **SMALL.get(name, {})}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_notebook_is_short_cells_under_prose_without_outputs(name):
+    cells = _cells(NOTEBOOKS / f"{name}.ipynb")
+    code = [cell for cell in cells if cell.cell_type == "code"]
+    assert len(code) <= 15 and all(len(cell.source.splitlines()) <= 10 for cell in code)
+    assert not any(re.search(r"^\s*(def|class) ", cell.source, re.MULTILINE) for cell in code)
+    assert not any(cell.outputs or cell.execution_count for cell in code)
+    before = {
+        cell.cell_type for cell, after in zip(cells, cells[1:], strict=False) if after in code
+    }
+    assert before == {"markdown"}
+
+
+def _cells(path):
+    return nbformat.read(path, as_version=4).cells

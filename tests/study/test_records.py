@@ -1,0 +1,131 @@
+import errno
+import json
+import os
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from p2s import files
+from p2s.spec import Spec, identity
+from p2s.study import records
+
+SPEC = Spec.named("CenterNet2")
+
+
+def example(**fields):
+    given = {"id": "a1", "training_id": "t1", "detector": "CenterNet2", "scale": "smoke", "seed": 0}
+    data = {"spec": {}, "train_fingerprint": "d", "val_fingerprint": "e", "metrics": {"AP": 40.25}}
+    return records.Record(**given | data | fields)
+
+
+def test_a_record_reads_back_as_it_was_written(tmp_path):
+    record = example(curve={"iteration": [1, 2], "loss": [0.5, 0.25]}, git={"sha": None})
+    path = records.write(record, tmp_path / "new")
+    assert path.name == "a1.json" and records.read(path) == record
+    assert [each.name for each in path.parent.iterdir()] == ["a1.json"]  # and no partial file
+
+
+@pytest.mark.parametrize("old, new", [("40.25", "42.9"), ('"seed": 0', '"seed": 1')])
+def test_an_edit_by_hand_is_found(tmp_path, old, new):
+    path = records.write(example(), tmp_path)
+    path.write_text(path.read_text().replace(old, new))
+    with pytest.raises(ValueError, match=r"a1\.json: digest: the record was edited by hand"):
+        records.read(path)
+
+
+def test_formatting_is_not_an_edit(tmp_path):
+    path = records.write(example(), tmp_path)
+    path.write_text(json.dumps(json.loads(path.read_text()), indent=4, sort_keys=True))
+    assert records.read(path) == example(created=records.read(path).created)
+
+
+@pytest.mark.parametrize(
+    "content, told",
+    [
+        ("{", "not a JSON record"),
+        ("[]", "not a JSON record"),
+        (b"\xff", "not a JSON record"),
+        ('{"id": "a1", "colour": 1}', "unknown colour; valid: .*training_id"),
+        ('{"id": 1}', "id: Input should be a valid string"),
+        ('{"id": "a1"}', "training_id: Field required"),
+    ],
+)
+def test_a_damaged_record_names_its_file_and_field(tmp_path, content, told):
+    path = tmp_path / "a1.json"
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    with pytest.raises(ValueError, match=rf"a1\.json: {told}"):
+        records.read(path)
+
+
+def test_a_record_under_another_name_is_refused(tmp_path):
+    path = records.write(example(), tmp_path).rename(tmp_path / "b2.json")
+    with pytest.raises(ValueError, match=r"b2\.json: id: a1"):
+        records.read(path)
+
+
+def test_a_record_above_200_kb_is_refused_and_leaves_nothing(tmp_path):
+    with pytest.raises(ValueError, match="the limit is 200000"):
+        records.write(example(scenes=[{"proposals": "x" * 200_000}]), tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_failing_write_leaves_the_old_file_and_nothing_else(tmp_path, monkeypatch):
+    def full(descriptor):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    path = tmp_path / "a.json"
+    files.write_atomic(path, b"old")
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="No space"):
+        files.write_atomic(path, b"new")
+    assert path.read_bytes() == b"old" and list(tmp_path.iterdir()) == [path]
+
+
+def test_writers_of_one_file_at_once_never_mix(tmp_path):
+    path, contents = tmp_path / "a.bin", [bytes([k]) * 500_000 for k in range(8)]
+    with ThreadPoolExecutor(8) as writers:
+        list(writers.map(lambda content: files.write_atomic(path, content), contents))
+    assert path.read_bytes() in contents and list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), None])
+def test_a_number_that_is_none_is_written_as_null(tmp_path, value):
+    path = records.write(example(metrics={"APs": value}, curve={"loss": [value]}), tmp_path)
+    assert json.loads(path.read_text())["metrics"] == {"APs": None}
+    assert records.read(path).curve == {"loss": [None]}
+
+
+def test_survey_parts_good_from_bad(tmp_path):
+    records.write(example(), tmp_path)
+    (tmp_path / "b2.json").write_text("{}")
+    found, problems = records.survey(tmp_path)
+    assert set(found) == {"a1"} and set(problems) == {"b2"}
+    assert "b2" in problems["b2"]
+    assert records.survey(tmp_path / "none") == ({}, {})
+
+
+def test_what_changes_only_at_test_shares_a_training():
+    other = SPEC.changed({"test": {"fusion": "class", "score_threshold": 0.0}})
+    assert identity.training_id(SPEC, "d", 0) == identity.training_id(other, "d", 0)
+    assert identity.evaluation_id("t", SPEC, "e") != identity.evaluation_id("t", other, "e")
+
+
+def test_settings_data_seed_and_numerics_make_another_training(monkeypatch):
+    other = SPEC.changed({"recipe": {"rate": 0.03}})
+    asked = [(SPEC, "d", 0), (other, "d", 0), (SPEC, "e", 0), (SPEC, "d", 1)]
+    trainings = {identity.training_id(*each) for each in asked}
+    monkeypatch.setattr(identity, "NUMERICS_VERSION", identity.NUMERICS_VERSION + 1)
+    trainings.add(identity.training_id(SPEC, "d", 0))
+    evaluations = {identity.evaluation_id(t, SPEC, val) for t in trainings for val in "de"}
+    assert (len(trainings), len(evaluations)) == (5, 10)
+
+
+def test_pretrained_weights_count_by_content_wherever_they_lie(tmp_path):
+    contents = {"a.pth": b"1", "copy/b.pth": b"1", "c.pth": b"2"}
+    for name, content in contents.items():
+        files.write_atomic(tmp_path / name, content)
+    specs = [SPEC.changed({"backbone": {"weights": name}}) for name in (*contents, "none.pth")]
+    ids = [identity.training_id(spec, "d", 0, tmp_path) for spec in specs]
+    assert ids[0] == ids[1] and len({*ids, identity.training_id(SPEC, "d", 0)}) == 4
+    files.write_atomic(tmp_path / "a.pth", b"three")
+    assert identity.training_id(specs[0], "d", 0, tmp_path) not in ids

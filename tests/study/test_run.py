@@ -1,0 +1,142 @@
+import json
+from ast import literal_eval
+from types import SimpleNamespace
+
+import nbformat
+import pytest
+import torch
+import yaml
+
+from p2s.study import records, runner
+from p2s.study import run as train_eval
+from p2s.study.project import TRAIN_EVAL, Project
+from p2s.study.runs import find, runs
+from tests.support import ROOT
+
+TINY = {"train": 4, "val": 2, "size": 64, "classes": 2}
+RECIPE = {"iterations": 2, "batch": 2, "warmup": 1, "short_edge": [64], "long_edge": 64}
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory):
+    """Table 5 at a scale as small as can be."""
+    folder = tmp_path_factory.mktemp("study")
+    scales = yaml.safe_load((ROOT / "experiments" / "scales.yaml").read_text())
+    changes = scales["smoke"]["changes"]
+    changes |= {"data": changes["data"] | TINY, "recipe": changes["recipe"] | RECIPE}
+    for name in ("experiments", "notebooks"):
+        (folder / name).mkdir()
+    (folder / "experiments" / "scales.yaml").write_text(yaml.safe_dump(scales))
+    for name in ("experiments/table5.yaml", TRAIN_EVAL):
+        (folder / name).write_text((ROOT / name).read_text())
+    return Project(folder, folder / ".p2s")
+
+
+def measured(project, run):
+    """The record of a run, made as the notebook makes it."""
+    made = train_eval.made_by(project)
+    train, val = train_eval.load_data(run, project)
+    assert [train.fingerprint, val.fingerprint] == [run.train_fingerprint, run.val_fingerprint]
+    model, curve, train_s = train_eval.trained(run, project, train)
+    result = train_eval.measured(run, project, model, val)
+    result["timings"] |= {"train_s": train_s}
+    path = train_eval.write_record(run, project, {**result, **made, "curve": curve})
+    assert path == project.record(run)
+    return records.read(path)
+
+
+def test_rows_that_differ_at_test_share_weights_and_each_leaves_a_record(project):
+    first, second = runs(project, "smoke")[:2]
+    records_ = [measured(project, run) for run in (first, second)]
+    assert len({each.id for each in records_}) == 2
+    assert len({each.weights for each in records_}) == len({e.training_id for e in records_}) == 1
+    kept = json.loads((project.weights(first) / "training.json").read_text())
+    assert kept["training_id"] == first.training_id == records_[0].training_id
+    assert records_[0].curve == records_[1].curve
+    assert records_[0].machine["threads"] == 1 and records_[0].timings["train_s"] > 0
+
+
+def test_the_same_run_again_gives_the_same_numbers(project):
+    run = runs(project, "smoke")[2]
+    first = measured(project, run)
+    (project.weights(run) / "model.safetensors").unlink()
+    again = measured(project, run)
+    assert first.weights == again.weights and first.metrics == again.metrics
+    assert first.scenes == again.scenes
+
+
+def found(count):
+    boxes = SimpleNamespace(tensor=torch.full((count, 4), 1.23456))
+    rising = torch.linspace(0, 1, count)
+    of_detections = {"pred_boxes": boxes, "scores": rising, "pred_classes": torch.arange(count)}
+    probabilities = {"p_object": rising, "p_class": rising}
+    proposals = SimpleNamespace(proposal_boxes=boxes, objectness_logits=torch.zeros(count))
+    return [SimpleNamespace(**of_detections, **probabilities)], [proposals]
+
+
+@pytest.mark.parametrize("count", [0, 1, 150])
+def test_a_scene_keeps_the_100_likeliest_rounded(monkeypatch, count):
+    monkeypatch.setattr(train_eval, "test_inputs", lambda *_: None)
+    same = lambda *_: None  # noqa: E731
+    model = SimpleNamespace(eval=same, set_test=same, detect=lambda _: found(count))
+    kept = train_eval.scene(model, SimpleNamespace(images=[{"id": 7}]), 0, None)
+    scores = [row[4] for row in kept["detections"]]
+    assert kept["image_id"] == 7 and len(scores) == len(kept["proposals"]) == min(count, 100)
+    assert scores == sorted(scores, reverse=True)
+    assert all(row[:5] == [1.2, 1.2, 1.2, 1.2, 0.5] for row in kept["proposals"])
+
+
+@pytest.mark.parametrize("count", [1, 199, 200, 201, 90_000])
+def test_a_thinned_curve_has_at_most_200_points_and_keeps_a_constant(count):
+    curve = train_eval.thinned({"iteration": list(range(count)), "loss": [0.5] * count})
+    assert len(curve["iteration"]) == len(curve["loss"]) <= 200
+    assert set(curve["loss"]) == {0.5}
+    assert curve["iteration"] == sorted(curve["iteration"])
+
+
+def test_the_notebook_is_short_and_without_outputs():
+    cells = nbformat.read(ROOT / TRAIN_EVAL, as_version=4).cells
+    code = [cell for cell in cells if cell.cell_type == "code"]
+    assert len(code) <= 15 and not any(cell.outputs for cell in code)
+    assert all(len(cell.source.splitlines()) <= 10 for cell in code)
+    assert not any("def " in cell.source for cell in code)
+
+
+def test_the_notebook_takes_the_parameters_of_every_run_and_its_defaults_are_a_run():
+    from papermill import inspect_notebook
+
+    project = Project.at(ROOT)
+    given = runner.given(project, runs(project, "smoke")[0])
+    assert runner.parameters(ROOT / TRAIN_EVAL, given) == given
+    defaults = {
+        n: literal_eval(p["default"]) for n, p in inspect_notebook(ROOT / TRAIN_EVAL).items()
+    }
+    defaults.pop("root")
+    assert find(project, **defaults).scale == "smoke"
+
+
+def test_a_large_vocabulary_is_read_first_and_tested_against_both_truths(tmp_path, monkeypatch):
+    read = []
+    monkeypatch.setattr(train_eval, "read_glyphs", lambda *where: read.append(where))
+    scales = yaml.safe_load((ROOT / "experiments" / "scales.yaml").read_text())
+    changes, lvis = scales["smoke"]["changes"], scales["smoke"]["data_sets"]["lvis"]
+    changes |= {"recipe": changes["recipe"] | RECIPE, "data": changes["data"] | {"size": 64}}
+    lvis |= {"backbone": {"weights": "glyphs"}}
+    lvis["data"] |= {"classes": 12, "train": 12, "val": 16}
+    (tmp_path / "experiments").mkdir()
+    (tmp_path / "experiments" / "scales.yaml").write_text(yaml.safe_dump(scales))
+    for name in ("experiments/table7.yaml", TRAIN_EVAL):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text((ROOT / name).read_text())
+    project = Project(tmp_path, tmp_path / ".p2s")
+    [*_, run] = runs(project, "smoke")
+    found = measured(project, run).metrics
+    assert {"AP", "APr", "AP_fixed", "AP_full", "APf_full", "AR_unannotated"} <= found.keys()
+    [(backbone, spec, cache)] = read
+    assert (
+        spec == run.spec
+        and cache == project.cache
+        and "fpn_lateral3.weight" in backbone.state_dict()
+    )
+    measured(project, run)
+    assert len(read) == 1  # a finished training needs it no more

@@ -1,0 +1,171 @@
+"""A study: what it runs, what it tells of its records, and the plan of what is left."""
+
+import json
+import socket
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
+
+import pytest
+import yaml
+from jupyter_client.provisioning.local_provisioner import LocalPortCache
+
+from p2s.spec import identity
+from p2s.study import records, runner, status
+from p2s.study.runs import runs
+from tests.support import stub_study
+from tests.support.stub_study import SCALE, Immediate, cell, record_of, states
+
+
+@pytest.fixture
+def project(tmp_path, monkeypatch):
+    return stub_study.project(tmp_path, monkeypatch)
+
+
+def test_a_study_runs_what_is_missing_tells_what_failed_and_goes_on(project, capsys):
+    (project.root / "break bad").touch()
+    with ThreadPoolExecutor(2) as executor:
+        assert status.run(project, "tiny", executor) == 1
+        assert states(project) == {"good": "done", "class": "done", "bad": "failed"}
+        executed = project.executed(cell(project, "bad"))
+        line = f"t | bad | seed 0: cell 3: RuntimeError: no luck ({executed})"
+        assert line in capsys.readouterr().out and "no\\nluck" in executed.read_text()
+        (project.root / "break bad").unlink()
+        (project.root / "begun good").unlink()
+        assert status.run(project, "tiny", executor) == 0  # only what had failed
+    assert not (project.root / "begun good").exists()
+    found, _ = records.survey(project.records("tiny"))
+    assert {each.machine["threads"] for each in found.values()} == {1}
+
+
+def test_a_deleted_edited_or_stale_record_is_missing(project, monkeypatch):
+    deleted, edited = record_of(project, "good"), record_of(project, "class")
+    record_of(project, "bad")
+    assert set(states(project).values()) == {"done"}
+    deleted.unlink()
+    edited.write_text(edited.read_text().replace('"seed": 0', '"seed": 1'))
+    assert states(project) == {"good": "missing", "class": "missing", "bad": "done"}
+    monkeypatch.setattr(identity, "NUMERICS_VERSION", identity.NUMERICS_VERSION + 1)
+    assert states(project)["bad"] == "missing"
+
+
+def test_status_tells_older_code_damage_strays_and_the_time_left(project, capsys):
+    edited = record_of(project, "class")
+    edited.write_text(edited.read_text().replace('"seed": 0', '"seed": 1'))
+    stray = record_of(project, "good")
+    record = records.read(stray).model_copy(update={"id": "other"})
+    records.write(record, stray.parent)
+    status.status(project, "tiny")
+    told = capsys.readouterr().out
+    assert "good | seed 0: by older code" in told and "class | seed 0: " in told
+    assert "edited by hand" in told and "1 more records" in told
+    assert "1 done, 0 running, 0 failed, 2 missing; left: about 2.2 hours" in told
+
+
+def test_a_plan_counts_shared_trainings_once_and_cached_ones_not(project, capsys):
+    ahead = status.plan(project, "tiny", jobs=2)
+    assert (len(ahead.trainings), len(ahead.evaluations)) == (2, 3) and ahead.guessed
+    assert ahead.seconds == 3600 * (2 + 3 * status.EVALUATION_SHARE) + 3 * status.START_S
+    assert "about 69 min with 2 at once (guessed" in capsys.readouterr().out
+    weights = project.weights(ahead.trainings[0])
+    weights.mkdir(parents=True)
+    (weights / "model.safetensors").touch()
+    assert len(status.plan(project, "tiny").trainings) == 1
+
+
+def test_a_plan_does_not_use_times_of_another_number_of_classes(project):
+    times = {"train_s": 100.0, "evaluate_s": 10.0}
+    record_of(project, "good", classes=1203, timings=times)
+    evaluations = 2 * (3600 * status.EVALUATION_SHARE + status.START_S)
+    assert status.plan(project, "tiny").seconds == pytest.approx(2 * 3600 + evaluations)
+
+
+def test_a_plan_uses_measured_times_of_the_same_detector(project):
+    record_of(project, "good", timings={"train_s": 100.0, "evaluate_s": 10.0})
+    ahead = status.plan(project, "tiny")
+    other = 3600 * (1 + status.EVALUATION_SHARE)
+    assert ahead.seconds == pytest.approx(100 + 10 + other + 2 * status.START_S) and ahead.guessed
+
+
+@pytest.mark.parametrize(
+    "given, told",
+    [
+        ({"sede": 1}, r"unknown parameter sede; valid: .*seed \(int\)"),
+        ({"seed": "x"}, "wrong type"),
+    ],
+)
+def test_unknown_or_wrongly_typed_parameters_are_refused(project, given, told):
+    template = project.root / "notebooks" / "train_eval.ipynb"
+    with pytest.raises(ValueError, match=told):
+        runner.parameters(template, given)
+    assert runner.parameters(template, {"seed": "3", "row": "a"}) == {"seed": 3, "row": "a"}
+
+
+def test_a_notebook_with_other_parameters_stops_before_anything_runs(project):
+    path = project.root / "notebooks" / "train_eval.ipynb"
+    path.write_text(path.read_text().replace("variant: str", "variation: str"))
+    with pytest.raises(ValueError, match="unknown parameter variant"):
+        status.run(project, "tiny", executor=None)
+
+
+@pytest.fixture
+def of_photographs(project):
+    """The same study on photographs that are not there."""
+    data = {"kind": "coco", "train": "a.json", "val": "b.json", "images": "."}
+    scale = SCALE | {"changes": {"data": data}}
+    (project.experiments / "scales.yaml").write_text(yaml.safe_dump({"tiny": scale}))
+    return project
+
+
+def test_missing_coco_files_stop_before_anything_runs(of_photographs):
+    with pytest.raises(FileNotFoundError, match=r"a\.json: not found; scale tiny needs it"):
+        status.run(of_photographs, "tiny", executor=None)
+
+
+def test_faults_in_coco_files_stop_before_anything_runs(of_photographs):
+    image = {"id": 1, "file_name": "1.jpg", "width": 8, "height": 8}
+    box = {"id": 1, "image_id": 1, "category_id": 2, "bbox": [0, 0, 9, 4]}
+    tables = {"images": [image], "annotations": [box], "categories": [{"id": 1}]}
+    for name in ("a.json", "b.json"):
+        (of_photographs.root / name).write_text(json.dumps(tables))
+    with pytest.raises(
+        ValueError, match=r"(?s)a\.json: image 1: .*1\.jpg: no such.*b\.json: .*category_id: 2"
+    ):
+        status.run(of_photographs, "tiny", executor=None)
+
+
+@pytest.mark.parametrize(
+    "state, ended",
+    [("done", "done"), ("failed", "missing"), (OSError("x"), "missing")],
+)
+def test_siblings_wait_for_the_first_evaluation_of_their_training(project, state, ended):
+    executor = Immediate({"good": state, "class": "done", "bad": "done"})
+    found = list(runner.outcomes(project, runs(project, "tiny"), None, executor))
+    assert executor.submitted == ["good", "bad"] + ["class"] * (ended == "done")
+    assert {each.run.row: each.state for each in found}["class"] == ended
+
+
+def test_a_port_that_something_else_takes_fails_no_run(project, monkeypatch):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        monkeypatch.setattr(LocalPortCache, "find_available_port", lambda self, ip: port)
+        standing = runner.execute(project, cell(project, "good"), project.root / status.TRAIN_EVAL)
+    assert standing.state == "done", standing.note
+
+
+@pytest.mark.parametrize(
+    "broken, told", [(OSError("disk\nfull"), "OSError: disk full"), (None, "without a record")]
+)
+def test_any_failure_is_one_line_and_remembered(project, monkeypatch, broken, told):
+    def fail(*_):
+        if broken:
+            raise broken
+
+    monkeypatch.setitem(
+        sys.modules,
+        "papermill",
+        SimpleNamespace(PapermillExecutionError=KeyError, execute_notebook=lambda *a, **k: fail()),
+    )
+    standing = runner.execute(project, runs(project, "tiny")[0], "t.ipynb")
+    assert standing.state == "failed" and told in standing.note and "\n" not in standing.note
+    assert status.standings(project, "tiny")[0] == standing

@@ -1,0 +1,79 @@
+"""A project folder with the real experiment files and invented records, for tests of the report."""
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import yaml
+
+from p2s.report.tables import ablation as tables
+from p2s.study import records, runs
+from p2s.study.project import Project
+from tests.support import ROOT
+
+VARIANTS = ("scores above .05", "all scores", "scores above .05 with double fragments")
+BASE = {"CascadeRCNN-RPN (P3-P7)": 38.0}  # other detectors: 40, and a gain of 1.2
+GAIN = {"CascadeRCNN-RPN (P3-P7)": -0.5}
+
+
+def project(folder):
+    """This project with fewer variants, in a folder, and without any record."""
+    for name in ("experiments", "notebooks"):
+        shutil.copytree(ROOT / name, Path(folder) / name)
+    table5 = Path(folder) / "experiments" / "table5.yaml"
+    kept = yaml.safe_load(table5.read_text())
+    kept["variants"] = [one for one in kept["variants"] if one["name"] in VARIANTS]
+    table5.write_text(yaml.safe_dump(kept, sort_keys=False))
+    return Project(Path(folder), Path(folder) / ".p2s")
+
+
+def fill(project, scale="desk", leave_out=()):
+    """Write a record for every run of Tables 5 and 9 but of the variants of Table 5 left out."""
+    for run in runs.runs(project, scale, ["table5", "table9"]):
+        if run.experiment == "table9" or run.variant not in leave_out:
+            records.write(record(run), project.records(scale))
+
+
+def record(run):
+    """An invented record: AP depends on detector and fusion, noise on the seed alone."""
+    rng = np.random.default_rng([run.seed, len(run.detector)])
+    share = {"class": 0, "product": 1, "released": 0.5}[run.spec.test.fusion]
+    wobble = 0.1 * np.sin(run.seed + 3 * share) + 0.6 * rng.standard_normal()
+    hard = 3.0 * run.spec.data.fragments
+    ap = BASE.get(run.detector, 40.0) - hard + share * GAIN.get(run.detector, 1.2) + wobble
+    numbers = {"AP": ap, "AP50": ap + 20, "AP75": ap + 1, "APs": None, "APm": ap, "APl": ap + 5}
+    numbers |= _groups(ap) if run.spec.data.federated else {}
+    return run.record(
+        metrics=numbers | {"proposal_AR100": 60.0, "proposal_AR256": 70.0},
+        timings={"train_s": 900.0, "evaluate_s": 60.0},
+        curve=_curve(rng, run.spec.recipe.iterations),
+        scenes=[_scene(rng, image, run.spec.data.size) for image in range(4)],
+        machine={"cpu": "a processor", "cores": 2, "threads": 1, "isa": "AVX2"},
+        versions={"torch": "2.14.1"},
+        weights=f"weights of {run.training_id}",
+        git={"sha": "0123456789abcdef", "dirty": False},
+    )
+
+
+def _groups(ap):
+    """Numbers of a large vocabulary, the rare classes the worst."""
+    less = dict(zip(tables.OF_GROUPS, (0, 9, 4, -3), strict=True))
+    return {f"{n}{by}": ap - k for n, k in less.items() for by in ("", "_fixed", "_full")}
+
+
+def _curve(rng, iterations):
+    at = np.linspace(0, iterations - 1, 40).astype(int)
+    decay = np.exp(-3 * at / iterations) + 0.1
+    losses = {
+        n: (decay + 0.05 * rng.random(40)).round(4).tolist() for n in ("loss_cls", "loss_box")
+    }
+    return {"iteration": at.tolist(), **losses}
+
+
+def _scene(rng, image, side):
+    corner = rng.uniform(0, 0.7 * side, (30, 2))
+    boxes = np.hstack([corner, corner + rng.uniform(10, 0.3 * side, (30, 2))]).round(1)
+    prob = np.sort(rng.random(30))[::-1].round(3)[:, None]
+    proposals = np.hstack([boxes, prob])
+    scores = np.hstack([boxes, prob**2, rng.integers(0, 10, (30, 1)), prob, prob])[:8]
+    return {"image_id": image, "proposals": proposals.tolist(), "detections": scores.tolist()}

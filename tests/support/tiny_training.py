@@ -1,0 +1,57 @@
+"""A training small enough for tests of the engine: a tiny model, data and settings."""
+
+from types import SimpleNamespace
+
+import torch
+from detectron2.structures import Boxes, Instances
+from torch import nn
+
+from p2s.spec import Spec
+from p2s.train import engine, replay
+
+DATA = SimpleNamespace(fingerprint="f" * 64, classes=["cat", "dog"])
+RECIPE = {"iterations": 12, "warmup": 3, "batch": 2, "rate": 0.1}
+SCRATCH = {"norm": "BN", "frozen_stages": 0}
+SPEC = Spec(num_classes=2).changed({"recipe": RECIPE, "backbone": SCRATCH})
+
+
+class Tiny(nn.Module):
+    """All that can break a resume: batch statistics, random numbers in a step, a shared weight."""
+
+    def __init__(self):
+        super().__init__()
+        torch.manual_seed(5)
+        self.conv, self.norm, self.drop = nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.Dropout(0.3)
+        self.head = nn.Linear(4, 1)
+        self.alias = self.head
+
+    def preprocess_image(self, batch):
+        return SimpleNamespace(tensor=torch.stack([one["image"] for one in batch]))
+
+    def backbone(self, images):
+        return {"p3": self.norm(self.conv(images)), "p4": images}
+
+    def detect(self, batch):
+        if not self.head.weight.isfinite().all():
+            raise FloatingPointError("logits of p5 are not finite")
+
+    def forward(self, batch):
+        maps = self.backbone(self.preprocess_image(batch).tensor)["p3"]
+        value = self.head(self.drop(maps.mean((2, 3))))
+        return {"fit": (value - 1).square().mean(), "size": self.head.weight.square().mean()}
+
+
+def batches(data, recipe, seed, iteration):
+    draw = torch.Generator().manual_seed(1000 * seed + iteration)
+    truth = Instances((8, 8), gt_boxes=Boxes(torch.ones(1, 4)), gt_classes=torch.zeros(1).long())
+    return [
+        {"image": torch.rand(3, 8, 8, generator=draw), "image_id": 10 + i, "instances": truth}
+        for i in range(recipe.batch)
+    ]
+
+
+def install(monkeypatch):
+    """Let the engine and the replay build the tiny model and draw its batches."""
+    monkeypatch.setattr(engine, "train_batch", batches)
+    monkeypatch.setattr(engine, "build", lambda spec: Tiny())
+    monkeypatch.setattr(replay, "build", lambda spec: Tiny())

@@ -1,0 +1,213 @@
+"""Training: the schedule, resuming bit for bit, and folders of other or damaged trainings."""
+
+import contextlib
+import json
+import os
+import signal
+import threading
+import time
+
+import pytest
+import torch
+from filelock import FileLock
+from torch import nn
+
+from p2s.spec import Recipe
+from p2s.train import engine
+from p2s.train.engine import load, rate_at, train
+from tests.support import tiny_training
+from tests.support.tiny_training import DATA, SPEC, Tiny, batches
+
+
+@pytest.fixture(autouse=True)
+def stubs(monkeypatch):
+    tiny_training.install(monkeypatch)
+
+
+def stop_at(monkeypatch, iteration, stop):
+    def batch(data, recipe, seed, at):
+        if at == iteration:
+            stop()
+        return batches(data, recipe, seed, at)
+
+    monkeypatch.setattr(engine, "train_batch", batch)
+
+
+def files(folder):
+    curve = json.loads((folder / "curve.json").read_text())
+    return (folder / "model.safetensors").read_bytes(), curve
+
+
+def test_the_rate_warms_up_from_a_thousandth_and_falls_to_a_tenth_at_each_drop():
+    recipe = Recipe()  # the paper's: 90k iterations, batch 16
+    assert rate_at(recipe, 0) == pytest.approx(0.02 / 1000)
+    assert rate_at(recipe, 2000) == pytest.approx(0.02 * (1 + 1 / 1000) / 2)
+    steps = {4000: 0.02, 59_999: 0.02, 60_000: 0.002, 79_999: 0.002, 80_000: 0.0002}
+    assert {i: rate_at(recipe, i) for i in steps} == pytest.approx(steps)
+
+
+def test_the_rate_is_linear_in_the_batch():
+    small = Recipe(batch=2, warmup=0)
+    assert rate_at(small, 0) == pytest.approx(0.02 / 8)
+
+
+@pytest.mark.parametrize("changes", [{"rate": 20.0}, {"warmup": 12}, {"rate": 1.1, "batch": 16}])
+def test_an_absurd_recipe_is_refused_in_words(tmp_path, changes):
+    with pytest.raises(ValueError, match="rate"):
+        train(Tiny(), SPEC.changed({"recipe": changes}), DATA, tmp_path, seed=0)
+
+
+def test_random_weights_are_not_frozen_but_pretrained_ones_are(tmp_path):
+    frozen = SPEC.changed({"backbone": {"frozen_stages": 2}})
+    with pytest.raises(ValueError, match="backbone.frozen_stages 2 .*set backbone.weights"):
+        train(Tiny(), frozen, DATA, tmp_path, seed=3)
+    train(Tiny(), frozen.changed({"backbone": {"weights": "r.pth"}}), DATA, tmp_path, seed=3)
+
+
+@pytest.mark.parametrize("iteration", [1, 5, 11])
+def test_a_crash_and_a_resume_equal_an_uninterrupted_training(tmp_path, monkeypatch, iteration):
+    train(Tiny(), SPEC, DATA, tmp_path / "whole", seed=3)
+
+    def crash():
+        raise RuntimeError("power cut")
+
+    stop_at(monkeypatch, iteration, crash)
+    with pytest.raises(RuntimeError, match="power cut"):
+        train(Tiny(), SPEC, DATA, tmp_path / "cut", seed=3, save_every=0)
+    monkeypatch.setattr(engine, "train_batch", batches)
+    train(Tiny(), SPEC, DATA, tmp_path / "cut", seed=3)
+    assert files(tmp_path / "cut") == files(tmp_path / "whole")
+    assert not (tmp_path / "cut" / "state.pt").exists()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_stop_signal_ends_after_the_step_saved_and_resumes_to_the_same(
+    tmp_path, monkeypatch, number
+):
+    train(Tiny(), SPEC, DATA, tmp_path / "whole", seed=3)
+    handlers = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
+    stop_at(monkeypatch, 4, lambda: os.kill(os.getpid(), number))
+    with pytest.raises(KeyboardInterrupt):
+        train(Tiny(), SPEC, DATA, tmp_path / "cut", seed=3)
+    state = torch.load(tmp_path / "cut" / "state.pt", weights_only=True)
+    assert state["iteration"] == 5
+    assert handlers == (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM))
+    train(Tiny(), SPEC, DATA, tmp_path / "cut", seed=3)
+    assert files(tmp_path / "cut") == files(tmp_path / "whole")
+
+
+def test_a_second_stop_signal_stops_at_once(tmp_path, monkeypatch):
+    stop_at(monkeypatch, 4, lambda: [os.kill(os.getpid(), signal.SIGINT) for _ in range(2)])
+    with pytest.raises(KeyboardInterrupt):
+        train(Tiny(), SPEC, DATA, tmp_path, seed=3)
+    assert not (tmp_path / "state.pt").exists()
+
+
+def test_a_training_in_a_thread_leaves_signals_alone(tmp_path):
+    thread = threading.Thread(target=train, args=(Tiny(), SPEC, DATA, tmp_path), kwargs={"seed": 3})
+    thread.start()
+    thread.join()
+    assert engine.finished(tmp_path, engine.training_id(SPEC, DATA.fingerprint, 3))
+
+
+def test_whoever_waits_for_another_training_in_the_folder_is_told(tmp_path, capsys):
+    held = threading.Event()
+
+    def hold():
+        with FileLock(tmp_path / ".lock"):
+            held.set()
+            time.sleep(0.2)
+
+    threading.Thread(target=hold).start()
+    held.wait()
+    train(Tiny(), SPEC, DATA, tmp_path, seed=3)
+    [told] = capsys.readouterr().err.splitlines()
+    assert told == f"{tmp_path}: another process trains into it; waiting for its end"
+
+
+def test_equal_seeds_give_equal_files_and_other_seeds_do_not(tmp_path):
+    for name, seed in {"a": 3, "b": 3, "c": 4}.items():
+        train(Tiny(), SPEC, DATA, tmp_path / name, seed=seed)
+    assert files(tmp_path / "a") == files(tmp_path / "b")
+    assert files(tmp_path / "a")[0] != files(tmp_path / "c")[0]
+
+
+def test_a_finished_training_is_loaded_and_not_repeated(tmp_path, monkeypatch):
+    trained = train(Tiny(), SPEC, DATA, tmp_path, seed=3)
+    monkeypatch.setattr(engine, "train_batch", None)
+    again = train(Tiny(), SPEC, DATA, tmp_path, seed=3).state_dict()
+    loaded, spec, classes = load(tmp_path)
+    assert (spec, classes, loaded.training) == (SPEC, ["cat", "dog"], False)
+    for name, value in trained.state_dict().items():
+        assert torch.equal(value, again[name]) and torch.equal(value, loaded.state_dict()[name])
+
+
+@pytest.mark.parametrize("name", ["state.pt", "model.safetensors"])
+def test_a_folder_of_another_training_is_refused_and_kept(tmp_path, monkeypatch, name):
+    stop_at(
+        monkeypatch, 6 if name == "state.pt" else 99, lambda: os.kill(os.getpid(), signal.SIGINT)
+    )
+    with contextlib.suppress(KeyboardInterrupt):
+        train(Tiny(), SPEC, DATA, tmp_path, seed=3)
+    before = (tmp_path / name).read_bytes()
+    with pytest.raises(ValueError, match="another training .* nothing there was changed"):
+        train(Tiny(), SPEC, DATA, tmp_path, seed=4)
+    assert (tmp_path / name).read_bytes() == before
+
+
+def test_a_change_of_test_settings_is_the_same_training(tmp_path, monkeypatch):
+    train(Tiny(), SPEC, DATA, tmp_path, seed=3)
+    monkeypatch.setattr(engine, "train_batch", None)
+    train(Tiny(), SPEC.changed({"test": {"fusion": "class"}}), DATA, tmp_path, seed=3)
+
+
+def test_a_folder_without_a_model_is_told(tmp_path):
+    with pytest.raises(ValueError, match="holds no trained model"):
+        load(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "told"),
+    [
+        ("model.safetensors", "junk", "model.safetensors: not a readable weights file"),
+        ("spec.json", "{", "spec.json: Invalid JSON"),
+        ("spec.json", '{"levels": [1, 2]}', "spec.json: levels .1, 2.; valid"),
+        ("spec.json", '{"num_classes": 3}', "classes.json: .* is 2, .* spec.json is 3"),
+        ("classes.json", '["cat"]', "classes.json: .* is 1, but num_classes .* is 2"),
+        ("classes.json", '["cat", 2]', "classes.json: 1: Input should be a valid string"),
+    ],
+)
+def test_a_file_of_a_model_that_is_damaged_or_edited_is_named(tmp_path, name, content, told):
+    train(Tiny(), SPEC, DATA, tmp_path, seed=3)
+    (tmp_path / name).write_text(content)
+    with pytest.raises(ValueError, match=told):
+        load(tmp_path)
+
+
+def test_weights_that_do_not_fit_the_spec_are_told_in_a_line(tmp_path, monkeypatch):
+    train(Tiny(), SPEC, DATA, tmp_path, seed=3)
+    monkeypatch.setattr(engine, "build", lambda spec: nn.Linear(4, 1))
+    with pytest.raises(ValueError, match="model.safetensors does not fit its Spec: 2 missing"):
+        load(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["state.pt", "model.safetensors"])
+@pytest.mark.parametrize("content", [b"", b"hello world", bytes(100)])
+def test_what_a_training_left_damaged_is_told_and_kept(tmp_path, name, content):
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(ValueError, match=f"{name}: not a readable .*; delete it to start anew"):
+        train(Tiny(), SPEC, DATA, tmp_path, seed=3)
+    assert (tmp_path / name).read_bytes() == content
+
+
+def test_adamw_divides_a_gradient_by_its_size_and_gradient_descent_does_not():
+    moved = {}
+    for name in ("sgd", "adamw"):
+        model = nn.Linear(2, 1, bias=False)
+        step = engine.optimizer(model, Recipe(optimizer=name, batch=16, weight_decay=0.0))
+        before = model.weight.detach().clone()
+        model.weight.grad = torch.tensor([[1.0, 0.01]])
+        step.step()
+        moved[name] = (before - model.weight).flatten().tolist()
+    assert moved["adamw"] == pytest.approx([0.02, 0.02], rel=1e-3)
+    assert moved["sgd"] == pytest.approx([0.02, 0.0002], rel=1e-3)
