@@ -6,13 +6,13 @@ from pathlib import Path
 
 from p2s.bench.precision import MODEL
 from p2s.study import run as train_eval
-from p2s.study import runs
 from p2s.study.project import Project
+from p2s.study.study import find
 
 
 def measure(project):
     """Seconds of each part of a run whose caches are empty, a row each, and of the whole."""
-    run, marks = runs.find(project, **MODEL), [time.perf_counter()]
+    run, marks = find(project, **MODEL), [time.perf_counter()]
     with tempfile.TemporaryDirectory() as folder:
         empty = Project(project.root, Path(folder))
         data, val = train_eval.load_data(run, empty)

@@ -9,7 +9,7 @@ from p2s.data.loader import test_inputs
 from p2s.deploy.fast import PRECISIONS, optimize
 from p2s.measure.coco import coco_numbers
 from p2s.study import run as train_eval
-from p2s.study import runs
+from p2s.study.study import find
 
 MODEL = {  # a run of the study whose weights are used, and trained first where there are none
     "experiment": "table5",
@@ -23,7 +23,7 @@ CALIBRATION = 32  # training images that set the scales of int8
 
 def measure(project):
     """COCO's AP in percent and the seconds of a validation image, a row each way."""
-    run = runs.find(project, **MODEL)
+    run = find(project, **MODEL)
     data, val = train_eval.load_data(run, project)
     model, *_ = train_eval.trained(run, project, data)
     model.eval().set_test(run.spec.test)

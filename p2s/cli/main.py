@@ -185,19 +185,20 @@ def study_run(scale, only, jobs, plan, dry_run):
     """Run what is missing or changed; every run leaves a record."""
     from concurrent.futures import ThreadPoolExecutor
 
-    from p2s.study import status as runner
+    from p2s.study import status
     from p2s.study.project import Project
+    from p2s.study.study import Study
 
-    project = Project.at()
+    study = Study.load(Project.at(), scale)
     if dry_run:
         from p2s.study import dry_run as rehearsal
 
-        rehearsal.dry_run(project, scale, only=only)
+        rehearsal.dry_run(study, only=only)
         return
-    runner.plan(project, scale, only=only, jobs=jobs)
+    status.plan(study, only=only, jobs=jobs)
     if not plan:
         with ThreadPoolExecutor(jobs) as executor:
-            failed = runner.run(project, scale, executor, only=only)
+            failed = status.run(study, executor, only=only)
         sys.exit(1 if failed else 0)
 
 
@@ -207,10 +208,11 @@ def study_run(scale, only, jobs, plan, dry_run):
 @JOBS
 def study_status(scale, only, jobs):
     """What is done, running, failed or missing, and the time left."""
-    from p2s.study import status as runner
+    from p2s.study import status
     from p2s.study.project import Project
+    from p2s.study.study import Study
 
-    runner.status(Project.at(), scale, only=only, jobs=jobs)
+    status.status(Study.load(Project.at(), scale), only=only, jobs=jobs)
 
 
 @study.command("framework")

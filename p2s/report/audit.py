@@ -1,5 +1,7 @@
 """The audit of a training by the likelihood: the objectives on what it visited, from records."""
 
+from collections.abc import Sequence
+
 import matplotlib
 import numpy as np
 import pandas as pd
@@ -7,7 +9,10 @@ from matplotlib.lines import Line2D
 
 from p2s.maths.likelihood import AUDIT, LOG_2
 from p2s.report.intervals import estimate, number
+from p2s.report.products import Products
+from p2s.report.results import Results
 from p2s.report.style import COLOURS, FAINT, STYLE, Picture
+from p2s.study.records import Record
 
 VALUES = {"exact": FAINT, "B1": COLOURS[0], "B2": COLOURS[1], "max": COLOURS[2]}
 BOUNDS = ("exact@K", "B1", "B2", "max")
@@ -16,7 +21,7 @@ TONES = (0.25, 0.45, 0.7, 1.0)  # of the shares, by P(O)
 LAST = 0.25  # of the iterations: what a table shows the mean of
 
 
-def draw(records):
+def draw(records: Sequence[Record]) -> Picture:
     """What background costs by each objective over a training, a column an objective trained by.
 
     Above, means over seeds in nats a background location; below, how far the larger bound is from
@@ -47,7 +52,7 @@ def draw(records):
     return figure
 
 
-def table(records):
+def table(records: Sequence[Record]) -> pd.DataFrame:
     """The last quarter of trainings in numbers: a line an objective, means over seeds.
 
     Columns: costs and gaps in thousandths of a nat a location, the worst gap over log 2, and the
@@ -65,7 +70,7 @@ def table(records):
     return pd.DataFrame(lines).T.map(lambda one: number(one, digits=2))
 
 
-def words(records):
+def words(records: Sequence[Record]) -> list[str]:
     """Whether the larger bound stayed within log 2 of the exact value, by objective trained by."""
     said = []
     for name, seeds in _groups(records).items():
@@ -80,7 +85,16 @@ def words(records):
     return said
 
 
-def audited(records):
+def products(results: Results) -> Products:
+    """The picture and the page of the audited trainings of the first variant; nothing of none."""
+    records = audited(results.main.chosen)
+    if not records:
+        return Products()
+    page = {"In words": words(records), "The last quarter": table(records)}
+    return Products({"audit": draw(records)}, pages={"audit": page})
+
+
+def audited(records: Sequence[Record]) -> list[Record]:
     """The records whose training had an audit, one a training."""
     by_training = {one.training_id: one for one in records}
     return [one for one in by_training.values() if f"{AUDIT}exact" in one.curve]

@@ -76,6 +76,11 @@ def verdict(effect, expects):
     return "holds" if holds else "undecided"
 
 
+def sentence(claim: str, effect: Estimate, said: str, sign: str = "", unit: str = "") -> str:
+    """A claim, the estimate of what it is about, and its verdict: the one form of all of them."""
+    return f"{claim} {effect.text(sign)}{unit}: **{said}**"
+
+
 def number(value, sign="", digits=1):
     """A number for people, with a typographic minus; what is missing is a dash."""
     if value is None or not np.isfinite(value):

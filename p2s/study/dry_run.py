@@ -1,5 +1,6 @@
 """A dry run of a study: every model and optimiser is built, nothing is trained and no data read."""
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import click
@@ -8,22 +9,22 @@ from tqdm import tqdm
 from p2s.model.zoo import build
 from p2s.spec import Coco
 from p2s.study.experiments import annotation_files
-from p2s.study.runs import runs
+from p2s.study.study import Study
 from p2s.train import engine
 
 PARTS = ("backbone", "first_stage", "second_stage", "recipe")
 
 
-def dry_run(project, scale, *, only=()):
+def dry_run(study: Study, *, only: Iterable[str] = ()):
     """Tell of each training of a seed its network, its settings, and those of its evaluations.
 
     Files that are not there yet are named at the end: a training needs them, a dry run does not.
     """
     trainings, missing = {}, {}
-    for each in runs(project, scale, only):
-        key = each.train_fingerprint, str(each.spec.training_fields())
-        trainings.setdefault(key, {}).setdefault(str(each.spec.test), each)
-        missing |= dict.fromkeys(_missing(project, each.spec))
+    for run in study.runs(only):
+        key = run.train_fingerprint, str(run.spec.training_fields())
+        trainings.setdefault(key, {}).setdefault(str(run.spec.test), run)
+        missing |= dict.fromkeys(_missing(study.project, run.spec))
     for evaluations in tqdm(trainings.values(), "dry run", disable=None):
         _tell(list(evaluations.values()))
     click.echo(f"{len(trainings)} trainings a seed can be built")

@@ -7,7 +7,7 @@ edit by hand is found, and the run counts as not done.
 import json
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import BeforeValidator, Field, ValidationError
 
@@ -91,3 +91,44 @@ def survey(folder, kind=Record):
         except ValueError as error:
             problems[path.stem] = str(error)
     return records, problems
+
+
+class Outline(NamedTuple):
+    """What the progress of a study needs of a record; of a damaged one only the problem."""
+
+    size: int  # of the file, in bytes
+    modified: int  # when, in ns
+    problem: str = ""
+    detector: str = ""
+    num_classes: int = 0
+    source_hash: str = ""
+    train_s: float | None = None
+    evaluate_s: float | None = None
+
+
+def outlines(folder: Path, kept: Path) -> dict[str, Outline]:
+    """The Outline of each record in a folder, by file stem.
+
+    `kept` is a file of earlier ones: of hundreds of records only those are read that have changed.
+    """
+    try:
+        before = {stem: Outline(*fields) for stem, fields in json.loads(kept.read_bytes()).items()}
+    except (OSError, ValueError, TypeError):
+        before = {}
+    now = {path.stem: _outline(path, before.get(path.stem)) for path in folder.glob("*.json")}
+    if now != before:
+        write_atomic(kept, json.dumps(now).encode())
+    return now
+
+
+def _outline(path, before):
+    stat = path.stat()
+    if before and (before.size, before.modified) == (stat.st_size, stat.st_mtime_ns):
+        return before
+    try:
+        record = read(path)
+    except ValueError as error:
+        return Outline(stat.st_size, stat.st_mtime_ns, str(error))
+    told = record.detector, record.spec["num_classes"], record.source_hash
+    times = (record.timings.get(name) for name in ("train_s", "evaluate_s"))
+    return Outline(stat.st_size, stat.st_mtime_ns, "", *told, *times)

@@ -3,7 +3,8 @@
 from typing import Any, Literal
 
 from p2s.spec.part import Part
-from p2s.study import records, runs
+from p2s.study import records
+from p2s.study.study import find
 
 SCALES = ("desk", "smoke")  # whose scenes can be drawn again, the better trained first
 # Whose training is looked at: the first seed's of the paper's own framework.
@@ -45,7 +46,7 @@ class View(Part):
 
 def run(project, scale):
     """The Run whose trained model is looked at."""
-    return runs.find(project, scale=scale, seed=0, **ROW)
+    return find(project, scale=scale, seed=0, **ROW)
 
 
 def latest(project):

@@ -7,11 +7,13 @@ can be with an object of every class, in validation as even as they can be. N im
 import math
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 
 import numpy as np
 
 from p2s.spec import Glyphs
 
+LVIS_V1_IMAGES = Path(__file__).with_name("lvis_v1_images.txt")
 LEAST = {"train": 1, "val": 5}  # objects of every class
 LVIS_GROUPS = {"f": 405, "c": 461, "r": 337}  # classes, from the most frequent on
 DECADES = 4  # Objects365: a geometric series over so many powers of ten; an assumption
@@ -80,11 +82,8 @@ def frequencies(imbalance, classes):
 @cache
 def lvis_images():
     """The training images of each class of LVIS v1, (1203,), from the most frequent on."""
-    # Here, for it loads all of detectron2's data sets, which only an imbalance asks for.
-    from detectron2.data.datasets import lvis_v1_category_image_count as lvis_v1
-
-    counts = [row["image_count"] for row in lvis_v1.LVIS_CATEGORY_IMAGE_COUNT]
-    return np.sort(np.array(counts, float))[::-1]
+    lines = LVIS_V1_IMAGES.read_text().splitlines()
+    return np.array([float(count) for line in lines[1:] for count in line.split()])
 
 
 def groups(classes) -> dict[str, list[int]]:

@@ -5,15 +5,18 @@ Each function returns a Picture of its own, without pyplot and its global state.
 
 import itertools
 import textwrap
+from collections.abc import Sequence
 
 import matplotlib
 import numpy as np
+import pandas as pd
 from matplotlib.lines import Line2D
 from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
 
 from p2s.data import glyphs
 from p2s.maths.likelihood import AUDIT
-from p2s.report.intervals import DASH, Estimate, estimate
+from p2s.report.intervals import DASH, estimate
+from p2s.report.results import METRICS, Results
 from p2s.report.style import (
     COLOURS,
     FAINT,
@@ -26,8 +29,9 @@ from p2s.report.style import (
     box,
     tag,
 )
-from p2s.report.tables import ablation as tables
+from p2s.report.tables.ablation import cells, effects
 from p2s.spec import Glyphs, Spec
+from p2s.study.records import Record
 
 DASHES = {"none": ":", "faster": "--", "cascade": "-"}  # of a second stage's curves
 COLUMNS = 3  # measured panels side by side
@@ -48,39 +52,51 @@ FEW = 4  # detectors whose seeds are drawn one by one
 LEGEND = 1.7  # its height in inches
 
 
-def ablation(lines, contrasts=()):
-    """AP of each row of `tables.measured`, a panel a variant: means, 95 % intervals and seeds.
+def ablation(results: Results) -> Picture:
+    """AP of each row, a panel a variant: means, 95 % intervals and seeds.
 
     Under a row stand its contrasts. The paper's values are apart, on an axis of their own.
     """
-    contrasts = [one for one in tables.held(contrasts, lines) if one.metric == "AP"]
-    places, bottom = _places(lines, contrasts)
-    variants = list(lines["variant"].unique())
+    frame = results.of("AP")
+    return _dotted(results, frame.assign(panel=frame["variant"]))
+
+
+def by_metric(results: Results, metrics: Sequence[str]) -> Picture:
+    """Metrics of each row in the first variant, a panel a metric; the paper's are in tables."""
+    frames = [results.main.of(metric).assign(panel=metric, paper=np.nan) for metric in metrics]
+    return _dotted(results.main, pd.concat(frames), contrasts=False)
+
+
+def _dotted(results, frame, contrasts=True):
+    """A picture of the lines of `results.of`, a panel for each value of the column `panel`."""
+    shown = [each for each in results.contrasts if each.metric == "AP"] if contrasts else []
+    places, bottom = _places(frame, shown)
+    names = list(frame["panel"].unique())
     with matplotlib.rc_context(STYLE):
-        figure, panels, (published, legend) = _grid(len(variants), bottom)
-        for panel, variant in zip(panels, variants, strict=True):
-            of_variant = lines[lines["variant"] == variant]
-            _dots(panel, of_variant, places)
-            _gains(panel, of_variant, places, contrasts)
-            panel.set_title(textwrap.fill(variant, 24))
+        figure, panels, (published, legend) = _grid(len(names), bottom)
+        for panel, name in zip(panels, names, strict=True):
+            _dots(panel, frame[frame["panel"] == name], places)
+            if shown:
+                _gains(panel, effects(results.only(name), shown), places, shown)
+            panel.set_title(textwrap.fill(name, 24))
         _share_range(panels)
-        if lines["paper_AP"].notna().any():
-            _published(published, lines, places)
+        if frame["paper"].notna().any():
+            _published(published, frame, places)
         else:
             published.axis("off")
-        _legend(legend, lines)
+        _legend(legend, frame)
         _name_rows(figure.axes, places, bottom)
     return figure
 
 
-def curves(records, names=None):
+def curves(results: Results) -> Picture:
     """Training losses, a panel a loss: the mean over seeds of each training; of few, seeds too.
 
-    The legend has `names` by training id, as `tables.row_names`, else detectors; other trainings of
-    the same name are drawn, and numbered, apart.
+    The legend has the first row of each training; other trainings of the same name are drawn, and
+    numbered, apart.
     """
-    trainings = {one.training_id: one for one in records if one.curve}.values()
-    groups = _groups(trainings, names or {})
+    trainings = {one.training_id: one for one in results.chosen if one.curve}.values()
+    groups = _groups(trainings, results.names)
     styles, faint = _styles(groups), len(groups) <= FEW
     noted = {loss for one in trainings for loss in one.curve if not loss.startswith(AUDIT)}
     losses = sorted(noted - {"iteration"})
@@ -102,13 +118,12 @@ def curves(records, names=None):
     return figure
 
 
-def scenes(records):
-    """Proposals above .3 and detections of each record's fixed scenes, side by side.
+def scenes(records: Sequence[Record]) -> Picture:
+    """Proposals above .3 and detections of the fixed scenes of records of glyphs, side by side.
 
-    A scene is drawn again from its seed, so photographs are left out. Proposals are the fainter
+    A scene is drawn again from its seed. Proposals are the fainter
     the less P(O); detections carry the glyph they were taken for.
     """
-    records = tables.of_scenes(records)
     count = max((len(one.scenes) for one in records), default=0)
     with matplotlib.rc_context(STYLE):
         shape = max(count, 1), 2 * max(len(records), 1)
@@ -154,26 +169,24 @@ def _dots(panel, lines, places):
     """Mean, interval and seeds of each row."""
     for row, (height, colour) in places.items():
         of_row = lines[lines["row"] == row]
-        mean, low, high, seeds = estimate(of_row["AP"])
+        mean, low, high, seeds = estimate(of_row["value"])
         panel.plot([low, high], [height] * 2, color=colour, lw=5, alpha=0.22, solid_capstyle="butt")
-        panel.plot(of_row["AP"], [height] * len(of_row), "|", color=colour, ms=9, mew=1)
+        panel.plot(of_row["value"], [height] * len(of_row), "|", color=colour, ms=9, mew=1)
         panel.plot(mean, height, color=colour, **_mark(of_row["fusion"].iloc[0]))
         if not seeds:
             place = panel.get_yaxis_transform()
             panel.text(0.5, height - 0.15, DASH, transform=place, color=colour, size=13)
 
 
-def _gains(panel, lines, places, contrasts):
+def _gains(panel, gains, places, contrasts):
     """The paired differences of each row, in words below it."""
-    found = tables.effects(contrasts, lines)[[*Estimate._fields]].itertuples(index=False)
-    pairs = [(one, Estimate(*gain)) for one, gain in zip(contrasts, found, strict=True)]
+    pairs = list(zip(contrasts, cells(gains), strict=True))
     for row, (height, colour) in places.items():
         style = {"size": 8, "color": colour, "ha": "right", "va": "center"}
         style["transform"] = panel.get_yaxis_transform()
-        of_row = [pair for pair in pairs if pair[0].row == row]
-        for k, (one, gain) in enumerate(of_row, 1):
-            text = f"{one.name}: {gain.text('+')}"
-            panel.text(0.98, height - LINE * k, text, **style)
+        of_row = [(contrast.name, text) for contrast, text in pairs if contrast.row == row]
+        for k, (name, text) in enumerate(of_row, 1):
+            panel.text(0.98, height - LINE * k, f"{name}: {text}", **style)
 
 
 def _mark(fusion):
@@ -195,7 +208,7 @@ def _share_range(panels):
 
 def _published(panel, lines, places):
     """The paper's values as hollow diamonds, each with its number."""
-    for row, value in lines.drop_duplicates("row").set_index("row")["paper_AP"].dropna().items():
+    for row, value in lines.drop_duplicates("row").set_index("row")["paper"].dropna().items():
         height, colour = places[row]
         panel.plot(value, height, "D", color=colour, mfc="none", mew=1.4, ms=6.5)
         panel.annotate(f"{value:.1f}", (value, height), (9, -3), textcoords="offset points", size=8)
@@ -207,7 +220,7 @@ def _published(panel, lines, places):
 def _legend(panel, lines):
     """What the marks mean, in the free cell below the paper's panel."""
     scale, grey = lines["scale"].iloc[0], {"color": FAINT, "ls": ""}
-    what = "Percent" if lines["variant"].isin(tables.METRICS).all() else "AP"  # panels name it
+    what = "Percent" if lines["panel"].isin(METRICS).all() else "AP"  # panels name it
     handles = [
         *(
             Line2D([], [], color=FAINT, label=f"score {NAMED[fusion]}", **_mark(fusion))
@@ -216,7 +229,7 @@ def _legend(panel, lines):
         Line2D([], [], color=FAINT, lw=5, alpha=0.3, label="95 % interval of the mean"),
         Line2D([], [], marker="|", ms=9, label="one seed", **grey),
     ]
-    if lines["paper_AP"].notna().any():
+    if lines["paper"].notna().any():
         handles.append(Line2D([], [], marker="D", mfc="none", ms=6.5, label="published", **grey))
     title = f"{what} at scale {scale}; in words:\npaired mean ± interval (seeds)"
     panel.legend(handles=handles, loc="center", frameon=False, title=title, title_fontsize=9)

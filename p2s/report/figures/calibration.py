@@ -9,8 +9,9 @@ from matplotlib.patches import Patch
 
 from p2s.report.figures.ablation import DASHES
 from p2s.report.intervals import estimate
+from p2s.report.products import Products
+from p2s.report.results import Results
 from p2s.report.style import COLOURS, FAINT, STYLE, Picture
-from p2s.report.tables import ablation as tables
 from p2s.report.tables.calibration import (
     PROBABILITIES,
     SAMPLES,
@@ -21,31 +22,34 @@ from p2s.report.tables.calibration import (
     tide,
     told,
 )
+from p2s.study.study import Study
 
 QUANTITIES = {"d_ece": "D-ECE", "la_ece": "LaECE"}
 SIDE = 1.9  # inches of a panel
 SECONDS = {"none": "one-stage", "faster": "Faster", "cascade": "Cascade"}  # second stages in words
 
 
-def findings(lines, found):
-    """Pictures, frames and texts of calibration errors, for the report."""
-    records, frames, texts = tables.chosen(found, lines), {}, {"In words": told(lines, found)}
+def products(results: Results, study: Study) -> Products:
+    """Pictures, frames and a page of calibration errors of the first variant."""
+    main = results.main
+    frames, texts = {}, {"In words": told(main)}
     for quantity, words in QUANTITIES.items():
         for sample, shown in SAMPLES.items():
-            frame = table(lines, found, errors(quantity, sample))
+            frame = table(main, errors(quantity, sample))
             frames[_named(quantity, sample)] = frame
             texts[f"{words} {shown}, percent"] = readable(frame)
-    texts["TIDE: what each error costs in AP50"] = tide(lines, found)
-    pictures = {_named("reliability", one): reliability(records, one) for one in SAMPLES}
-    return pictures, frames, texts
+    texts["TIDE: what each error costs in AP50"] = tide(main)
+    pictures = {_named("reliability", one): reliability(main, one) for one in SAMPLES}
+    return Products(pictures, frames, {"words": texts})
 
 
-def reliability(records, sample="all"):
+def reliability(results: Results, sample: str = "all") -> Picture:
     """Reliability diagrams, a row a first stage, a column a probability, a line a second stage.
 
     Lines are means over seeds, each bin with its 95 % interval; bars are the share of all claims
     in a bin. Dotted is what LaECE asks for: the share of hits times their IoU.
     """
+    records = results.chosen
     groups = _groups(records)
     shown = [name for name in PROBABILITIES if any(finding(r, name, sample) for r in records)]
     with matplotlib.rc_context(STYLE):

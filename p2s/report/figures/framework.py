@@ -5,10 +5,11 @@ import numpy as np
 from matplotlib.colors import LinearSegmentedColormap
 
 from p2s.data import glyphs
+from p2s.report.results import results
 from p2s.report.style import COLOURS, INK, SHOWN_ABOVE, STYLE, Photographs, blank, box, tag
-from p2s.report.tables import ablation as tables
 from p2s.spec import Glyphs
 from p2s.study import views
+from p2s.study.study import Study
 
 STRUCTURES = ("CenterNet*", "CascadeRCNN-RPN", "CenterNet2")  # of Fig. 2, from left to right
 PROPOSERS = ("CascadeRCNN-RPN (P3-P7)", "CascadeRCNN-CenterNet")  # rows of Table 5, for Fig. 3
@@ -98,9 +99,10 @@ def of_view(one):
 
 def first_proposals(project, scale):
     """Of each first stage the record of Table 5 that Figure 3 shows: the first seed's."""
-    lines = tables.main_variant(tables.measured(project, "table5", scale))
-    first = lines[lines["row"].isin(PROPOSERS) & (lines["seed"] == lines["seed"].min())]
-    return tables.of_scenes(tables.chosen(tables.load(project, scale), first))
+    main = results(Study.load(project, scale), "table5").main
+    shown = [run for run in main.runs if run.row in PROPOSERS and run.seed == main.runs[0].seed]
+    found = [main.records[run.evaluation_id] for run in shown if run.evaluation_id in main.records]
+    return [record for record in found if record.spec["data"]["kind"] == "glyphs"]
 
 
 def joint(p_class, p_object):

@@ -10,9 +10,12 @@ from matplotlib.lines import Line2D
 
 from p2s.maths.likelihood import FUSIONS
 from p2s.report.intervals import estimate, number
+from p2s.report.products import Products, bullets, grid
+from p2s.report.results import Results
 from p2s.report.style import COLOURS, FAINT, INK, STYLE, Picture
-from p2s.report.tables import ablation as tables
 from p2s.report.tables import fusion as fusion_tables
+from p2s.report.tables.ablation import readable
+from p2s.study.study import Study
 
 TITLE = "# The gain of the product over P(C|O) alone\n"
 COLUMNS = 4  # of maps side by side
@@ -28,7 +31,7 @@ the range in which less than the negligible size is lost; *there*: AP at the rat
 the other seeds."""
 
 
-def large_map(found, row):
+def large_map(results: Results, row: str) -> Picture:
     """The map of a row with its numbers: AP of scores above .05, mean over seeds.
 
     Colours: AP less that of P(C|O) alone. The named powers are marked.
@@ -36,7 +39,7 @@ def large_map(found, row):
     with matplotlib.rc_context(STYLE):
         figure = Picture(figsize=(6.6, 4.2), layout="constrained")
         panel = figure.subplots()
-        frame = fusion_tables.maps(found).get(row)
+        frame = fusion_tables.maps(results).get(row)
         if frame is not None:
             _map(panel, frame, 21)
             for (y, x), value in np.ndenumerate(frame.to_numpy()):
@@ -46,9 +49,9 @@ def large_map(found, row):
     return figure
 
 
-def small_maps(found):
+def small_maps(results: Results) -> Picture:
     """AP of scores above .05 less that of P(C|O) alone over both powers, a panel a row."""
-    maps = fusion_tables.maps(found)
+    maps = fusion_tables.maps(results)
     rows = -(-max(len(maps), 1) // COLUMNS)
     with matplotlib.rc_context(STYLE | {"xtick.labelsize": 7, "ytick.labelsize": 7}):
         figure = Picture(figsize=(2.5 * COLUMNS, 0.8 + 1.9 * rows), layout="constrained")
@@ -66,12 +69,12 @@ def small_maps(found):
     return figure
 
 
-def ratios(found):
+def ratios(results: Results) -> Picture:
     """The gain in AP over P(C|O) alone along the ratio of the powers, all scores: a panel a factor.
 
     Means over seeds with their 95 % intervals; dotted lines are the named powers.
     """
-    groups, curves = fusion_tables.by_factor(found), fusion_tables.curves(found)
+    groups, curves = fusion_tables.by_factor(results), fusion_tables.curves(results)
     with matplotlib.rc_context(STYLE):
         figure = Picture(figsize=(9.4, 6.6), layout="constrained")
         axes = figure.subplots(2, 2, sharex=True, sharey=True)
@@ -90,29 +93,24 @@ def ratios(found):
     return figure
 
 
-def products(project):
-    """Pictures and tables of the committed scale as bytes by place; none without a record."""
-    found = fusion_tables.measured(project, tables.committed_scale(project, "fusion"))
-    if not any(one for _, one in found):
-        return {}
-    drawn = {"map": large_map(found, found[0][0].row), "maps": small_maps(found)}
-    drawn |= {"ratios": ratios(found)}
-    gains = fusion_tables.gains(found, fusion_tables.claimed(project))
-    texts = {"csv": tables.csv(gains), "md": _page(found, gains)}
-    pictures = {f"figures/fusion_{key}.{one.kind}": one.content() for key, one in drawn.items()}
-    return pictures | {f"tables/fusion_gains.{key}": text.encode() for key, text in texts.items()}
+def products(results: Results, study: Study) -> Products:
+    """Pictures, the gains and their page."""
+    drawn = {"map": large_map(results, results.rows[0]), "maps": small_maps(results)}
+    gains = fusion_tables.gains(results, fusion_tables.claimed(study))
+    page = _page(results, gains)
+    return Products(drawn | {"ratios": ratios(results)}, {"gains": gains}, {"gains": page})
 
 
-def _page(found, gains):
+def _page(results, gains):
     """All tables of the fusion lab as Markdown."""
-    grids = {
-        "The product's gain, and the verdict where the paper claims one.": tables.readable(gains),
-        BEST_RATIO: fusion_tables.summary(found),
-        "What a threshold of .05 costs, and detections an image.": fusion_tables.costs(found),
+    tables = {
+        "The product's gain, and the verdict where the paper claims one.": readable(gains),
+        BEST_RATIO: fusion_tables.summary(results),
+        "What a threshold of .05 costs, and detections an image.": fusion_tables.costs(results),
     }
-    words = "\n".join([TITLE, *(f"- {one}" for one in fusion_tables.sentences(found))])
-    parts = [f"{said}\n\n{grid.to_markdown(disable_numparse=True)}" for said, grid in grids.items()]
-    return "\n\n".join([words, *parts]) + "\n"
+    parts = [f"{TITLE}\n{bullets(fusion_tables.sentences(results))}"]
+    parts += [f"{said}\n\n{grid(table)}" for said, table in tables.items()]
+    return "\n\n".join(parts) + "\n"
 
 
 def _map(panel, frame, size):

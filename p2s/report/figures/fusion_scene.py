@@ -15,6 +15,7 @@ from torchvision.ops import batched_nms, box_iou
 from p2s.data import glyphs
 from p2s.data.glyphs import ink
 from p2s.maths.likelihood import FUSIONS, fuse
+from p2s.report.results import Results
 from p2s.report.style import COLOURS, INK, STYLE, Photographs, box, tag
 from p2s.spec import Glyphs
 
@@ -91,13 +92,16 @@ class Scene:
         return figure
 
 
-def scene(found, row, index=0):
+def scene(results: Results, row: str, index: int = 0) -> Scene | None:
     """The Scene of this place among a row's pictures, of the first seed that has a record.
 
     None without a record, and of photographs, which cannot be drawn again from their seed.
-    `found` is that of fusion_tables.measured.
     """
-    kept = [(run.spec, one["pictures"][index]) for run, one in found if one and run.row == row]
+    kept = [
+        (run.spec, found["pictures"][index])
+        for run, found in results.findings("fusion")
+        if found and run.row == row
+    ]
     if not kept or not isinstance(kept[0][0].data, Glyphs):
         return None
     spec, picture = kept[0]

@@ -5,8 +5,11 @@ import pandas as pd
 from matplotlib.lines import Line2D
 
 from p2s.report.intervals import Estimate, estimate
+from p2s.report.products import Products
+from p2s.report.results import Results
 from p2s.report.style import COLOURS, FAINT, STYLE, Picture
 from p2s.report.tables.posterior import NAMES, WHEN, errors, learnt, readable, told
+from p2s.study.study import Study
 
 COLUMNS = 4  # panels side by side
 SIDE = 2.1  # inches of a panel
@@ -19,9 +22,9 @@ TRUTH = {"marker": "_", "color": FAINT, "ls": "", "ms": 13, "mew": 1.6}
 BEST = {"marker": "x", "color": COLOURS[1], "ls": "", "ms": 6}
 
 
-def findings(lines, found):
-    """Pictures, frames and texts of what was learnt of a known truth, for the report."""
-    frame = learnt(lines, found)
+def products(results: Results, study: Study) -> Products:
+    """Pictures, frames and a page of what was learnt of a known truth in the first variant."""
+    frame = learnt(results.main)
     gaps = errors(frame)
     grid = readable(gaps)
     texts = {
@@ -31,10 +34,10 @@ def findings(lines, found):
         ),
     }
     pictures = {name: against_truth(frame, name) for name in NAMES}
-    return pictures, {"learnt": frame, "errors": gaps}, texts
+    return Products(pictures, {"learnt": frame, "errors": gaps}, {"words": texts})
 
 
-def against_truth(frame, name="p_object"):
+def against_truth(frame: pd.DataFrame, name: str = "p_object") -> Picture:
     """A number of `posterior.NUMBERS` beside its truth, a panel a row, along q of the characters.
 
     Marks are means over seeds; those relative to the control have 95 % intervals. A cross is the

@@ -1,11 +1,16 @@
 """Calibration in tables: pure functions of records whose findings hold `calibration.measure`."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import pandas as pd
 
-from p2s.report.intervals import DASH, Estimate, estimate, number, verdict
-from p2s.report.tables import ablation as tables
+from p2s.report.intervals import DASH, Estimate, estimate, number, sentence, verdict
+from p2s.report.results import Results
+from p2s.report.results import finding as of_record
+from p2s.report.tables.ablation import cells
 
+Path = tuple[str, str, str]  # a probability, a sample, a quantity of `measure.calibration`
 PROBABILITIES = {  # as in `calibration`: in words
     "p_object": "P(O)",
     "p_object_near": "P(O), duplicates right",
@@ -40,87 +45,84 @@ def references(probability="score", sample="all"):
     return {words: (probability, sample, f"held_out_{name}") for name, words in REFERENCES.items()}
 
 
-def table(lines, found, columns):
+def table(results: Results, columns: dict[str, Path]) -> pd.DataFrame:
     """Mean, interval and seeds by row, variant, scale and column, a line each.
 
-    lines: of `tables.measured`; found: its records by id; columns: by header the probability,
-    sample and quantity, see `calibration.measure`. NaN where no record has it.
+    columns: by header the probability, sample and quantity, see `measure.calibration`. NaN where no
+    record has it.
     """
-    keys = ["row", "variant", "scale"]
+    keys = ["row", "variant", "scale", "probability"]
     values = [
-        {key: line[key] for key in keys}
-        | {"probability": header, "value": _value(found.get(line["record"]), *path)}
-        for line in lines.to_dict("records")
+        (run.row, run.variant, run.scale, header, _value(record, *path))
+        for run, record in results.pairs
         for header, path in columns.items()
     ]
-    groups = pd.DataFrame(values).groupby([*keys, "probability"], sort=False)
+    groups = pd.DataFrame(values, columns=[*keys, "value"]).groupby(keys, sort=False)
     means = [(*key, *estimate(group["value"])) for key, group in groups]
-    return pd.DataFrame(means, columns=[*keys, "probability", *Estimate._fields])
+    return pd.DataFrame(means, columns=[*keys, *Estimate._fields])
 
 
-def readable(frame):
+def readable(frame: pd.DataFrame) -> pd.DataFrame:
     """A `table` of one variant for people: a line a row; a dash where no record is."""
-    cells = frame.assign(cell=tables.cells(frame))
-    grid = cells.pivot(index="row", columns="probability", values="cell")
-    grid = grid.loc[cells["row"].unique(), cells["probability"].unique()].fillna(DASH)
+    grid = frame.assign(cell=cells(frame)).pivot(index="row", columns="probability", values="cell")
+    grid = grid.loc[frame["row"].unique(), frame["probability"].unique()].fillna(DASH)
     return grid.rename_axis(index=None, columns=None)
 
 
-def told(lines, found):
+def told(results: Results) -> list[str]:
     """Everything that `words` can say of the rows that are there: of scores, then of P(O)."""
     firsts = [(f"FasterRCNN-{first}", rpn) for rpn in RPNS for first in FIRSTS]
-    of_firsts = [words(lines, found, firsts, name) for name in ("p_object", "p_object_near")]
-    return words(lines, found, SCORES) + [said for each in of_firsts for said in each]
+    of_scores = words(results, SCORES)
+    return of_scores + words(results, firsts, "p_object") + words(results, firsts, "p_object_near")
 
 
-def words(lines, found, pairs, probability="score"):
+def words(
+    results: Results, pairs: Sequence[tuple[str, str]], probability: str = "score"
+) -> list[str]:
     """Whether a row's probability has a lower D-ECE than another's, seed by seed, as sentences.
 
     pairs: of a row and the one that it is compared with; those that are not there are left out.
     Each sentence has a verdict for each sample, and how much more of the row's comes true than it
     claims.
     """
-    by_row = {row: of_row.set_index("seed")["record"] for row, of_row in lines.groupby("row")}
-    what = "" if probability == "score" else f" of {PROBABILITIES[probability]}"
-    said = []
-    for row, than in [pair for pair in pairs if by_row.keys() >= {*pair}]:
-        parts = []
-        for sample, shown in SAMPLES.items():
-            path = probability, sample, "d_ece"
-            less = estimate(_of(by_row[than], found, *path) - _of(by_row[row], found, *path))
-            parts.append(f"{shown} by {less.text('+')} %: **{verdict(less, 'gain')}**")
-        path = probability, LIKELY, "more"
-        more = [
-            f"{one} {estimate(_of(by_row[one], found, *path)).text('+')} %" for one in (row, than)
-        ]
-        claim = f"{row} has a lower D-ECE{what} than {than}: {', '.join(parts)}"
-        beyond = f"Come true beyond what is claimed, {SAMPLES[LIKELY]}: {', '.join(more)}"
-        said.append(f"{claim}. {beyond}")
-    return said
+    here = [pair for pair in pairs if {*pair} <= {*results.rows}]
+    return [_lower(results, *pair, probability) for pair in here]
 
 
-def tide(lines, found):
+def tide(results: Results) -> pd.DataFrame:
     """What each kind of error of TIDE costs in AP50, percent, the mean of a row's seeds."""
     costs = [
-        {"row": line["row"], "kind": kind, "cost": cost}
-        for line in lines.to_dict("records")
-        for kind, cost in _tide(found.get(line["record"])).items()
+        (run.row, kind, cost)
+        for run, found in results.findings("calibration")
+        for kind, cost in found.get("tide", {}).get("delta_ap", {}).items()
     ]
     frame = pd.DataFrame(costs, columns=["row", "kind", "cost"])
     return frame.pivot_table("cost", "row", "kind", sort=False).map(number)
 
 
+def _lower(results, row, than, probability):
+    """Whether a row's D-ECE is lower than another's, as a sentence."""
+    parts = []
+    for sample, shown in SAMPLES.items():
+        errors = [_by_seed(results, each, probability, sample, "d_ece") for each in (than, row)]
+        less = estimate(errors[0] - errors[1])
+        parts.append(sentence(f"{shown} by", less, verdict(less, "gain"), "+", " %"))
+    path = probability, LIKELY, "more"
+    beyond = {name: estimate(_by_seed(results, name, *path)) for name in (row, than)}
+    more = [f"{name} {share.text('+')} %" for name, share in beyond.items()]
+    what = "" if probability == "score" else f" of {PROBABILITIES[probability]}"
+    claim = f"{row} has a lower D-ECE{what} than {than}: {', '.join(parts)}"
+    return f"{claim}. Come true beyond what is claimed, {SAMPLES[LIKELY]}: {', '.join(more)}"
+
+
+def _by_seed(results, row, *path):
+    values = {run.seed: _value(record, *path) for run, record in results.pairs if run.row == row}
+    return pd.Series(values, dtype=float)
+
+
 def finding(record, probability, sample):
     """What a record says of a probability in a sample: a dict, empty where it says nothing."""
-    return tables.finding(record, "calibration").get(probability, {}).get(sample, {})
-
-
-def _tide(record):
-    return tables.finding(record, "calibration").get("tide", {}).get("delta_ap", {})
-
-
-def _of(records, found, *path):
-    return records.map(lambda key: _value(found.get(key), *path))
+    return of_record(record, "calibration").get(probability, {}).get(sample, {})
 
 
 def _value(record, probability, sample, quantity):

@@ -8,11 +8,11 @@ import pandas as pd
 
 from p2s.maths.likelihood import FUSIONS
 from p2s.report.intervals import DASH, NEGLIGIBLE, Estimate, estimate, number, verdict
-from p2s.report.tables import ablation as tables
-from p2s.study import experiments, runs
+from p2s.report.results import Results
 from p2s.study import published as paper
+from p2s.study.study import Study
 
-EXPERIMENT = MEASURE = "fusion"
+MEASURE = "fusion"
 ALL, ABOVE = "all scores", "scores above .05"  # at the detector's own NMS
 IOUS = {"all scores at NMS .5": "0.5", "all scores at NMS .7": "0.7"}  # of the other settings
 SETTINGS = (ALL, *IOUS, ABOVE)
@@ -28,52 +28,43 @@ GROWS = {"none": "stays the same", "gain": "grows", "loss": "shrinks"}
 UNDECIDED, MISSING = "undecided", "no record"
 
 
-def measured(project, scale):
-    """Pairs of a run and what its record found, None where no record is; see fusion.measure."""
-    records = tables.load(project, scale)
-    pairs = [
-        (run, records.get(run.evaluation_id)) for run in runs.asked(project, scale, [EXPERIMENT])
-    ]
-    return [(run, tables.finding(one, MEASURE) or None) for run, one in pairs]
-
-
-def named(found):
+def named(results: Results):
     """AP by the named powers: a line for each run and setting; NaN where no record is."""
     lines = [
         {"row": run.row, "scale": run.scale, "seed": run.seed, "setting": setting}
         | {name: _ap(run, one, setting, powers) for name, powers in FUSIONS.items()}
-        for run, one in found
+        for run, one in results.findings(MEASURE)
         for setting in SETTINGS
     ]
     return pd.DataFrame(lines).astype(dict.fromkeys(FUSIONS, float))
 
 
-def curves(found, setting=ALL):
+def curves(results: Results, setting: str = ALL) -> dict[str, pd.DataFrame]:
     """AP of each row along the ratio of P(O)'s power to P(C|O)'s: by row a frame, a line a seed."""
-    by_row = {run.row: {} for run, _ in found}
-    for run, one in found:
+    by_row = {row: {} for row in results.rows}
+    for run, one in results.findings(MEASURE):
         if one:
             values = one["curves"][_iou(run, setting)]
             by_row[run.row][run.seed] = pd.Series(values, one["ratios"], dtype=float)
     return {row: pd.DataFrame(seeds).T for row, seeds in by_row.items()}
 
 
-def maps(found, part="map"):
+def maps(results: Results, part: str = "map") -> dict[str, pd.DataFrame]:
     """The map of each row that has one, mean over seeds: P(C|O)'s power down, P(O)'s across.
 
     part: "map", AP of scores above .05; "kept", how many detections an image those are.
     """
     by_row = {}
-    for run, one in found:
+    for run, one in results.findings(MEASURE):
         if one:
             axes = one["class_powers"], one["object_powers"]
             by_row.setdefault(run.row, []).append(pd.DataFrame(one[part], *axes, dtype=float))
     return {row: sum(seeds) / len(seeds) for row, seeds in by_row.items()}
 
 
-def claimed(project):
+def claimed(study: Study) -> dict[str, tuple[float, str]]:
     """What Table 5 says of the product, by row: its published gain, and the kind of claim."""
-    table5 = experiments.load_experiment(project, "table5")
+    table5 = study.experiments["table5"]
     places = {row.name: row.paper for row in table5.rows if row.paper}
     value = {row: paper.published(at.table, at.row, at.columns["AP"]) for row, at in places.items()}
     return {
@@ -83,13 +74,13 @@ def claimed(project):
     }
 
 
-def gains(found, claims):
+def gains(results: Results, claims):
     """The product's gain of each row and setting, in the shape of `tables.effects`.
 
     `claims` is as `claimed` tells it.
     """
     lines = []
-    for (row, setting, scale), group in _groups(found):
+    for (row, setting, scale), group in _groups(results):
         published, expects = claims.get(row, (np.nan, None))
         gain = estimate(group["product"] - group["class"])
         said = verdict(gain, expects)
@@ -122,13 +113,13 @@ def reading(effect, words=HELPS):
     return held[0] if held else UNDECIDED
 
 
-def summary(found):
+def summary(results: Results):
     """AP of all scores by named powers and at the best ratio, and the product's gain, for people.
 
     Behind the best ratio stand those within NEGLIGIBLE of it.
     """
-    lines, of_row = {}, curves(found)
-    for (row, setting, _), group in _groups(found):
+    lines, of_row = {}, curves(results)
+    for (row, setting, _), group in _groups(results):
         if setting == ALL:
             gain = estimate(group["product"] - group["class"])
             lines[row] = {name: estimate(group[name]).text() for name in FUSIONS}
@@ -138,13 +129,13 @@ def summary(found):
     return pd.DataFrame.from_dict(lines, "index")
 
 
-def costs(found):
+def costs(results: Results):
     """What a score threshold of .05 costs by named powers: AP, and detections an image, for people.
 
     A line a row; "kept" of the 100 that there are without a threshold.
     """
-    lines = named(found).set_index(["setting", "row", "seed"])[[*FUSIONS]]
-    lost, kept = lines.loc[ALL] - lines.loc[ABOVE], maps(found, "kept")
+    lines = named(results).set_index(["setting", "row", "seed"])[[*FUSIONS]]
+    lost, kept = lines.loc[ALL] - lines.loc[ABOVE], maps(results, "kept")
     cells = {}
     for row, group in lost.groupby("row", sort=False):
         line = cells.setdefault(row, {})
@@ -154,14 +145,14 @@ def costs(found):
     return pd.DataFrame.from_dict(cells, "index")
 
 
-def by_stage(found):
+def by_stage(results: Results):
     """The product's gain with P(C|O) of one cascade stage alone, and of their mean, for people."""
     rows = {}
-    for run, one in found:
+    for run, one in results.findings(MEASURE):
         line = rows.setdefault(run.row, {})
         for stage, gain in enumerate(_of_stages(one), 1):
             line.setdefault(f"stage {stage}", []).append(gain)
-    means = {row: {"mean": gain} for row, gain in _gains(found).items()}
+    means = {row: {"mean": gain} for row, gain in _gains(results).items()}
     cells = {
         row: {name: estimate(each).text("+") for name, each in (line | means[row]).items()}
         for row, line in rows.items()
@@ -169,9 +160,9 @@ def by_stage(found):
     return pd.DataFrame.from_dict(cells, "index").fillna(DASH)
 
 
-def by_factor(found):
+def by_factor(results: Results):
     """Rows by what is said of them, by factor: the first row and those that change this of it."""
-    specs = {run.row: run.spec for run, _ in found}
+    specs = {run.row: run.spec for run in results.runs}
     first, *others = specs
     changed = {row: _factor(specs[row], specs[first]) for row in others}
     groups = {}
@@ -185,10 +176,10 @@ def by_factor(found):
     return groups
 
 
-def sentences(found):
+def sentences(results: Results):
     """When the product helps and when it hurts, and how each factor moves its gain, in words."""
-    gains = _gains(found)
-    return [_by_reading(gains), *(_of_factor(*each, gains) for each in by_factor(found).items())]
+    gains = _gains(results)
+    return [_by_reading(gains), *(_of_factor(*each, gains) for each in by_factor(results).items())]
 
 
 def _by_reading(gains):
@@ -212,16 +203,16 @@ def _of_factor(name, rows, gains):
     return f"The gain by {name}: {each}; {ends}."
 
 
-def _gains(found):
+def _gains(results):
     """The product's gain in all scores, by row a series over seeds."""
-    lines = named(found)
+    lines = named(results)
     lines = lines[lines["setting"] == ALL].set_index("seed")
     gain = lines["product"] - lines["class"]
     return dict(tuple(gain.groupby(lines["row"], sort=False)))
 
 
-def _groups(found):
-    return named(found).groupby(["row", "setting", "scale"], sort=False)
+def _groups(results):
+    return named(results).groupby(["row", "setting", "scale"], sort=False)
 
 
 def _ap(run, one, setting, powers):

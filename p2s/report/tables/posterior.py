@@ -6,9 +6,8 @@ import pandas as pd
 from p2s.maths import optimum
 from p2s.maths.optimum import NUMBERS
 from p2s.report.intervals import DASH, Estimate, estimate, number, verdict
-from p2s.report.tables import ablation as tables
+from p2s.report.results import Results
 from p2s.report.tables import optima as posterior_optimum
-from p2s.spec import Spec
 
 WHEN = {"relative": "to the control", "before": "before NMS", "after": "after NMS"}
 NAMES = dict(zip(NUMBERS, ("P(O)", "P(A|O)", "P(A)"), strict=True))
@@ -27,11 +26,11 @@ FIRSTS = (  # rows of experiments/posterior.yaml that differ in the first stage 
 SHARED = ("row", "scale", "when", "number")
 
 
-def learnt(lines, found):
+def learnt(results: Results) -> pd.DataFrame:
     """A line for each row, seed, character, moment and number of `posterior.measure`.
 
-    lines: of `tables.measured`; found: its records by id. Columns: row, scale, seed, q, r, when,
-    number, learnt, truth and optimum; NaN where a detector found no such object.
+    Columns: row, scale, seed, q, r, when, number, learnt, truth and optimum; NaN where a detector
+    found no such object.
 
     "relative" is before NMS, over the same of the control, the character of q = 1: over its P(O),
     its 1 - P(bg|O), their product. Which location answers cannot be told exactly from the pixels,
@@ -39,16 +38,16 @@ def learnt(lines, found):
     its odds undone.
     """
     rows = []
-    for line in lines.to_dict("records"):
-        if finding := _finding(found, line):
-            places = {name: line[name] for name in ("row", "scale", "seed")}
-            spec = Spec.model_validate(found[line["record"]].spec)
-            sure = posterior_optimum.sureness(spec, finding)
-            for one in finding["characters"]:
-                rows += [places | each for each in _numbers(spec, finding, one, sure)]
-            if spec.first == "rpn":
-                places["row"] = UNDONE.format(line["row"])
-                rows += [places | each for each in _undone(finding)]
+    for run, finding in results.findings("posterior"):
+        if finding:
+            places = {"row": run.row, "scale": run.scale, "seed": run.seed}
+            sure = posterior_optimum.sureness(run.spec, finding)
+            for character in finding["characters"]:
+                told = _numbers(run.spec, finding, character, sure)
+                rows += [places | numbers for numbers in told]
+            if run.spec.first == "rpn":
+                places["row"] = UNDONE.format(run.row)
+                rows += [places | numbers for numbers in _undone(finding)]
     columns = ["row", "scale", "seed", "q", "r", "when", "number", "learnt", "truth", "optimum"]
     return pd.DataFrame(rows, columns=columns)
 
@@ -142,13 +141,13 @@ def _judged(gap):
     return "not calibrated" if gap.low > TOLERANCE else "undecided"
 
 
-def shares_found(lines, found):
+def shares_found(results: Results) -> pd.DataFrame:
     """The share of objects, in percent, that have a proposal left after NMS: by row and q."""
     rows = [
-        (line["row"], one["q"], 100 * one["after"]["found"] / one["objects"])
-        for line in lines.to_dict("records")
-        for one in _finding(found, line).get("characters", [])
-        if one["objects"]
+        (run.row, character["q"], 100 * character["after"]["found"] / character["objects"])
+        for run, finding in results.findings("posterior")
+        for character in finding.get("characters", [])
+        if character["objects"]
     ]
     frame = pd.DataFrame(rows, columns=["row", "q", "found"])
     return frame.pivot_table("found", "row", "q", sort=False).map(number)
@@ -164,10 +163,6 @@ def optima(chances):
     }
     frame = pd.DataFrame({name: [of(q) for q in chances] for name, of in rows.items()}, chances)
     return frame.T.rename_axis(columns="q").map(lambda one: number(one, digits=2))
-
-
-def _finding(found, line):
-    return tables.finding(found.get(line["record"]), "posterior")
 
 
 def _gaps(frame, name):

@@ -1,61 +1,52 @@
 """Tables of a large vocabulary: by group of classes, and as the paper prints Table 9."""
 
-import numpy as np
 import pandas as pd
 import torch
 
 from p2s.data.glyphs import longtail, vocabulary
 from p2s.maths import federated
 from p2s.report.intervals import DASH, number
-from p2s.report.tables import ablation as tables
+from p2s.report.results import METRICS, OF_GROUPS, Results
 from p2s.study import published as paper
-from p2s.study import runs
+from p2s.study.study import Study
 
-BY_GROUP = (*tables.OF_GROUPS[1:], *(f"{name}_full" for name in tables.OF_GROUPS))
+BY_GROUP = (*OF_GROUPS[1:], *(f"{name}_full" for name in OF_GROUPS))
 
 
-def by_group(lines):
+def by_group(results: Results) -> list[str]:
     """The metrics of a large vocabulary of which some line has a number."""
-    return [metric for metric in tables.seen(lines) if metric in BY_GROUP]
+    return [metric for metric in results.metrics if metric in BY_GROUP]
 
 
-def by_metric(lines, metrics):
-    """The lines once a metric, which is their AP then and names their variant: for figures.
-
-    A figure has one panel of published values; theirs stand in `deviations` instead.
-    """
-    parts = [lines.assign(variant=name, AP=lines[name], paper_AP=np.nan) for name in metrics]
-    return pd.concat(parts, ignore_index=True)
-
-
-def deviations(experiment, lines):
+def deviations(results: Results) -> pd.DataFrame:
     """Mean ± standard deviation of the seeds (their number), and the paper's where it prints one.
 
     A line for each row, a column for each metric that a row of the paper has or that is by group.
     """
-    printed = {metric for row in experiment.rows if row.paper for metric in row.paper.columns}
-    wanted = printed.union(by_group(lines))
-    shown = [name for name in tables.METRICS if name in wanted]
-    grid = {}
-    for row in experiment.rows:
-        of_row = lines[lines["row"] == row.name]
-        grid[row.name] = {}
-        for metric in shown:
-            grid[row.name][metric] = _spread(of_row[metric].dropna())
+    rows = results.experiment.rows
+    printed = {metric for row in rows if row.paper for metric in row.paper.columns}
+    wanted = printed.union(by_group(results))
+    grid = {row.name: {} for row in rows}
+    for metric in [metric for metric in METRICS if metric in wanted]:
+        lines = results.of(metric)
+        for row in rows:
+            values = lines.loc[lines["row"] == row.name, "value"]
+            grid[row.name][metric] = _spread(values.dropna())
             if metric in printed:
                 grid[row.name][f"{metric}, paper"] = _printed(row.paper, metric)
     return pd.DataFrame(grid).T
 
 
-def negatives(project, name, scale):
+def negatives(results: Results, study: Study) -> pd.DataFrame:
     """In how many images of a training a class is a drawn negative (App. D), the mean by group.
 
     A line for each row of scenes whose images have a set S each, or count every class. Beside it
     the images that a training sees in all, at this scale and at `paper`.
     """
-    published = {run.row: _images(run.spec) for run in runs.asked(project, "paper", [name])}
+    at_paper = study.at("paper").asked([results.name])
+    published = {run.row: _images(run.spec) for run in at_paper}
     grid = {}
-    for run in runs.asked(project, scale, [name]):
+    for run in results.runs:
         if run.row not in grid and run.spec.data.kind == "glyphs" and (size := _set_size(run.spec)):
             images = {"images": _images(run.spec), "images, paper": published.get(run.row)}
             grid[run.row] = _by_group(run.spec, size) | images

@@ -1,0 +1,58 @@
+"""What the report has of an experiment: its tables, figures and pages, by what was measured."""
+
+import pandas as pd
+
+from p2s.report import audit
+from p2s.report.figures import ablation as figures
+from p2s.report.figures import calibration, fusion, posterior
+from p2s.report.products import Products, grid, heading
+from p2s.report.results import Results
+from p2s.report.style import Picture
+from p2s.report.tables import ablation as tables
+from p2s.report.tables import vocabulary
+from p2s.study.study import Study
+
+NOTE = """\
+AP in percent, each row by its own score and threshold: mean ± half of the 95 % Student interval
+over seeds (number of seeds); a dash where no record is.
+Made from results/runs/{scale} by `p2s study report`; do not edit.
+"""
+DEVIATIONS = """\
+Mean ± *standard deviation* of the seeds (their number), the form of the paper's Table 9. Runtimes
+by the number of classes are in [performance_classes.md](performance_classes.md)."""
+GIVES = {  # by measure of an experiment, what it gives to the report
+    "calibration": calibration.products,
+    "fusion": fusion.products,
+    "posterior": posterior.products,
+}
+
+
+def products(results: Results, study: Study) -> list[Products]:
+    """Everything that the report has of an experiment that has some record."""
+    measured = [GIVES[measure](results, study) for measure in results.experiment.measures]
+    return [_of_rows(results), audit.products(results), *measured]
+
+
+def _of_rows(results):
+    """What any experiment has: its table, its differences, and the pictures of both."""
+    effects = tables.effects(results)
+    frames = {"": tables.every_metric(results)}
+    frames |= {"effects": effects} if len(effects) else {}
+    return Products(_pictures(results), frames, {"": _page(results, effects)})
+
+
+def _pictures(results) -> dict[str, Picture]:
+    drawn = {"": figures.ablation(results), "curves": figures.curves(results.main)}
+    if groups := vocabulary.by_group(results.main):
+        drawn["groups"] = figures.by_metric(results, groups)
+    if examples := results.main.examples:
+        drawn["scenes"] = figures.scenes(examples)
+    return drawn
+
+
+def _page(results, effects: pd.DataFrame):
+    shown = [frame for frame in (tables.table(results), effects) if len(frame)]
+    parts = [heading(results.experiment), *(grid(tables.readable(frame)) for frame in shown)]
+    if results.experiment.data_set:
+        parts += [DEVIATIONS, grid(vocabulary.deviations(results.main))]
+    return "\n\n".join([*parts, NOTE.format(scale=results.scale)])

@@ -1,0 +1,148 @@
+"""The study of a scale, loaded once and handed on.
+
+YAML is read, Specs are resolved and records are parsed one time, whoever asks.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import NamedTuple
+
+from p2s.files import first_problem
+from p2s.spec import Spec
+from p2s.study import records
+from p2s.study.experiments import (
+    Experiment,
+    Row,
+    Scale,
+    Variant,
+    cells,
+    experiment_names,
+    load_experiment,
+    load_scales,
+    refuse_unknown,
+    resolve,
+)
+from p2s.study.project import Project
+from p2s.study.records import Record
+from p2s.study.runs import Run, identified
+
+
+class Cell(NamedTuple):
+    """A row and a variant of an experiment at a scale, and the Spec that both make."""
+
+    experiment: Experiment
+    row: Row
+    variant: str  # "" in an experiment without variants
+    spec: Spec
+
+
+@dataclass(frozen=True, eq=False)  # equal to itself alone: what is derived from it is kept
+class Study:
+    """The experiments of a project at a scale: what they ask for, and what has been recorded."""
+
+    project: Project
+    scale: str
+    scales: dict[str, Scale]
+    experiments: dict[str, Experiment]
+
+    @classmethod
+    def load(cls, project: Project, scale: str) -> "Study":
+        """Read all experiment files; ValueError names the first slip in any of them."""
+        scales = load_scales(project)
+        refuse_unknown("scale", [scale], scales)
+        experiments = {name: load_experiment(project, name) for name in experiment_names(project)}
+        for experiment in experiments.values():
+            _refuse_unknown_places(experiment, scales)
+        return cls(project, scale, scales, experiments)
+
+    def at(self, scale: str) -> "Study":
+        """The same experiments at another scale."""
+        refuse_unknown("scale", [scale], self.scales)
+        return self if scale == self.scale else replace(self, scale=scale)
+
+    def asked(self, only: Iterable[str] = ()) -> list[Run]:
+        """A run for each cell and seed, seed by seed; equal cells share an identity."""
+        refuse_unknown("experiment", only, self.experiments)
+        names = [name for name in self.experiments if not only or name in only]
+        table = [cell for name in names for cell in self._cells(name)]  # a mistake is told first
+        seeds = self.scales[self.scale].seeds
+        return [self._run(cell, seed) for seed in seeds for cell in table]
+
+    def runs(self, only: Iterable[str] = ()) -> list[Run]:
+        """What there is to run: `asked`, every identity once. `only` names experiments."""
+        unique: dict[str, Run] = {}
+        for run in self.asked(only):
+            unique.setdefault(run.evaluation_id, run)
+        return list(unique.values())
+
+    def find(self, experiment: str, row: str, variant: str, seed: int) -> Run:
+        """One run by the values of the notebook's parameters; any seed will do."""
+        refuse_unknown("experiment", [experiment], self.experiments)
+        table = self._cells(experiment)
+        refuse_unknown("row", [row], [cell.row.name for cell in table])
+        of_row = {cell.variant: cell for cell in table if cell.row.name == row}
+        refuse_unknown("variant", [variant], of_row)
+        return self._run(of_row[variant], seed)
+
+    @cached_property
+    def records(self) -> dict[str, Record]:
+        """Usable records of the scale by id; a damaged one is none."""
+        return records.survey(self.project.records(self.scale))[0]
+
+    @cached_property
+    def _resolved(self) -> dict[str, list[Cell]]:
+        return {}
+
+    @cached_property
+    def _identified(self) -> dict[tuple[str, str, str, int], Run]:
+        return {}
+
+    def _cells(self, name: str) -> list[Cell]:
+        if name not in self._resolved:
+            experiment = self.experiments[name]
+            size = self.scales[self.scale].on(experiment.data_set)
+            pairs = cells(experiment.sized(self.scale), size)
+            self._resolved[name] = [self._cell(experiment, size, *pair) for pair in pairs]
+        return self._resolved[name]
+
+    def _cell(self, experiment: Experiment, size: Scale, row: Row, variant: Variant | None) -> Cell:
+        name = variant.name if variant else ""
+        try:
+            return Cell(experiment, row, name, resolve(row, variant, size, self.project.root))
+        except ValueError as error:
+            path = self.project.experiments / experiment.name
+            place = f"{path}.yaml at scale {self.scale}: {row.name} {name}"
+            raise ValueError(f"{place}: {first_problem(error)}") from None
+
+    def _run(self, cell: Cell, seed: int) -> Run:
+        key = cell.experiment.name, cell.row.name, cell.variant, seed
+        if key not in self._identified:
+            names = {
+                "experiment": cell.experiment.name,
+                "row": cell.row.name,
+                "variant": cell.variant,
+                "scale": self.scale,
+                "seed": seed,
+                "detector": cell.row.detector,
+                "measures": cell.experiment.measures,
+            }
+            spec = cell.spec
+            if cell.experiment.own_scenes:
+                spec = spec.changed({"data": {"seed": spec.data.seed + seed}})
+            self._identified[key] = identified(self.project, names, spec)
+        return self._identified[key]
+
+
+def find(project: Project, *, scale: str, **where) -> Run:
+    """One run of a project by the values of the notebook's parameters: see `Study.find`."""
+    return Study.load(project, scale).find(**where)
+
+
+def _refuse_unknown_places(experiment, scales):
+    """The scales that an experiment changes something at, and the data set that it asks for."""
+    for part in (experiment, *experiment.rows):
+        refuse_unknown(f"scale in {experiment.name}.yaml: at:", part.at, scales)
+    if experiment.data_set:
+        known = [name for scale in scales.values() for name in scale.data_sets]
+        refuse_unknown(f"data_set in {experiment.name}.yaml:", [experiment.data_set], known)
