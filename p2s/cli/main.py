@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from p2s import NO_DETECTRON2
+from p2s import NO_DETECTRON2, __version__
 from p2s.cli.bench import bench
 
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
@@ -67,6 +67,7 @@ def _in_a_folder(context, option, path):
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, message="p2s %(version)s")
 @click.option("--traceback", is_flag=True, help="Show where in the code an error was raised.")
 def main(traceback):
     """Probabilistic two-stage detection: train, evaluate, predict, and run the study."""
