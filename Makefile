@@ -1,4 +1,4 @@
-# Two commands matter: `make study` and `make test`. Each does its own set-up.
+# Two commands matter: `make study` and `make check`. Each does its own set-up.
 SCALE ?= smoke
 JOBS ?= 2
 ONLY ?=
@@ -8,10 +8,10 @@ READY := .venv/.ready
 export MPLBACKEND ?= Agg
 
 .DEFAULT_GOAL := help
-.PHONY: help setup study report test check lint lock lab clean
+.PHONY: help setup study report check test notebooks smoke drift lint lock lab clean
 
 help: ## show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(READY) ## install everything into .venv (done by the others when needed)
 
@@ -34,11 +34,18 @@ study: $(READY) ## run the study and render its report: SCALE=smoke|desk|photogr
 report: $(READY) ## render results/report/index.html from the records
 	$(BIN)/p2s study report
 
+check: lint test smoke notebooks drift ## what a change must pass: all five of these, from nothing within an hour on 2 cores
+
 test: $(READY) ## run all tests with coverage
 	$(BIN)/python -m pytest --cov=p2s --cov-report=term --cov-fail-under=90
 
-check: lint test ## format, lint, types, tests, a notebook smoke run, drift of tables and figures
+smoke: $(READY) ## train and evaluate Table 5 at scale smoke
 	$(BIN)/p2s study run --scale smoke --only table5 --jobs $(JOBS)
+
+notebooks: $(READY) ## execute every notebook, at scale smoke and as it stands from its folder
+	$(BIN)/python -m pytest tests/smoke_notebooks.py
+
+drift: $(READY) ## hold tables and figures against the records
 	$(BIN)/p2s study drift
 
 lint: $(READY) ## format, lint, layers, types, notebooks without outputs
