@@ -13,7 +13,8 @@ from p2s.study.runner import run_notebook
 from tests.support import ROOT
 
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
-SMOKE = {"scale": "smoke", "iterations": 4}  # for the notebooks that have such a parameter
+# For the notebooks that have such a parameter.
+SMOKE = {"scale": "smoke", "committed": "smoke", "iterations": 4}
 CELL_S = 600  # seconds that a cell may take
 
 every_notebook = pytest.mark.parametrize("path", NOTEBOOKS, ids=[path.stem for path in NOTEBOOKS])
