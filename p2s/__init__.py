@@ -5,7 +5,7 @@ import importlib.util
 import logging
 import warnings
 
-__version__ = "0.1.0"
+__version__ = "0.1.0"  # pyproject.toml reads it
 PLACES = {"Spec": "p2s.spec", "build": "p2s.model.zoo", "optimize": "p2s.deploy.fast"}
 MODULES = {"onnx_export": "p2s.deploy.onnx_export"}
 __all__ = [*PLACES, *MODULES]
