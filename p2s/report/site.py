@@ -11,7 +11,7 @@ from pathlib import Path
 import nbformat
 from tqdm import tqdm
 
-from p2s.report import experiment, pages
+from p2s.report import experiment, front, pages
 from p2s.report.figures import framework, speed
 from p2s.report.results import COMMITTED, committed_scale, results
 from p2s.study.experiments import refuse_unknown
@@ -26,8 +26,11 @@ def regenerate(project: Project, output: Path | None = None) -> list[Path]:
     """Write tables/ and figures/ of all experiments, Figures 1 to 3 and speed; returns paths.
 
     What has no record is left out. `output` is results/ of the project unless given, and gets the
-    folders tables/ and figures/.
+    folders tables/ and figures/; without it the README's table of results is made anew too.
     """
+    readme = project.root / "README.md"
+    if output is None and readme.exists():
+        readme.write_text(front.filled(project, readme.read_text()))
     output, written = Path(output or project.root / "results"), []
     for place, content in _products(Study.load(project, COMMITTED[0])):
         path = output / place
@@ -38,7 +41,7 @@ def regenerate(project: Project, output: Path | None = None) -> list[Path]:
 
 
 def drift(project: Project) -> list[str]:
-    """Files in results/tables and results/figures that differ from what the records make."""
+    """What differs from what the records make: tables, figures, and the README's results."""
     with tempfile.TemporaryDirectory() as folder:
         made = {str(path.relative_to(folder)): path for path in regenerate(project, folder)}
         kept = {}
@@ -46,7 +49,8 @@ def drift(project: Project) -> list[str]:
             here = (project.root / "results").glob(f"{part}/*")
             kept |= {f"{part}/{path.name}": path for path in here}
         both = sorted(made.keys() | kept.keys())
-        return [name for name in both if _content(made.get(name)) != _content(kept.get(name))]
+        changed = [name for name in both if _content(made.get(name)) != _content(kept.get(name))]
+        return changed + _stale_readme(project)
 
 
 def render(project: Project, output: Path | None = None) -> Path:
@@ -90,6 +94,12 @@ def _run(project, path, executed):
     if problem.startswith("CellTimeoutError"):
         problem = run_notebook(project, path, executed, timeout=CELL_S)
     return problem
+
+
+def _stale_readme(project):
+    path = project.root / "README.md"
+    text = path.read_text() if path.exists() else ""
+    return ["README.md"] if text and front.filled(project, text) != text else []
 
 
 def _content(path):

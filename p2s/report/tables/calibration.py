@@ -86,7 +86,7 @@ def words(
     claims.
     """
     here = [pair for pair in pairs if {*pair} <= {*results.rows}]
-    return [_lower(results, *pair, probability) for pair in here]
+    return [_lower_in_words(results, *pair, probability) for pair in here]
 
 
 def tide(results: Results) -> pd.DataFrame:
@@ -100,12 +100,17 @@ def tide(results: Results) -> pd.DataFrame:
     return frame.pivot_table("cost", "row", "kind", sort=False).map(number)
 
 
-def _lower(results, row, than, probability):
+def lower(results: Results, row: str, than: str, probability: str, sample: str) -> Estimate:
+    """How much lower a row's D-ECE is than another's, seed by seed, in percent."""
+    errors = [_by_seed(results, name, probability, sample, "d_ece") for name in (than, row)]
+    return estimate(errors[0] - errors[1])
+
+
+def _lower_in_words(results, row, than, probability):
     """Whether a row's D-ECE is lower than another's, as a sentence."""
     parts = []
     for sample, shown in SAMPLES.items():
-        errors = [_by_seed(results, each, probability, sample, "d_ece") for each in (than, row)]
-        less = estimate(errors[0] - errors[1])
+        less = lower(results, row, than, probability, sample)
         parts.append(sentence(f"{shown} by", less, verdict(less, "gain"), "+", " %"))
     path = probability, LIKELY, "more"
     beyond = {name: estimate(_by_seed(results, name, *path)) for name in (row, than)}

@@ -1,11 +1,13 @@
 """What was learnt of a known truth, beside the truth and the loss's own optimum: from records."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import pandas as pd
 
 from p2s.maths import optimum
 from p2s.maths.optimum import NUMBERS
-from p2s.report.intervals import DASH, Estimate, estimate, number, verdict
+from p2s.report.intervals import DASH, Estimate, estimate, number, sentence, verdict
 from p2s.report.results import Results
 from p2s.report.tables import optima as posterior_optimum
 
@@ -79,7 +81,7 @@ def readable(frame):
     return grid.loc[frame["row"].unique()].fillna(DASH).rename_axis(index=None)
 
 
-def words(frame, name="p_object"):
+def words(frame: pd.DataFrame, name: str = "p_object") -> list[str]:
     """How far a number of each row is from the truth and from its loss's own optimum, in sentences.
 
     It is the number before NMS relative to the control.
@@ -89,12 +91,12 @@ def words(frame, name="p_object"):
     gaps, said = _gaps(frame, name), []
     for row in gaps.index.unique("row"):
         truth, best = (Estimate(*gaps.loc[(row, of), [*Estimate._fields]]) for of in GAPS)
-        line = f"{row}: {NAMES[name]} is {truth.text()} % from the truth"
+        claim, unit = f"{row}: {NAMES[name]} is", " % from the truth"
         if best.seeds:
-            line = f"{line}: **{_judged(truth)}**; {best.text()} from its loss's own optimum"
+            near = sentence(claim, truth, _judged(truth), unit=unit)
+            said.append(f"{near}; {best.text()} from its loss's own optimum")
         else:
-            line = f"{line}, which its loss does not identify"
-        said.append(line)
+            said.append(f"{claim} {truth.text()}{unit}, which its loss does not identify")
     return said
 
 
@@ -117,20 +119,25 @@ def answer(frame, rows, name="p_object"):
     return f"Within {TOLERANCE:g} % of the true {NAMES[name]}? {'. '.join(told) or DASH}."
 
 
-def against(frame, reference, rows, name="p_object"):
-    """Whether rows are nearer to the truth than a reference, seed by seed, as sentences.
+def against(frame: pd.DataFrame, reference: str, rows: Sequence[str]) -> list[str]:
+    """Whether rows are nearer to the true P(O) than a reference, as sentences; see `nearer`."""
+    said = []
+    for row in [row for row in rows if {row, reference} <= set(frame["row"])]:
+        claim = f"{row} is nearer to the true {NAMES['p_object']} than {reference}: by"
+        gain = nearer(frame, row, reference)
+        said.append(sentence(claim, gain, verdict(gain, "gain"), "+", " %"))
+    return said
 
-    The distance is the mean over characters by chance of the number to the control, in percent.
+
+def nearer(frame: pd.DataFrame, row: str, reference: str, name: str = "p_object") -> Estimate:
+    """How much nearer a row's number is to the truth than a reference's, seed by seed, in percent.
+
+    The distance is the mean over characters by chance of the number to the control.
     """
     some = frame[(frame["q"] < 1) & (frame["when"] == "relative") & (frame["number"] == name)]
     gap = (100 * (some["learnt"] - some["truth"]).abs()).groupby([some["row"], some["seed"]])
-    gap = gap.mean().unstack("seed")
-    said = []
-    for row in [row for row in rows if {row, reference} <= set(gap.index)]:
-        gain = estimate(gap.loc[reference] - gap.loc[row])
-        nearer = f"{row} is nearer to the true {NAMES[name]} than {reference}"
-        said.append(f"{nearer}: by {gain.text('+')} %: **{verdict(gain, 'gain')}**")
-    return said
+    gap = gap.mean().unstack("seed").reindex([reference, row])  # NaN where no record is
+    return estimate(gap.loc[reference] - gap.loc[row])
 
 
 def _judged(gap):

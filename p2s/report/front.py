@@ -1,0 +1,124 @@
+"""The front page's table: what came out, in words, between two markers of the README."""
+
+from typing import NamedTuple
+
+import pandas as pd
+
+from p2s.report.intervals import DASH, Estimate, number, verdict
+from p2s.report.results import Results, committed_scale, results
+from p2s.report.tables import calibration, posterior
+from p2s.report.tables.ablation import CLAIMS, effects
+from p2s.study.project import Project
+from p2s.study.study import Study
+
+BEGIN, END = "<!-- results -->\n", "<!-- /results -->"
+HEAD = "| question | the paper | here | in full |\n|---|---|---|---|\n"
+
+
+class Line(NamedTuple):
+    """A question, and which contrasts of an experiment's first variant answer it."""
+
+    question: str
+    experiment: str
+    contrasts: str  # a pattern of their names, see `ablation.named`
+    link: str = ""  # words for the page; the experiment's title if ""
+
+
+LINES = (
+    Line(
+        "Do probabilistic detectors beat their one-stage precursors?",
+        *("table1", "over (?:RetinaNet|GFL|ATSS|CenterNet)", "Table 1"),
+    ),
+    Line("And their precursors with an RPN?", "table1", "over .*RCNN-RPN", "Table 1"),
+    Line("Does RetinaNet's loss improve an RPN?", "table4", "RetinaNet's loss", "Table 4"),
+    Line("Does the product help an RPN?", "table5", "RPN w. prob.: product", "Table 5"),
+    Line("Does the product help CenterNet?", "table5", "Net w. prob.: product", "Table 5"),
+    Line(
+        "Does CenterNet2 lose less with few proposals?",
+        *("table6", "over CenterNet2's", "Table 6"),
+    ),
+    Line(
+        "Does CenterNet2 beat CascadeRCNN on 1203 uneven classes?",
+        *("table7", "^CenterNet2: over CascadeRCNN", "Table 7"),
+    ),
+    Line("And on 365?", "table8", "^CenterNet2: over CascadeRCNN", "Table 8"),
+    Line(
+        "Does the federated loss beat plain sigmoids?",
+        *("table9", "CenterNet2, FedLoss: over sigmoid", "Table 9"),
+    ),
+    Line("Does CenterNet beat stronger proposal networks?", "table11", "over", "Table 11"),
+    Line(
+        "Do both bounds train better than the larger alone?",
+        *("bounds", "^both: over max", "bounds"),
+    ),
+)
+
+
+def filled(project: Project, text: str) -> str:
+    """The README's text with the table that the committed records make between its markers.
+
+    ValueError without markers.
+    """
+    before, begin, rest = text.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not (begin and end):
+        raise ValueError(f"README.md: no markers {BEGIN.strip()} and {END}")
+    return f"{before}{begin}{table(Study.load(project, 'desk'))}{end}{after}"
+
+
+def table(study: Study) -> str:
+    """A line of Markdown a question: what the paper says, what came out, where all of it stands."""
+    lines = [_line(study, line) for line in LINES]
+    return HEAD + "".join(f"| {' | '.join(cells)} |\n" for cells in [*lines, *_of_p_object(study)])
+
+
+def _line(study, line):
+    found = _results(study, line.experiment)
+    frame = effects(found.main)
+    frame = frame[frame["contrast"].str.contains(line.contrasts)]
+    link = f"[{line.link}](results/tables/{line.experiment}.md)"
+    return line.question, _published(frame), _measured(frame), link
+
+
+def _results(study, name) -> Results:
+    return results(study.at(committed_scale(study, name)), name)
+
+
+def _published(frame: pd.DataFrame) -> str:
+    printed = frame["paper"].dropna()
+    if printed.empty:
+        return f"claims {CLAIMS[frame['expects'].iloc[0]]}"
+    if len(frame) == 1:
+        return number(printed.iloc[0], "+")
+    return f"{number(printed.min(), '+')} to {number(printed.max(), '+')}"
+
+
+def _measured(frame: pd.DataFrame) -> str:
+    """One difference with its verdict, or how many of several came out how."""
+    if len(frame) > 1:
+        counts = frame["verdict"].value_counts(sort=False)
+        return ", ".join(f"{count} of {len(frame)}: {said}" for said, count in counts.items())
+    effect = frame.iloc[0]
+    return _said(Estimate(*(effect[name] for name in Estimate._fields)), effect["verdict"])
+
+
+def _said(effect: Estimate, said: str, unit: str = "") -> str:
+    return f"{effect.text('+')}{unit}: {said}" if effect.seeds else DASH
+
+
+def _of_p_object(study):
+    """Lines that no contrast answers: CenterNet's P(O) beside an RPN's."""
+    ordinary, known = (_results(study, name).main for name in ("calibration", "posterior"))
+    pair, likely = ("FasterRCNN-CenterNet", "FasterRCNN-RPN"), calibration.LIKELY
+    alone, near = (
+        calibration.lower(ordinary, *pair, probability, likely)
+        for probability in ("p_object", "p_object_near")
+    )
+    nearer = posterior.nearer(posterior.learnt(known), "CenterNet*, focal", "RPN")
+    for question, effect, page in (
+        ("Is a likely P(O) of CenterNet better calibrated than an RPN's?", alone, "calibration"),
+        ("And where duplicates count as right?", near, "calibration"),
+        ("Is it nearer to a known truth?", nearer, "posterior"),
+    ):
+        said = _said(effect, verdict(effect, "gain"), " %")
+        yield question, "claims so", said, f"[{page}](results/tables/{page}_words.md)"
