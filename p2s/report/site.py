@@ -5,9 +5,11 @@ again and compared by `drift`; the pages are the executed notebooks.
 """
 
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import click
 import nbformat
 from tqdm import tqdm
 
@@ -56,24 +58,34 @@ def drift(project: Project) -> list[str]:
 def render(project: Project, output: Path | None = None) -> Path:
     """Make tables and figures, run all notebooks, write them as pages; returns index.html's path.
 
+    Tells a line a page.
+
     A notebook that fails still becomes a page, which shows where; after all pages follows a
     ValueError that names it.
     """
     output = Path(output or project.root / "results" / "report")
     output.mkdir(parents=True, exist_ok=True)
-    regenerate(project)
+    start = time.monotonic()
+    written = regenerate(project)
+    click.echo(f"{len(written)} tables and figures, {time.monotonic() - start:.0f} s")
     notebooks = _notebooks(project)
-    bar = [(pages.address(path), pages.title(path)) for path in notebooks]
-    problems = []
-    for path in tqdm(notebooks, "report", unit="page", disable=None):
-        executed = project.cache / "report" / path.name
-        problem = _run(project, path, executed)
-        problems += [f"{path.name}: {problem}"] if problem else []
-        page = pages.html(nbformat.read(executed, as_version=4), pages.address(path), bar)
-        (output / pages.address(path)).write_text(page, encoding="utf-8")
-    if problems:
-        raise ValueError("; ".join(problems))
+    index = [(pages.address(path), pages.title(path)) for path in notebooks]
+    with tqdm(notebooks, "report", unit="page", disable=None) as bar:  # in a terminal only
+        problems = [_write_page(project, path, output, index) for path in bar]
+    if told := "; ".join(filter(None, problems)):
+        raise ValueError(told)
     return output / "index.html"
+
+
+def _write_page(project, path, output, index):
+    """Run a notebook and write its page; returns what is wrong, with its name, or ""."""
+    start, executed = time.monotonic(), project.cache / "report" / path.name
+    problem = _run(project, path, executed)
+    page = pages.html(nbformat.read(executed, as_version=4), pages.address(path), index)
+    (output / pages.address(path)).write_text(page, encoding="utf-8")
+    told = f"page {pages.address(path)}, {time.monotonic() - start:.0f} s"
+    tqdm.write(f"{told}: {problem}" if problem else told)
+    return f"{path.name}: {problem}" if problem else ""
 
 
 def _products(study) -> Iterator[tuple[str, bytes]]:
