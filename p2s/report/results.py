@@ -123,9 +123,11 @@ class Results:
         first = [run for run in self.runs if run.seed == min(seeds)]
         ranked = sorted(first, key=lambda run: RANK.get(_fusion(run.spec), 0))
         best = {run.spec.first: run.evaluation_id for run in ranked}
-        found = [self.records.get(key) for key in best.values()]
+        examples = [self.records.get(key) for key in best.values()]
         ordered = [run.evaluation_id for run in first]
-        shown = [record for record in found if record and record.spec["data"]["kind"] == "glyphs"]
+        shown = [
+            record for record in examples if record and record.spec["data"]["kind"] == "glyphs"
+        ]
         return sorted(shown, key=lambda record: ordered.index(record.id))
 
 
@@ -133,8 +135,8 @@ def results(study: Study, name: str, keep: Callable[[str], bool] = lambda _: Tru
     """The Results of an experiment; of records `keep` says by id which count."""
     experiment = study.experiments[name]
     runs = tuple(study.asked([name]))
-    found = {run.evaluation_id: study.records.get(run.evaluation_id) for run in runs}
-    records = {key: record for key, record in found.items() if record and keep(key)}
+    recorded = {run.evaluation_id: study.records.get(run.evaluation_id) for run in runs}
+    records = {key: record for key, record in recorded.items() if record and keep(key)}
     printed = {row.name: _published(row.paper) for row in experiment.rows}
     fixed = {variant.name for variant in experiment.variants if variant.fixed}
     lines = [

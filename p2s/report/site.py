@@ -94,10 +94,10 @@ def _products(study) -> Iterator[tuple[str, bytes]]:
     yield from (speed.products(study.project) | framework.products(study.project)).items()
     for name in study.experiments:
         here = studies[committed_scale(study, name)]
-        found = results(here, name)
-        if found.of("AP")["value"].notna().any():
-            for made in experiment.products(found, here):
-                yield from made.files(found.experiment).items()
+        answer = results(here, name)
+        if answer.of("AP")["value"].notna().any():
+            for made in experiment.products(answer, here):
+                yield from made.files(answer.experiment).items()
 
 
 def _run(project, path, executed):
@@ -121,7 +121,7 @@ def _content(path):
 def _notebooks(project):
     """The report's notebooks: its front page, those of the experiments, the others."""
     folder, study = project.root / "notebooks", Study.load(project, COMMITTED[0])
-    found = sorted(path.name for path in folder.glob("*.ipynb") if path.name != TRAIN_EVAL.name)
-    asked = [each.notebook for each in study.experiments.values()]
-    refuse_unknown("notebook", asked, found)
-    return [folder / name for name in dict.fromkeys([f"{pages.INDEX}.ipynb", *asked, *found])]
+    here = sorted(path.name for path in folder.glob("*.ipynb") if path.name != TRAIN_EVAL.name)
+    asked = [wanted.notebook for wanted in study.experiments.values()]
+    refuse_unknown("notebook", asked, here)
+    return [folder / name for name in dict.fromkeys([f"{pages.INDEX}.ipynb", *asked, *here])]

@@ -39,9 +39,9 @@ def _tell(evaluations):
         click.echo(f"    {part}: {_settings(getattr(first.spec, part))}")
     recipe = first.spec.recipe
     click.echo(f"    rate for a batch of {recipe.batch}: {_text(recipe.scaled_rate)}")
-    for each in evaluations:
-        name = " | ".join(filter(None, (each.experiment, each.row, each.variant)))
-        click.echo(f"    test, {name}: {_settings(each.spec.test)}")
+    for run in evaluations:
+        name = " | ".join(filter(None, (run.experiment, run.row, run.variant)))
+        click.echo(f"    test, {name}: {_settings(run.spec.test)}")
 
 
 def _network(spec):

@@ -103,10 +103,10 @@ class Experiment(Strict):
     @model_validator(mode="after")
     def _names_are_unique(self):
         rows = [row.name for row in self.rows]
-        for one in self.contrasts:
-            refuse_unknown(f"row in contrast {one.name!r}:", one.rows, rows)
-        pairs = [f"{one.row}: {one.name}" for one in self.contrasts]
-        for names in (rows, [each.name for each in self.variants], pairs):
+        for contrast in self.contrasts:
+            refuse_unknown(f"row in contrast {contrast.name!r}:", contrast.rows, rows)
+        pairs = [f"{contrast.row}: {contrast.name}" for contrast in self.contrasts]
+        for names in (rows, [variant.name for variant in self.variants], pairs):
             if twice := sorted({name for name in names if names.count(name) > 1}):
                 raise ValueError(f"named twice: {', '.join(twice)}")
         return self
@@ -167,10 +167,10 @@ def cells(experiment, scale):
     if experiment.data_set and experiment.data_set not in scale.data_sets:
         return []
     kind = scale.changes.get("data", {}).get("kind")
-    rows = [each for each in experiment.rows if each.data in (None, kind)]
-    variants = [each for each in experiment.variants if each.data in (None, kind)]
+    rows = [row for row in experiment.rows if row.data in (None, kind)]
+    variants = [variant for variant in experiment.variants if variant.data in (None, kind)]
     variants = variants if experiment.variants else [None]
-    return [(row, each) for each in variants for row in rows]
+    return [(row, variant) for variant in variants for row in rows]
 
 
 def resolve(row, variant, scale, root):

@@ -59,9 +59,9 @@ def source_hash(notebook):
 
 def versions():
     """Versions of Python and of the packages that numbers depend on, as installed."""
-    found = {dist.name.lower(): dist.version for dist in metadata.distributions() if dist.name}
+    installed = {dist.name.lower(): dist.version for dist in metadata.distributions() if dist.name}
     return {"python": platform.python_version()} | {
-        name: found[name] for name in PACKAGES if name in found
+        name: installed[name] for name in PACKAGES if name in installed
     }
 
 

@@ -89,13 +89,13 @@ def scene(model, data, index, test):
     """
     model.eval()
     model.set_test(test)
-    [found], [proposed] = model.detect([test_inputs(data, index, test)])
+    [detections], [proposed] = model.detect([test_inputs(data, index, test)])
     p_object = proposed.objectness_logits.sigmoid()
-    numbers = [found.scores, found.pred_classes, found.p_object, found.p_class]
+    numbers = [detections.scores, detections.pred_classes, detections.p_object, detections.p_class]
     return {
         "image_id": data.images[index]["id"],
         "proposals": _rows(proposed.proposal_boxes, [p_object]),
-        "detections": _rows(found.pred_boxes, numbers),
+        "detections": _rows(detections.pred_boxes, numbers),
     }
 
 
@@ -130,7 +130,9 @@ def _numbers(spec, data, detections, proposals):
 
 
 def _rows(boxes, numbers):
-    columns = torch.stack([each.double() for each in numbers], 1)  # (R, 1 or 4), likeliness first
+    columns = torch.stack(
+        [values.double() for values in numbers], 1
+    )  # (R, 1 or 4), likeliness first
     order = columns[:, 0].argsort(descending=True, stable=True)[:KEPT]
     corners, columns = boxes.tensor[order].tolist(), columns[order].tolist()
     return [

@@ -50,13 +50,15 @@ def parameters(template, values):
     from papermill import inspect_notebook  # takes seconds to import, and status needs none of it
 
     declared = inspect_notebook(template)
-    types = {name: type(ast.literal_eval(each["default"])) for name, each in declared.items()}
+    types = {
+        name: type(ast.literal_eval(parameter["default"])) for name, parameter in declared.items()
+    }
     valid = ", ".join(f"{name} ({kind.__name__})" for name, kind in types.items())
     if unknown := sorted(set(values) - set(types)):
         raise ValueError(f"{template}: unknown parameter {', '.join(unknown)}; valid: {valid}")
     try:
         return {
-            name: TypeAdapter(types[name]).validate_python(each) for name, each in values.items()
+            name: TypeAdapter(types[name]).validate_python(value) for name, value in values.items()
         }
     except ValidationError:
         raise ValueError(f"{template}: wrong type in {values}; valid: {valid}") from None
@@ -142,7 +144,7 @@ class _Work:
     def ended(self):
         """A Standing as each run ends, until none is at work."""
         while self.at_work:
-            for future in [each for each in self.at_work if each.done()]:
+            for future in [future for future in self.at_work if future.done()]:
                 ended = _result(future, self.at_work.pop(future))
                 if ended.state == "running":  # elsewhere: asked again until it has ended there
                     self.submit([ended.run])
@@ -211,11 +213,11 @@ def _result(future, run):
 
 
 def _kernels():
-    found = []
+    kernels = []
     for child in psutil.Process().children():
         try:
             if "ipykernel_launcher" in child.cmdline():
-                found.append(child)
+                kernels.append(child)
         except psutil.NoSuchProcess:
             continue
-    return found
+    return kernels

@@ -103,8 +103,8 @@ def _of_scenes(data: Glyphs, folder: Path) -> tuple[str, str]:
     if not path.exists():
         from p2s.data import glyphs  # its fonts and pictures take long to import
 
-        found = [glyphs.fingerprint(data, split) for split in glyphs.SPLITS]
-        write_atomic(path, json.dumps(found).encode())
+        drawn = [glyphs.fingerprint(data, split) for split in glyphs.SPLITS]
+        write_atomic(path, json.dumps(drawn).encode())
     train, val = json.loads(path.read_bytes())
     return train, val
 

@@ -93,8 +93,8 @@ def tide(results: Results) -> pd.DataFrame:
     """What each kind of error of TIDE costs in AP50, percent, the mean of a row's seeds."""
     costs = [
         (run.row, kind, cost)
-        for run, found in results.findings("calibration")
-        for kind, cost in found.get("tide", {}).get("delta_ap", {}).items()
+        for run, errors_found in results.findings("calibration")
+        for kind, cost in errors_found.get("tide", {}).get("delta_ap", {}).items()
     ]
     frame = pd.DataFrame(costs, columns=["row", "kind", "cost"])
     return frame.pivot_table("cost", "row", "kind", sort=False).map(number)

@@ -32,8 +32,8 @@ def named(results: Results):
     """AP by the named powers: a line for each run and setting; NaN where no record is."""
     lines = [
         {"row": run.row, "scale": run.scale, "seed": run.seed, "setting": setting}
-        | {name: _ap(run, one, setting, powers) for name, powers in FUSIONS.items()}
-        for run, one in results.findings(MEASURE)
+        | {name: _ap(run, finding, setting, powers) for name, powers in FUSIONS.items()}
+        for run, finding in results.findings(MEASURE)
         for setting in SETTINGS
     ]
     return pd.DataFrame(lines).astype(dict.fromkeys(FUSIONS, float))
@@ -42,10 +42,10 @@ def named(results: Results):
 def curves(results: Results, setting: str = ALL) -> dict[str, pd.DataFrame]:
     """AP of each row along the ratio of P(O)'s power to P(C|O)'s: by row a frame, a line a seed."""
     by_row = {row: {} for row in results.rows}
-    for run, one in results.findings(MEASURE):
-        if one:
-            values = one["curves"][_iou(run, setting)]
-            by_row[run.row][run.seed] = pd.Series(values, one["ratios"], dtype=float)
+    for run, finding in results.findings(MEASURE):
+        if finding:
+            values = finding["curves"][_iou(run, setting)]
+            by_row[run.row][run.seed] = pd.Series(values, finding["ratios"], dtype=float)
     return {row: pd.DataFrame(seeds).T for row, seeds in by_row.items()}
 
 
@@ -55,10 +55,10 @@ def maps(results: Results, part: str = "map") -> dict[str, pd.DataFrame]:
     part: "map", AP of scores above .05; "kept", how many detections an image those are.
     """
     by_row = {}
-    for run, one in results.findings(MEASURE):
-        if one:
-            axes = one["class_powers"], one["object_powers"]
-            by_row.setdefault(run.row, []).append(pd.DataFrame(one[part], *axes, dtype=float))
+    for run, finding in results.findings(MEASURE):
+        if finding:
+            axes = finding["class_powers"], finding["object_powers"]
+            by_row.setdefault(run.row, []).append(pd.DataFrame(finding[part], *axes, dtype=float))
     return {row: sum(seeds) / len(seeds) for row, seeds in by_row.items()}
 
 
@@ -68,9 +68,9 @@ def claimed(study: Study) -> dict[str, tuple[float, str]]:
     places = {row.name: row.paper for row in table5.rows if row.paper}
     value = {row: paper.published(at.table, at.row, at.columns["AP"]) for row, at in places.items()}
     return {
-        one.than: (round(value[one.row] - value[one.than], 2), one.expects)
-        for one in table5.contrasts
-        if one.name == "product"
+        contrast.than: (round(value[contrast.row] - value[contrast.than], 2), contrast.expects)
+        for contrast in table5.contrasts
+        if contrast.name == "product"
     }
 
 
@@ -148,13 +148,13 @@ def costs(results: Results):
 def by_stage(results: Results):
     """The product's gain with P(C|O) of one cascade stage alone, and of their mean, for people."""
     rows = {}
-    for run, one in results.findings(MEASURE):
+    for run, finding in results.findings(MEASURE):
         line = rows.setdefault(run.row, {})
-        for stage, gain in enumerate(_of_stages(one), 1):
+        for stage, gain in enumerate(_of_stages(finding), 1):
             line.setdefault(f"stage {stage}", []).append(gain)
     means = {row: {"mean": gain} for row, gain in _gains(results).items()}
     cells = {
-        row: {name: estimate(each).text("+") for name, each in (line | means[row]).items()}
+        row: {name: estimate(values).text("+") for name, values in (line | means[row]).items()}
         for row, line in rows.items()
     }
     return pd.DataFrame.from_dict(cells, "index").fillna(DASH)
@@ -179,7 +179,10 @@ def by_factor(results: Results):
 def sentences(results: Results):
     """When the product helps and when it hurts, and how each factor moves its gain, in words."""
     gains = _gains(results)
-    return [_by_reading(gains), *(_of_factor(*each, gains) for each in by_factor(results).items())]
+    return [
+        _by_reading(gains),
+        *(_of_factor(*factor, gains) for factor in by_factor(results).items()),
+    ]
 
 
 def _by_reading(gains):
@@ -194,13 +197,13 @@ def _by_reading(gains):
 
 def _of_factor(name, rows, gains):
     """A factor's gains; of one in numbers also the last's less the first's, seed by seed."""
-    each = ", ".join(f"{label} {estimate(gains[row]).text('+')}" for label, row in rows.items())
+    shown = ", ".join(f"{label} {estimate(gains[row]).text('+')}" for label, row in rows.items())
     (first, *_), (*_, last) = rows, rows
     if not first[0].isdigit():  # kinds have no order
-        return f"The gain by {name}: {each}."
+        return f"The gain by {name}: {shown}."
     more = estimate(gains[rows[last]] - gains[rows[first]])
     ends = f"from {first} to {last}: {more.text('+')}, **{reading(more, GROWS)}**"
-    return f"The gain by {name}: {each}; {ends}."
+    return f"The gain by {name}: {shown}; {ends}."
 
 
 def _gains(results):
@@ -215,15 +218,15 @@ def _groups(results):
     return named(results).groupby(["row", "setting", "scale"], sort=False)
 
 
-def _ap(run, one, setting, powers):
+def _ap(run, finding, setting, powers):
     """AP by a score of these powers; NaN where no record is."""
-    if not one:
+    if not finding:
         return np.nan
     on_class, on_object = powers
     if setting == ABOVE:
-        line = one["map"][one["class_powers"].index(on_class)]
-        return line[one["object_powers"].index(on_object)]
-    return one["curves"][_iou(run, setting)][one["ratios"].index(on_object / on_class)]
+        line = finding["map"][finding["class_powers"].index(on_class)]
+        return line[finding["object_powers"].index(on_object)]
+    return finding["curves"][_iou(run, setting)][finding["ratios"].index(on_object / on_class)]
 
 
 def _iou(run, setting):
@@ -234,9 +237,13 @@ def _kept(kept, row, name):
     return kept[row].loc[FUSIONS[name]] if row in kept else np.nan
 
 
-def _of_stages(one):
+def _of_stages(finding):
     """The product's gain of each cascade stage alone."""
-    pairs = zip(one["stages"]["product"], one["stages"]["class"], strict=True) if one else []
+    pairs = (
+        zip(finding["stages"]["product"], finding["stages"]["class"], strict=True)
+        if finding
+        else []
+    )
     return [product - alone for product, alone in pairs]
 
 

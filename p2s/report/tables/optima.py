@@ -53,7 +53,7 @@ def sureness(spec, finding):
 
 def control(finding, name):
     """A number before NMS of what is always annotated; NaN without such a character."""
-    sure = [one["before"][name] for one in finding["characters"] if one["q"] == 1]
+    sure = [character["before"][name] for character in finding["characters"] if character["q"] == 1]
     return float(np.mean(sure)) if sure and None not in sure else np.nan
 
 

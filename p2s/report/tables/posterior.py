@@ -61,13 +61,13 @@ def errors(frame):
     over seeds. What an exact likelihood does not identify has no optimum.
     """
     some = frame[(frame["q"] < 1)]
-    found = []
+    lines = []
     for of in GAPS:
         gap = (100 * (some["learnt"] - some[of]).abs()).rename("gap")
         by_seed = some[[*SHARED, "seed"]].join(gap).groupby([*SHARED, "seed"], sort=False)["gap"]
         means = by_seed.mean().groupby(list(SHARED), sort=False)
-        found += [(*key, of, *estimate(values)) for key, values in means]
-    return pd.DataFrame(found, columns=[*SHARED, "from", *Estimate._fields])
+        lines += [(*key, of, *estimate(values)) for key, values in means]
+    return pd.DataFrame(lines, columns=[*SHARED, "from", *Estimate._fields])
 
 
 def readable(frame):
@@ -169,7 +169,7 @@ def optima(chances):
         "RPN, a quarter of the negatives": lambda q: optimum.sampling(q, 0.25),
     }
     frame = pd.DataFrame({name: [of(q) for q in chances] for name, of in rows.items()}, chances)
-    return frame.T.rename_axis(columns="q").map(lambda one: number(one, digits=2))
+    return frame.T.rename_axis(columns="q").map(lambda value: number(value, digits=2))
 
 
 def _gaps(frame, name):
@@ -179,10 +179,10 @@ def _gaps(frame, name):
     return gaps.set_index(["row", "from"])
 
 
-def _numbers(spec, finding, one, sure):
-    q, r = one["q"], one["r"]
-    truth, said = optimum.Learnt(q, r, 0.0), dict(one)
-    said["relative"] = _to_control(one["before"], finding)
+def _numbers(spec, finding, character, sure):
+    q, r = character["q"], character["r"]
+    truth, said = optimum.Learnt(q, r, 0.0), dict(character)
+    said["relative"] = _to_control(character["before"], finding)
     wanted = {when: posterior_optimum.best(spec, finding, q, r) for when in WHEN}
     wanted["relative"] = posterior_optimum.best_to_control(spec, finding, q, r, sure)
     known = spec.second_stage.objective not in ("exact", "exact@K", "max")
@@ -209,9 +209,13 @@ def _undone(finding):
     """Lines of P(O) with an RPN's odds undone, before NMS and relative to the control."""
     shares = {"before": 1.0, "relative": posterior_optimum.control(finding, "undone")}
     return [
-        {"q": one["q"], "r": one["r"], "when": when, "number": "p_object"}
-        | {"learnt": one["before"]["undone"] / share, "truth": one["q"], "optimum": one["q"]}
-        for one in finding["characters"]
-        if one["before"]["undone"] is not None
+        {"q": character["q"], "r": character["r"], "when": when, "number": "p_object"}
+        | {
+            "learnt": character["before"]["undone"] / share,
+            "truth": character["q"],
+            "optimum": character["q"],
+        }
+        for character in finding["characters"]
+        if character["before"]["undone"] is not None
         for when, share in shares.items()
     ]

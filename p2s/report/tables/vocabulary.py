@@ -68,8 +68,10 @@ def _set_size(spec):
 def _by_group(spec, size):
     """The mean over a group's classes, of sets drawn once for each image with an annotation."""
     told, random = vocabulary.annotated(spec.data), torch.Generator().manual_seed(0)
-    labels = [torch.tensor(each) for each in told if each]  # others are not trained on
-    known = torch.stack([federated.is_label(each, spec.num_classes).any(0) for each in labels])
+    labels = [torch.tensor(of_image) for of_image in told if of_image]  # others are not trained on
+    known = torch.stack(
+        [federated.is_label(of_image, spec.num_classes).any(0) for of_image in labels]
+    )
     weight = known.sum(0).float() ** spec.second_stage.federated_power
     sets = federated.sets_of_images(labels, weight, size, random)  # (N, K)
     count = _images(spec) * (sets & ~known).float().mean(0)
