@@ -4,9 +4,14 @@ Nothing in it is typed by hand. What git keeps of it, results/tables and results
 again and compared by `drift`; the pages are the executed notebooks.
 """
 
+import os
 import tempfile
 import time
 from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from functools import lru_cache
+from itertools import chain, repeat
+from multiprocessing import get_context
 from pathlib import Path
 
 import click
@@ -21,6 +26,7 @@ from p2s.study.project import TRAIN_EVAL, Project
 from p2s.study.runner import run_notebook
 from p2s.study.study import Study
 
+FEW = 200  # records, of which pictures are drawn before another process has started
 CELL_S = 1800  # seconds that a cell of a page may take: the quickstart trains for minutes
 
 
@@ -34,7 +40,7 @@ def regenerate(project: Project, output: Path | None = None) -> list[Path]:
     if output is None and readme.exists():
         readme.write_text(front.filled(project, readme.read_text()))
     output, written = Path(output or project.root / "results"), []
-    for place, content in _products(Study.load(project, COMMITTED[0])):
+    for place, content in _products(project):
         path = output / place
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content)
@@ -88,16 +94,36 @@ def _write_page(project, path, output, index):
     return f"{path.name}: {problem}" if problem else ""
 
 
-def _products(study) -> Iterator[tuple[str, bytes]]:
+def _products(project) -> Iterator[tuple[str, bytes]]:
     """Place and bytes of everything that git keeps of the report."""
-    studies = {scale: study.at(scale) for scale in COMMITTED}
-    yield from (speed.products(study.project) | framework.products(study.project)).items()
-    for name in study.experiments:
-        here = studies[committed_scale(study, name)]
-        answer = results(here, name)
-        if answer.of("AP")["value"].notna().any():
-            for made in experiment.products(answer, here):
-                yield from made.files(answer.experiment).items()
+    _loaded.cache_clear()  # records may be new
+    study = _loaded(project, COMMITTED[0])
+    names = list(study.experiments)
+    if len(study.records) < FEW:
+        yield from (speed.products(project) | framework.products(project)).items()
+        yield from chain.from_iterable(_of_experiment(project, name).items() for name in names)
+        return
+    spawned = get_context("spawn")  # a forked process may hang in torch, whose threads it lacks
+    with ProcessPoolExecutor(min(os.cpu_count() or 1, 8), mp_context=spawned) as pool:
+        drawn = pool.map(_of_experiment, repeat(project), names)
+        yield from (speed.products(project) | framework.products(project)).items()
+        yield from chain.from_iterable(made.items() for made in drawn)
+
+
+def _of_experiment(project, name) -> dict[str, bytes]:
+    """The same of an experiment; nothing without a record."""
+    study = _loaded(project, COMMITTED[0])
+    here = _loaded(project, committed_scale(study, name))
+    answer, files = results(here, name), {}
+    if answer.of("AP")["value"].notna().any():
+        for made in experiment.products(answer, here):
+            files |= made.files(answer.experiment)
+    return files
+
+
+@lru_cache(maxsize=len(COMMITTED))
+def _loaded(project, scale):
+    return Study.load(project, scale)
 
 
 def _run(project, path, executed):
