@@ -14,7 +14,7 @@ from detectron2.modeling.backbone.fpn import LastLevelMaxPool, LastLevelP6P7
 from detectron2.modeling.backbone.resnet import BasicBlock, BasicStem, BottleneckBlock
 
 from p2s.model.layers import group_norm
-from p2s.model.weights import TRUSTED, read, readable, require_fit
+from p2s.model.weights import WITH_ARRAYS, read, readable, require_fit
 
 BLOCKS = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3), 50: (3, 4, 6, 3), 101: (3, 4, 23, 3)}  # He, Table 1
 
@@ -44,12 +44,12 @@ def resnet_fpn(backbone, levels):
 def load_imagenet(backbone, path):
     """Fill the trunk of an FPN from a local ResNet file of torchvision or detectron2.
 
-    Reads .safetensors, .pth or .pt (tensors only) and detectron2's .pkl (a pickle runs code: open
-    none from strangers). Raises ValueError, with the file and what is wrong, unless it holds
+    Reads .safetensors, .pth or .pt (tensors only) and detectron2's .pkl (arrays only): no code that
+    a file may hold is run. Raises ValueError, with the file and what is wrong, unless it holds
     exactly this trunk; its classifier is dropped.
     """
     trunk = backbone.bottom_up
-    content = read(path, TRUSTED)
+    content = read(path, WITH_ARRAYS)
     with readable(path):  # a checkpoint may hold other things than tensors
         content = content.get("model", content)
         found = {_renamed(name): torch.as_tensor(value) for name, value in content.items()}
