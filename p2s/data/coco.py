@@ -13,6 +13,8 @@ import numpy as np
 from PIL import Image, ImageOps
 from pydantic_core import from_json
 
+from p2s.data.health import leaves
+
 
 @dataclass(frozen=True, eq=False)  # equal to itself alone: what is derived from it can be cached
 class CocoSet:
@@ -79,6 +81,9 @@ class CocoSet:
         }
 
     def _pixels(self, row):
+        if leaves(self.folder, row["file_name"]):
+            told = f"image {row['id']}: {row['file_name']}: outside of {self.folder}"
+            raise ValueError(f"{told} (valid: a path within it)")
         pixels = read_picture(self.folder / row["file_name"])
         height, width = pixels.shape[:2]
         if (width, height) != (row["width"], row["height"]):

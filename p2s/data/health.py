@@ -119,8 +119,11 @@ def _images(rows, found):
 
 
 def pictures(rows, folder, found):
-    """Add image rows without a picture to `found`; to list a folder is cheaper than each file."""
-    listings = {}
+    """Add image rows without a picture in the folder to `found`.
+
+    To list a folder is cheaper than to ask for each file.
+    """
+    listings, root = {}, folder.resolve()
     for row in rows:
         path = row.get("file_name")
         if not isinstance(path, str) or not path:
@@ -129,17 +132,36 @@ def pictures(rows, folder, found):
             continue
         parent, _, base = path.rpartition("/")
         if parent not in listings:
-            listings[parent] = _listing(folder / parent)
-        if base not in listings[parent]:
+            listings[parent] = None if leaves(folder, parent) else _listing(folder / parent, root)
+        listing = listings[parent]
+        if listing is None or listing.get(base) or _has_drive(path):
+            line = f"image {row.get('id')}: file_name: {path}: outside of {folder}"
+            found["outside the folder"].append(f"{line} (valid: a path within it)")
+        elif base not in listing:
             line = f"image {row.get('id')}: file_name: {path}: no such file in {folder}"
             found["picture"].append(f"{line} (valid: a path relative to it)")
 
 
-def _listing(folder):
+def leaves(folder: Path, name: str) -> bool:
+    """Whether a file name of an annotation leaves its folder, all links resolved."""
+    return _has_drive(name) or not (folder / name).resolve().is_relative_to(folder.resolve())
+
+
+def _has_drive(name):
+    return name[1:2] == ":"  # as C:picture.jpg of Windows, which no folder of ours holds
+
+
+def _listing(folder, root):
+    """The names in a folder, and of each whether it is a link that leaves the root."""
     try:
-        return set(os.listdir(folder))
+        with os.scandir(folder) as entries:
+            return {entry.name: _is_way_out(entry, root) for entry in entries}
     except OSError:
-        return set()
+        return {}
+
+
+def _is_way_out(entry, root):
+    return entry.is_symlink() and not Path(entry.path).resolve().is_relative_to(root)
 
 
 def _annotations(rows, sizes, categories, found):
