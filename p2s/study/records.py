@@ -113,7 +113,7 @@ def outlines(folder: Path, kept: Path) -> dict[str, Outline]:
     """
     try:
         before = {stem: Outline(*fields) for stem, fields in json.loads(kept.read_bytes()).items()}
-    except (OSError, ValueError, TypeError):
+    except (OSError, ValueError, TypeError, AttributeError):
         before = {}
     now = {path.stem: _outline(path, before.get(path.stem)) for path in folder.glob("*.json")}
     if now != before:
@@ -129,6 +129,6 @@ def _outline(path, before):
         record = read(path)
     except ValueError as error:
         return Outline(stat.st_size, stat.st_mtime_ns, str(error))
-    told = record.detector, record.spec["num_classes"], record.source_hash
+    told = record.detector, record.spec.get("num_classes", 0), record.source_hash
     times = (record.timings.get(name) for name in ("train_s", "evaluate_s"))
     return Outline(stat.st_size, stat.st_mtime_ns, "", *told, *times)
