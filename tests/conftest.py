@@ -7,7 +7,6 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import pytest  # noqa: E402
 import torch  # noqa: E402
 
-from p2s.report.tables import ablation as tables  # noqa: E402
 from tests.support import fakes  # noqa: E402
 
 torch.set_num_threads(1)
@@ -22,6 +21,6 @@ def project(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def lines(project):
-    """Table 5 of that project, a line a row, variant and seed."""
-    return tables.measured(project, "table5", "desk")
+def results(project):
+    """The Results of Table 5 of that project."""
+    return fakes.results(project, "table5")

@@ -5,12 +5,14 @@ import numpy as np
 import pytest
 import yaml
 
+from p2s.report import results as of_records
 from p2s.report.tables import ablation as tables
 from p2s.spec import Coco, Glyphs, Spec
 from p2s.study import experiments
 from p2s.study import published as paper
 from p2s.study.project import Project
-from p2s.study.runs import asked, find, fingerprints, runs
+from p2s.study.runs import fingerprints
+from p2s.study.study import Study, find
 from tests.support import ROOT
 
 SCALE = {"about": "-", "seeds": [0, 1], "minutes_a_training": 1, "proposal_share": 0.3}
@@ -36,7 +38,7 @@ def project(tmp_path):
 
 @pytest.mark.parametrize("scale", ["smoke", "desk", "photographs", "paper"])
 def test_every_cell_of_every_experiment_resolves_at_every_scale(scale):
-    every = runs(Project.at(ROOT), scale)
+    every = Study.load(Project.at(ROOT), scale).runs()
     others = {"paper": {"coco", "lvis_v1", "objects365_v1"}, "photographs": {"coco"}}
     assert {each.spec.data.kind for each in every} == others.get(scale, {"glyphs"})
     assert len({each.evaluation_id for each in every}) == len(every)
@@ -44,7 +46,7 @@ def test_every_cell_of_every_experiment_resolves_at_every_scale(scale):
 
 def test_table5_trains_each_detector_once_a_share_of_fragments():
     project = Project.at(ROOT)
-    of_table = asked(project, "smoke", ["table5"])
+    of_table = Study.load(project, "smoke").asked(["table5"])
     assert len({each.training_id for each in of_table}) == 2 * 3
     table = experiments.load_experiment(project, "table5")
     assert len(of_table) == len(table.rows) * len(table.variants)
@@ -78,13 +80,11 @@ def test_a_number_of_proposals_is_that_of_its_published_row():
 
 
 def test_what_a_contrast_expects_is_what_the_paper_printed():
-    project = Project.at(ROOT)
-    for name in experiments.experiment_names(project):
-        contrasts = experiments.load_experiment(project, name).contrasts
-        found = tables.effects(contrasts, tables.measured(project, name, "smoke"))
-        for one in found.itertuples():
-            said = {"gain": one.paper > 0, "loss": one.paper < 0, "none": abs(one.paper) < 0.4}
-            assert np.isnan(one.paper) or said[one.expects], f"{name}: {one.contrast}"
+    study = Study.load(Project.at(ROOT), "smoke")
+    for name in study.experiments:
+        for line in tables.effects(of_records.results(study, name)).itertuples():
+            said = {"gain": line.paper > 0, "loss": line.paper < 0, "none": abs(line.paper) < 0.4}
+            assert np.isnan(line.paper) or said[line.expects], f"{name}: {line.contrast}"
 
 
 @pytest.mark.parametrize(
@@ -116,20 +116,20 @@ def test_what_a_contrast_expects_is_what_the_paper_printed():
 )
 def test_a_mistake_names_file_field_and_valid_words(project, table, told):
     with pytest.raises(ValueError, match=f"(?s)t.yaml.*{told}"):
-        runs(project(table), "tiny")
+        Study.load(project(table), "tiny").runs()
 
 
 @pytest.mark.parametrize("change", [{"seeds": ["0"]}, {"seeds": []}, {"proposal_share": 0}])
 def test_a_scale_is_as_strict(project, change):
     with pytest.raises(ValueError, match=rf"scales\.yaml: line \d+: tiny\.{next(iter(change))}"):
-        runs(project(scale=change), "tiny")
+        Study.load(project(scale=change), "tiny").runs()
 
 
 def test_unknown_names_list_the_valid_ones(project):
     with pytest.raises(ValueError, match="unknown scale 'x'; valid: tiny"):
-        runs(project(), "x")
+        Study.load(project(), "x").runs()
     with pytest.raises(ValueError, match="unknown experiment 'x'; valid: t"):
-        runs(project(), "tiny", ["x"])
+        Study.load(project(), "tiny").runs(["x"])
     cell = {"experiment": "t", "row": "a", "variant": "", "scale": "tiny", "seed": 0}
     for wrong in ("row", "variant", "experiment"):
         with pytest.raises(ValueError, match=f"unknown {wrong} 'x'; valid: "):
@@ -140,7 +140,9 @@ def test_unknown_names_list_the_valid_ones(project):
 
 def test_changes_of_the_variant_come_last_and_of_the_scale_first(project):
     variants = [{"name": "v", "changes": {"recipe": {"rate": 0.125}}}, {"name": "w"}]
-    with_variant, without = [run.spec for run in runs(project({"variants": variants}), "tiny")[:2]]
+    with_variant, without = [
+        run.spec for run in Study.load(project({"variants": variants}), "tiny").runs()[:2]
+    ]
     assert (with_variant.recipe.rate, without.recipe.rate) == (0.125, 0.25)
     assert with_variant.recipe.batch == 2  # the scale's
     assert with_variant.num_classes == 3  # the data's
@@ -148,27 +150,32 @@ def test_changes_of_the_variant_come_last_and_of_the_scale_first(project):
 
 def test_what_an_experiment_changes_at_one_scale_comes_after_the_scales_own(project):
     here = {"recipe": {"batch": 4, "rate": 0.75}}
-    [spec, *_] = [run.spec for run in runs(project({"at": {"tiny": here}}), "tiny")]
+    [spec, *_] = [run.spec for run in Study.load(project({"at": {"tiny": here}}), "tiny").runs()]
     assert (spec.recipe.batch, spec.recipe.rate) == (4, 0.25)  # the row's change is the last
     [spec, *_] = [
-        run.spec for run in runs(project({"rows": [ROW | {"at": {"tiny": here}}]}), "tiny")
+        run.spec
+        for run in Study.load(project({"rows": [ROW | {"at": {"tiny": here}}]}), "tiny").runs()
     ]
     assert (spec.recipe.batch, spec.recipe.rate) == (4, 0.75)
-    at = Project.at(ROOT)
+    desk = Study.load(Project.at(ROOT), "desk")
     edges = {
-        scale: runs(at, scale, ["table11"])[0].spec.recipe.short_edge for scale in ("desk", "paper")
+        study.scale: study.runs(["table11"])[0].spec.recipe.short_edge
+        for study in (desk, desk.at("paper"))
     }
     assert edges == {"desk": (160,), "paper": (800,)}
 
 
 def test_a_data_set_comes_after_the_scale_and_before_the_row(project):
-    [spec, *_] = [run.spec for run in runs(project({"data_set": "more"}), "tiny")]
+    [spec, *_] = [run.spec for run in Study.load(project({"data_set": "more"}), "tiny").runs()]
     assert (spec.num_classes, spec.recipe.batch, spec.recipe.rate) == (5, 2, 0.25)
 
 
 def test_the_proposal_share_is_of_every_row_alike_rounded_up(project):
     rows = [ROW | {"changes": {"test": {"proposals": 65}}}]
-    spec, named = runs(project({"rows": rows}), "tiny")[0].spec, Spec.named("CenterNet2")
+    spec, named = (
+        Study.load(project({"rows": rows}), "tiny").runs()[0].spec,
+        Spec.named("CenterNet2"),
+    )
     assert spec.test.proposals == math.ceil(65 * 0.3) == 20
     assert spec.first_stage.proposals == math.ceil(0.3 * named.first_stage.proposals)
     assert spec.test.pre_nms == 300 and spec.first_stage.pre_nms == 1200
@@ -176,15 +183,16 @@ def test_the_proposal_share_is_of_every_row_alike_rounded_up(project):
 
 def test_equal_cells_run_once_and_seeds_come_in_turn(project):
     made = project({"rows": [ROW, ROW | {"name": "same"}]})
-    assert [each.seed for each in runs(made, "tiny")] == [0, 1]
-    assert [each.row for each in asked(made, "tiny")] == ["a", "same"] * 2
-    first = runs(made, "tiny")[0]
-    assert find(made, experiment="t", row="a", variant="", scale="tiny", seed=0) == first
+    study = Study.load(made, "tiny")
+    assert [each.seed for each in study.runs()] == [0, 1]
+    assert [each.row for each in study.asked()] == ["a", "same"] * 2
+    where = {"experiment": "t", "row": "a", "variant": "", "seed": 0}
+    assert study.find(**where) == find(made, scale="tiny", **where) == study.runs()[0]
 
 
 def test_seeds_share_scenes_unless_they_have_their_own(project):
     def drawn(**table):
-        found = runs(project(table), "tiny")
+        found = Study.load(project(table), "tiny").runs()
         return [run.spec.data.seed for run in found], len({run.val_fingerprint for run in found})
 
     assert drawn() == ([0, 0], 1)
@@ -192,16 +200,16 @@ def test_seeds_share_scenes_unless_they_have_their_own(project):
 
 
 def test_photographs_have_lines_at_the_scales_of_photographs_alone():
-    project = Project.at(ROOT)
-    lines = {scale: asked(project, scale, ["photographs"]) for scale in ("smoke", "desk", "paper")}
-    assert not lines["smoke"] and not lines["desk"]
-    every = [*lines["paper"], *asked(project, "photographs", ["photographs"])]
+    study = Study.load(Project.at(ROOT), "smoke")
+    asked = {scale: study.at(scale).asked(["photographs"]) for scale in study.scales}
+    assert not asked["smoke"] and not asked["desk"]
+    every = [*asked["paper"], *asked["photographs"]]
     assert {run.spec.data.kind for run in every} == {"coco"}
     assert {(run.measures, run.spec.test.score_threshold) for run in every} == {
         (("calibration",), 0.0)
     }
     places = {
-        name: tables.committed_scale(project, name) for name in ("calibration", "photographs")
+        name: of_records.committed_scale(study, name) for name in ("calibration", "photographs")
     }
     assert places == {"calibration": "desk", "photographs": "photographs"}
 
@@ -217,22 +225,22 @@ def coco_project(project, folder, classes, **data):
 
 
 def test_with_a_coco_file_classes_and_identity_come_from_its_content(project, tmp_path):
-    few, many = (runs(coco_project(project, tmp_path, k), "tiny") for k in (2, 7))
+    few, many = (Study.load(coco_project(project, tmp_path, k), "tiny").runs() for k in (2, 7))
     assert [each.variant for each in few] == ["u", "u"]  # that for glyphs is left out
     assert (few[0].spec.num_classes, many[0].spec.num_classes) == (2, 7)
     assert few[0].training_id != many[0].training_id
 
 
 def test_runs_on_recorded_files_are_the_same_without_the_files(project, tmp_path):
-    there = runs(coco_project(project, tmp_path, 80), "tiny")[0]
+    there = Study.load(coco_project(project, tmp_path, 80), "tiny").runs()[0]
     recorded = there.train_fingerprint, there.val_fingerprint
     made = coco_project(project, tmp_path, 80, recorded=list(recorded))
     for name in ("train", "val"):
         (tmp_path / f"{name}.json").unlink()
-    gone = runs(made, "tiny")[0]
+    gone = Study.load(made, "tiny").runs()[0]
     assert (gone.training_id, gone.evaluation_id) == (there.training_id, there.evaluation_id)
     (tmp_path / "val.json").write_text('{"categories": [0]}')  # another set is not the recorded one
-    other = runs(made, "tiny")[0]
+    other = Study.load(made, "tiny").runs()[0]
     assert other.train_fingerprint == "missing train.json" and other.spec.num_classes == 1
 
 
@@ -241,10 +249,11 @@ def test_an_annotation_file_without_categories_is_named(project, tmp_path, conte
     made = coco_project(project, tmp_path, 2)
     (tmp_path / "val.json").write_text(content)
     with pytest.raises(ValueError, match=r"val\.json: no JSON object with a list of categories"):
-        runs(made, "tiny")
+        Study.load(made, "tiny").runs()
 
 
 def test_a_fingerprint_needs_no_images_and_missing_files_have_one(tmp_path):
     missing = Coco(train="a.json", val="b.json", images="none")
-    assert fingerprints(missing, tmp_path) == fingerprints(missing, tmp_path)
-    assert set(fingerprints(Glyphs(), tmp_path)).isdisjoint(fingerprints(Glyphs(seed=1), tmp_path))
+    made = Project(tmp_path, tmp_path / ".p2s")
+    assert fingerprints(missing, made) == fingerprints(missing, made)
+    assert set(fingerprints(Glyphs(), made)).isdisjoint(fingerprints(Glyphs(seed=1), made))

@@ -6,19 +6,20 @@ import pytest
 
 from p2s.study import experiments
 from p2s.study.project import Project
-from p2s.study.runs import asked, runs
+from p2s.study.study import Study
 from tests.support import ROOT
 
 
 @pytest.mark.parametrize("scale", ["desk", "paper"])
 def test_large_vocabularies_have_the_classes_and_the_order_of_the_paper(scale):
-    lvis, objects365 = (runs(Project.at(ROOT), scale, [f"table{n}"])[0].spec for n in (7, 8))
+    study = Study.load(Project.at(ROOT), scale)
+    lvis, objects365 = (study.runs([f"table{n}"])[0].spec for n in (7, 8))
     assert (lvis.num_classes, objects365.num_classes) == (1203, 365)
     assert (lvis.recipe.order, objects365.recipe.order) == ("repeat_factor", "class_aware")
 
 
 def test_table9_differs_in_the_class_loss_alone():
-    rows = {run.row: run.spec for run in runs(Project.at(ROOT), "paper", ["table9"])}
+    rows = {run.row: run.spec for run in Study.load(Project.at(ROOT), "paper").runs(["table9"])}
     for row, spec in rows.items():
         detector, loss = row.split(", ")
         assert loss.lower().startswith(spec.second_stage.cls_loss[:3])
@@ -38,7 +39,7 @@ def test_lvis_is_tested_with_all_scores_first_then_cut_as_the_authors_do(name):
 def test_a_row_of_several_tables_of_lvis_runs_once():
     ids = {
         (run.experiment, run.row): run.evaluation_id
-        for run in asked(Project.at(ROOT), "desk", ["table7", "table9", "federated"])
+        for run in Study.load(Project.at(ROOT), "desk").asked(["table7", "table9", "federated"])
         if run.seed == 0 and run.variant == "all scores"
     }
     loss = ids["table9", "CenterNet2, FedLoss"]
@@ -48,21 +49,21 @@ def test_a_row_of_several_tables_of_lvis_runs_once():
 
 @pytest.mark.parametrize("scale", ["smoke", "desk", "paper"])
 def test_the_long_schedule_has_four_times_the_iterations_and_nothing_else(scale):
-    project = Project.at(ROOT)
+    study = Study.load(Project.at(ROOT), scale)
     key = operator.attrgetter("row", "variant", "seed")
-    short = {key(run): run.spec for run in asked(project, scale, ["federated"])}
-    for run in asked(project, scale, ["schedule"]):
+    short = {key(run): run.spec for run in study.asked(["federated"])}
+    for run in study.asked(["schedule"]):
         of_short = {"iterations": short[key(run)].recipe.iterations}
         assert run.spec.recipe.iterations == 4 * of_short["iterations"]
         assert run.spec.changed({"recipe": of_short}) == short[key(run)]
 
 
 def test_objects365_keeps_300_detections():
-    every = runs(Project.at(ROOT), "desk", ["table8"])
+    every = Study.load(Project.at(ROOT), "desk").runs(["table8"])
     assert {run.spec.test.detections for run in every} == {300}
 
 
 def test_large_vocabularies_at_desk_start_from_read_glyphs_by_adamw():
-    every = runs(Project.at(ROOT), "desk", ["table7", "table8", "table9", "federated"])
+    every = Study.load(Project.at(ROOT), "desk").runs(["table7", "table8", "table9", "federated"])
     known = {(run.spec.backbone.weights, run.spec.recipe.optimizer) for run in every}
     assert known == {("glyphs", "adamw")}

@@ -10,7 +10,7 @@ import yaml
 from p2s.study import records, runner
 from p2s.study import run as train_eval
 from p2s.study.project import TRAIN_EVAL, Project
-from p2s.study.runs import find, runs
+from p2s.study.study import Study, find
 from tests.support import ROOT
 
 TINY = {"train": 4, "val": 2, "size": 64, "classes": 2}
@@ -46,7 +46,7 @@ def measured(project, run):
 
 
 def test_rows_that_differ_at_test_share_weights_and_each_leaves_a_record(project):
-    first, second = runs(project, "smoke")[:2]
+    first, second = Study.load(project, "smoke").runs()[:2]
     records_ = [measured(project, run) for run in (first, second)]
     assert len({each.id for each in records_}) == 2
     assert len({each.weights for each in records_}) == len({e.training_id for e in records_}) == 1
@@ -57,7 +57,7 @@ def test_rows_that_differ_at_test_share_weights_and_each_leaves_a_record(project
 
 
 def test_the_same_run_again_gives_the_same_numbers(project):
-    run = runs(project, "smoke")[2]
+    run = Study.load(project, "smoke").runs()[2]
     first = measured(project, run)
     (project.weights(run) / "model.safetensors").unlink()
     again = measured(project, run)
@@ -106,7 +106,7 @@ def test_the_notebook_takes_the_parameters_of_every_run_and_its_defaults_are_a_r
     from papermill import inspect_notebook
 
     project = Project.at(ROOT)
-    given = runner.given(project, runs(project, "smoke")[0])
+    given = runner.given(project, Study.load(project, "smoke").runs()[0])
     assert runner.parameters(ROOT / TRAIN_EVAL, given) == given
     defaults = {
         n: literal_eval(p["default"]) for n, p in inspect_notebook(ROOT / TRAIN_EVAL).items()
@@ -129,7 +129,7 @@ def test_a_large_vocabulary_is_read_first_and_tested_against_both_truths(tmp_pat
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text((ROOT / name).read_text())
     project = Project(tmp_path, tmp_path / ".p2s")
-    [*_, run] = runs(project, "smoke")
+    [*_, run] = Study.load(project, "smoke").runs()
     found = measured(project, run).metrics
     assert {"AP", "APr", "AP_fixed", "AP_full", "APf_full", "AR_unannotated"} <= found.keys()
     [(backbone, spec, cache)] = read

@@ -12,7 +12,7 @@ from jupyter_client.provisioning.local_provisioner import LocalPortCache
 
 from p2s.spec import identity
 from p2s.study import records, runner, status
-from p2s.study.runs import runs
+from p2s.study.study import Study
 from tests.support import stub_study
 from tests.support.stub_study import SCALE, Immediate, cell, record_of, states
 
@@ -25,14 +25,14 @@ def project(tmp_path, monkeypatch):
 def test_a_study_runs_what_is_missing_tells_what_failed_and_goes_on(project, capsys):
     (project.root / "break bad").touch()
     with ThreadPoolExecutor(2) as executor:
-        assert status.run(project, "tiny", executor) == 1
+        assert status.run(Study.load(project, "tiny"), executor) == 1
         assert states(project) == {"good": "done", "class": "done", "bad": "failed"}
         executed = project.executed(cell(project, "bad"))
         line = f"t | bad | seed 0: cell 3: RuntimeError: no luck ({executed})"
         assert line in capsys.readouterr().out and "no\\nluck" in executed.read_text()
         (project.root / "break bad").unlink()
         (project.root / "begun good").unlink()
-        assert status.run(project, "tiny", executor) == 0  # only what had failed
+        assert status.run(Study.load(project, "tiny"), executor) == 0  # only what had failed
     assert not (project.root / "begun good").exists()
     found, _ = records.survey(project.records("tiny"))
     assert {each.machine["threads"] for each in found.values()} == {1}
@@ -55,7 +55,7 @@ def test_status_tells_older_code_damage_strays_and_the_time_left(project, capsys
     stray = record_of(project, "good")
     record = records.read(stray).model_copy(update={"id": "other"})
     records.write(record, stray.parent)
-    status.status(project, "tiny")
+    status.status(Study.load(project, "tiny"))
     told = capsys.readouterr().out
     assert "good | seed 0: by older code" in told and "class | seed 0: " in told
     assert "edited by hand" in told and "1 more records" in told
@@ -63,26 +63,26 @@ def test_status_tells_older_code_damage_strays_and_the_time_left(project, capsys
 
 
 def test_a_plan_counts_shared_trainings_once_and_cached_ones_not(project, capsys):
-    ahead = status.plan(project, "tiny", jobs=2)
+    ahead = status.plan(Study.load(project, "tiny"), jobs=2)
     assert (len(ahead.trainings), len(ahead.evaluations)) == (2, 3) and ahead.guessed
     assert ahead.seconds == 3600 * (2 + 3 * status.EVALUATION_SHARE) + 3 * status.START_S
     assert "about 69 min with 2 at once (guessed" in capsys.readouterr().out
     weights = project.weights(ahead.trainings[0])
     weights.mkdir(parents=True)
     (weights / "model.safetensors").touch()
-    assert len(status.plan(project, "tiny").trainings) == 1
+    assert len(status.plan(Study.load(project, "tiny")).trainings) == 1
 
 
 def test_a_plan_does_not_use_times_of_another_number_of_classes(project):
     times = {"train_s": 100.0, "evaluate_s": 10.0}
     record_of(project, "good", classes=1203, timings=times)
     evaluations = 2 * (3600 * status.EVALUATION_SHARE + status.START_S)
-    assert status.plan(project, "tiny").seconds == pytest.approx(2 * 3600 + evaluations)
+    assert status.plan(Study.load(project, "tiny")).seconds == pytest.approx(2 * 3600 + evaluations)
 
 
 def test_a_plan_uses_measured_times_of_the_same_detector(project):
     record_of(project, "good", timings={"train_s": 100.0, "evaluate_s": 10.0})
-    ahead = status.plan(project, "tiny")
+    ahead = status.plan(Study.load(project, "tiny"))
     other = 3600 * (1 + status.EVALUATION_SHARE)
     assert ahead.seconds == pytest.approx(100 + 10 + other + 2 * status.START_S) and ahead.guessed
 
@@ -105,7 +105,7 @@ def test_a_notebook_with_other_parameters_stops_before_anything_runs(project):
     path = project.root / "notebooks" / "train_eval.ipynb"
     path.write_text(path.read_text().replace("variant: str", "variation: str"))
     with pytest.raises(ValueError, match="unknown parameter variant"):
-        status.run(project, "tiny", executor=None)
+        status.run(Study.load(project, "tiny"), executor=None)
 
 
 @pytest.fixture
@@ -119,7 +119,7 @@ def of_photographs(project):
 
 def test_missing_coco_files_stop_before_anything_runs(of_photographs):
     with pytest.raises(FileNotFoundError, match=r"a\.json: not found; scale tiny needs it"):
-        status.run(of_photographs, "tiny", executor=None)
+        status.run(Study.load(of_photographs, "tiny"), executor=None)
 
 
 def test_faults_in_coco_files_stop_before_anything_runs(of_photographs):
@@ -131,7 +131,7 @@ def test_faults_in_coco_files_stop_before_anything_runs(of_photographs):
     with pytest.raises(
         ValueError, match=r"(?s)a\.json: image 1: .*1\.jpg: no such.*b\.json: .*category_id: 2"
     ):
-        status.run(of_photographs, "tiny", executor=None)
+        status.run(Study.load(of_photographs, "tiny"), executor=None)
 
 
 @pytest.mark.parametrize(
@@ -140,7 +140,7 @@ def test_faults_in_coco_files_stop_before_anything_runs(of_photographs):
 )
 def test_siblings_wait_for_the_first_evaluation_of_their_training(project, state, ended):
     executor = Immediate({"good": state, "class": "done", "bad": "done"})
-    found = list(runner.outcomes(project, runs(project, "tiny"), None, executor))
+    found = list(runner.outcomes(project, Study.load(project, "tiny").runs(), None, executor))
     assert executor.submitted == ["good", "bad"] + ["class"] * (ended == "done")
     assert {each.run.row: each.state for each in found}["class"] == ended
 
@@ -166,6 +166,6 @@ def test_any_failure_is_one_line_and_remembered(project, monkeypatch, broken, to
         "papermill",
         SimpleNamespace(PapermillExecutionError=KeyError, execute_notebook=lambda *a, **k: fail()),
     )
-    standing = runner.execute(project, runs(project, "tiny")[0], "t.ipynb")
+    standing = runner.execute(project, Study.load(project, "tiny").runs()[0], "t.ipynb")
     assert standing.state == "failed" and told in standing.note and "\n" not in standing.note
-    assert status.standings(project, "tiny")[0] == standing
+    assert status.standings(Study.load(project, "tiny"))[0] == standing

@@ -12,7 +12,7 @@ import pytest
 from filelock import FileLock
 
 from p2s.study import runner, status
-from p2s.study.runs import runs
+from p2s.study.study import Study
 from tests.support import stub_study
 from tests.support.stub_study import Immediate, cell, record_of, states
 
@@ -22,8 +22,9 @@ signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background
 from concurrent.futures import ThreadPoolExecutor
 from p2s.study import status
 from p2s.study.project import Project
+from p2s.study.study import Study
 with ThreadPoolExecutor(2) as executor:
-    sys.exit(status.run(Project.at(sys.argv[1]), "tiny", executor))
+    sys.exit(status.run(Study.load(Project.at(sys.argv[1]), "tiny"), executor))
 """
 
 
@@ -63,7 +64,7 @@ def test_a_stopped_study_leaves_no_kernel_and_goes_on(project, number):
     (project.root / "hold").unlink()
     if number == signal.SIGKILL:
         with ThreadPoolExecutor(2) as executor:
-            assert status.run(project, "tiny", executor) == 0
+            assert status.run(Study.load(project, "tiny"), executor) == 0
         assert set(states(project).values()) == {"done"}
 
 
@@ -83,7 +84,7 @@ class UntilDead(Immediate):
 def test_what_is_at_work_when_a_study_stops_is_ended_and_not_a_failure(project, monkeypatch, grace):
     monkeypatch.setattr(runner, "GRACE", grace)  # -1: killed at once
     executor = UntilDead(dict.fromkeys(("good", "class", "bad"), "done"))
-    ended = runner.outcomes(project, runs(project, "tiny"), None, executor)
+    ended = runner.outcomes(project, Study.load(project, "tiny").runs(), None, executor)
     assert next(ended).run.row == "good"
     failure = project.failure(cell(project, "bad"))
     failure.parent.mkdir(parents=True)
@@ -111,7 +112,7 @@ def test_a_run_at_work_in_another_process_is_waited_for(project, elsewhere, caps
     for step in ((time.sleep, 3), (record_of, project, "bad"), (lock.release,)):
         other.submit(*step)
     with ThreadPoolExecutor(1) as executor:
-        assert status.run(project, "tiny", executor) == 0
+        assert status.run(Study.load(project, "tiny"), executor) == 0
     told = capsys.readouterr().out
     assert "1 at work in another process" in told and "bad | seed 0: by another process" in told
     assert not (project.root / "begun bad").exists()
@@ -121,7 +122,7 @@ def test_a_run_that_ends_elsewhere_without_a_record_is_run_here(project, elsewhe
     other, lock = elsewhere
     other.submit(time.sleep, 3), other.submit(lock.release)
     with ThreadPoolExecutor(1) as executor:
-        assert status.run(project, "tiny", executor) == 0
+        assert status.run(Study.load(project, "tiny"), executor) == 0
     assert (project.root / "begun bad").exists()
 
 

@@ -1,14 +1,17 @@
 """A project folder with the real experiment files and invented records, for tests of the report."""
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import yaml
 
-from p2s.report.tables import ablation as tables
-from p2s.study import records, runs
+from p2s.report import results as of_records
+from p2s.report.results import OF_GROUPS, Results
+from p2s.study import records
 from p2s.study.project import Project
+from p2s.study.study import Study
 from tests.support import ROOT
 
 VARIANTS = ("scores above .05", "all scores", "scores above .05 with double fragments")
@@ -29,9 +32,26 @@ def project(folder):
 
 def fill(project, scale="desk", leave_out=()):
     """Write a record for every run of Tables 5 and 9 but of the variants of Table 5 left out."""
-    for run in runs.runs(project, scale, ["table5", "table9"]):
+    for run in Study.load(project, scale).runs(["table5", "table9"]):
         if run.experiment == "table9" or run.variant not in leave_out:
             records.write(record(run), project.records(scale))
+
+
+def results(project, name, scale="desk"):
+    """The Results of an experiment, from the files as they are now."""
+    return of_records.results(Study.load(project, scale), name)
+
+
+def holding(results, made):
+    """The same Results of other records: of runs, those that have one."""
+    found = {record.id: record for record in made}
+    runs = tuple(run for run in results.runs if run.evaluation_id in found)
+    return replace(results, runs=runs, records=found)
+
+
+def with_lines(results, change):
+    """The same Results with another frame: what `change` makes of a copy of it."""
+    return replace(results, frame=change(results.frame.copy()))
 
 
 def record(run):
@@ -57,7 +77,7 @@ def record(run):
 
 def _groups(ap):
     """Numbers of a large vocabulary, the rare classes the worst."""
-    less = dict(zip(tables.OF_GROUPS, (0, 9, 4, -3), strict=True))
+    less = dict(zip(OF_GROUPS, (0, 9, 4, -3), strict=True))
     return {f"{n}{by}": ap - k for n, k in less.items() for by in ("", "_fixed", "_full")}
 
 

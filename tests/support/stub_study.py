@@ -7,7 +7,8 @@ import yaml
 
 from p2s.study import records, status
 from p2s.study.project import Project
-from p2s.study.runs import Standing, find
+from p2s.study.runs import Standing
+from p2s.study.study import Study, find
 
 SCALE = {"about": "-", "seeds": [0], "minutes_a_training": 60}
 SCALE["changes"] = {"data": {"kind": "glyphs", "train": 1, "val": 1}}
@@ -24,11 +25,11 @@ root: str = "."
 """
 STUB = """
 import os, time
-from p2s.study import records, runs
+from p2s.study import records, study
 from p2s.study.project import Project
 project = Project.at(root)
 where = {"experiment": experiment, "row": row, "variant": variant, "scale": scale, "seed": seed}
-run = runs.find(project, **where)
+run = study.find(project, **where)
 (project.root / f"begun {row}").touch()
 while (project.root / "hold").exists(): time.sleep(0.05)
 if (project.root / f"break {row}").exists(): raise RuntimeError("no\\nluck")
@@ -58,7 +59,7 @@ def project(folder, monkeypatch):
 
 
 def states(project):
-    return {each.run.row: each.state for each in status.standings(project, "tiny")}
+    return {each.run.row: each.state for each in status.standings(Study.load(project, "tiny"))}
 
 
 def cell(project, row):

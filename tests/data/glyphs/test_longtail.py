@@ -14,13 +14,13 @@ from p2s.data.glyphs import layout, longtail
 from p2s.measure.lvis import lvis_numbers
 from p2s.spec import Glyphs
 from p2s.study.project import Project
-from p2s.study.runs import runs
+from p2s.study.study import Study
 from tests.support import ROOT
 
 TAIL = Glyphs(seed=2, train=90, val=70, size=64, classes=60, imbalance="lvis")
 FEDERATED = TAIL.model_copy(update={"federated": True})
 DESK, DESK_365 = (
-    runs(Project.at(ROOT), "desk", [name])[0].spec.data for name in ("table7", "table8")
+    Study.load(Project.at(ROOT), "desk").runs([name])[0].spec.data for name in ("table7", "table8")
 )
 
 
