@@ -1,103 +1,117 @@
+from dataclasses import replace
+
 import numpy as np
+import pandas as pd
 import pytest
 
 from p2s.data.glyphs import longtail, vocabulary
+from p2s.report import results as of_records
 from p2s.report.intervals import DASH, estimate
 from p2s.report.tables import ablation as tables
+from p2s.report.tables import origins
 from p2s.report.tables import vocabulary as vocabulary_tables
-from p2s.study import experiments, provenance, published, records, runs
+from p2s.study import experiments, provenance, published, records
 from p2s.study.project import Project
+from p2s.study.study import Study
 from tests.support import fakes
 
 
-def test_every_row_variant_and_seed_has_a_line(project, lines):
-    assert len(lines) == len(runs.runs(project, "desk", ["table5"]))
-    assert lines["AP"].isna().equals(lines["variant"] == "scores above .05 with double fragments")
+def test_every_row_variant_and_seed_has_a_line(project, results):
+    lines = results.of("AP")
+    assert len(lines) == len(Study.load(project, "desk").runs(["table5"]))
+    missing = lines["variant"] == "scores above .05 with double fragments"
+    assert lines["value"].isna().tolist() == lines["record"].isna().tolist() == missing.tolist()
 
 
-def test_mean_and_interval_of_a_cell_are_those_of_its_records(project, lines):
-    first = tables.table(lines).iloc[0]
-    same = lines[(lines["row"] == first["row"]) & (lines["variant"] == first["variant"])]
-    of_cell = tables.chosen(tables.load(project, "desk"), same)
-    assert [one.seed for one in of_cell] == [0, 1, 2]
-    aps = [one.metrics["AP"] for one in of_cell]
+def test_mean_and_interval_of_a_cell_are_those_of_its_records(results):
+    first = tables.table(results).iloc[0]
+    runs = [run for run in results.runs if (run.row, run.variant) == (first.row, first.variant)]
+    of_cell = [results.records[run.evaluation_id] for run in runs]
+    assert [record.seed for record in of_cell] == [0, 1, 2]
+    aps = [record.metrics["AP"] for record in of_cell]
     assert tuple(first[["mean", "low", "high", "seeds"]]) == estimate(aps)
 
 
-def test_the_papers_value_stands_beside_and_only_beside_ap(lines):
-    last = tables.table(lines).iloc[4]
+def test_the_papers_value_stands_beside_and_only_beside_ap(results):
+    last = tables.table(results).iloc[4]
     assert last["paper"] == published.published(5, "CascadeRCNN-CenterNet w. prob.", "mAP")
-    assert tables.table(lines, "AP50")["paper"].isna().all()
+    assert tables.table(results, "AP50")["paper"].isna().all()
 
 
 def test_a_missing_record_is_a_dash_and_never_the_papers_number(project):
-    none = tables.measured(project, "table5", "smoke")
+    none = fakes.results(project, "table5", "smoke")
     grid = tables.readable(tables.table(none))
     assert (grid.iloc[:-1] == DASH).all(axis=None)
     assert list(grid.iloc[-1]) == ["42.1", "42.1", DASH, "42.1", "42.9", DASH]
-    effects = tables.effects(contrasts(project), none)
+    effects = tables.effects(none)
     assert (tables.readable(effects).iloc[:-1] == DASH).all(axis=None)
 
 
-def contrasts(project):
-    return experiments.load_experiment(project, "table5").contrasts
-
-
 def test_an_experiment_without_a_variant_for_a_scales_data_has_no_line():
-    none = tables.measured(Project.at(fakes.ROOT), "posterior", "paper")
-    assert not len(none) and {"row", "AP", "paper_AP", "record"} <= set(none.columns)
+    none = fakes.results(Project.at(fakes.ROOT), "posterior", "paper")
+    assert not len(none.frame) and {"row", "metric", "value", "paper"} <= set(none.frame.columns)
+    assert none.rows == none.metrics == none.chosen == none.examples == []
+    assert none.main is none and none.names == {} and not none.not_started
 
 
 def test_contrasts_are_those_whose_rows_a_scale_has(tmp_path):
-    project = fakes.project(tmp_path)
-    for name in experiments.experiment_names(project):
-        asked = experiments.load_experiment(project, name).contrasts
-        for scale in experiments.load_scales(project):
-            lines = tables.measured(project, name, scale)
-            found = tables.effects(asked, lines)
-            held = [tables.contrast(one) for one in asked if {*one.rows} <= {*lines["row"]}]
-            assert [*found["contrast"].unique()] == held
-    published = tables.measured(project, "federated", "paper")
-    held = tables.held(experiments.load_experiment(project, "federated").contrasts, published)
-    assert {one.row for one in held} == {"FedLoss", "S of 10", "S of 200", "power 0", "power 1"}
+    study = Study.load(fakes.project(tmp_path), "desk")
+    for name, experiment in study.experiments.items():
+        for scale in study.scales:
+            here = of_records.results(study.at(scale), name)
+            rows = {run.row for run in here.runs}
+            held = [each for each in experiment.contrasts if {*each.rows} <= rows]
+            assert here.contrasts == held
+            named = tables.effects(here)["contrast"].unique()
+            assert [*named] == [tables.named(contrast) for contrast in held]
+    held = of_records.results(study.at("paper"), "federated").contrasts
+    assert {each.row for each in held} == {"FedLoss", "S of 10", "S of 200", "power 0", "power 1"}
 
 
-def test_a_row_that_has_not_started_has_no_verdict(project, lines):
-    late, claims = "CascadeRCNN-RPN (P3-P7)", contrasts(project)
-    slow = lines["AP"].mask((lines["row"] == late) & lines["AP"].notna(), 9.9)
-    found = tables.effects(claims, lines.assign(AP=slow)).dropna(subset="mean")
-    wanted = {tables.contrast(one): late in one.rows and one.expects for one in claims}
-    for one in found.itertuples():
-        assert (one.verdict == tables.NOT_STARTED) == bool(wanted[one.contrast])
+def test_a_row_that_has_not_started_has_no_verdict(results):
+    late, claims = "CascadeRCNN-RPN (P3-P7)", results.contrasts
+
+    def slow(lines):
+        of_late = (lines["row"] == late) & (lines["metric"] == "AP") & lines["value"].notna()
+        return lines.assign(value=lines["value"].mask(of_late, 9.9))
+
+    slowed = fakes.with_lines(results, slow)
+    assert slowed.not_started == {late} and not results.not_started
+    wanted = {tables.named(claim): late in claim.rows and claim.expects for claim in claims}
+    for effect in tables.effects(slowed).dropna(subset="mean").itertuples():
+        assert (effect.verdict == tables.NOT_STARTED) == bool(wanted[effect.contrast])
     assert {True, False} == {bool(each) for each in wanted.values()}
 
 
 def test_a_fixed_variant_has_ap_fixed_for_ap(tmp_path):
     project = fakes.project(tmp_path)
-    run = next(run for run in runs.runs(project, "desk", ["table7"]) if "fixed" in run.variant)
+    run = next(
+        run for run in Study.load(project, "desk").runs(["table7"]) if "fixed" in run.variant
+    )
     numbers = {"AP": 1.0, "APr": 2.0, "AP_fixed": 3.0, "APr_fixed": 4.0, "APf_fixed": None}
     record = fakes.record(run).model_copy(update={"metrics": numbers})
     records.write(record, project.records("desk"))
-    [line] = tables.measured(project, "table7", "desk").dropna(subset="AP").to_dict("records")
-    assert (line["variant"], line["AP"], line["APr"]) == (run.variant, 3, 4)
-    assert np.isnan([line["APc"], line["APf"]]).all()
-
-
-def test_a_metric_becomes_a_variant(lines):
-    main = tables.main_variant(lines)
-    turned = vocabulary_tables.by_metric(main, ["APl", "APr"])
-    assert list(turned["variant"].unique()) == ["APl", "APr"] and len(turned) == 2 * len(main)
-    large, rare = (turned[turned["variant"] == name] for name in ("APl", "APr"))
-    assert list(large["AP"]) == list(main["APl"]) and rare["AP"].isna().all()
-    assert turned["paper_AP"].isna().all()
+    found = fakes.results(project, "table7").frame.dropna(subset="record")
+    assert {*found["variant"]} == {run.variant} and {*found["record"]} == {run.evaluation_id}
+    values = found.set_index("metric")["value"]
+    assert values.index.is_unique and (values["AP"], values["APr"]) == (3, 4)
+    assert values[["APc", "APf"]].isna().all()
 
 
 def test_deviations_are_those_of_seeds_and_of_the_printed_table(tmp_path):
     project = fakes.project(tmp_path)  # without records
-    table9 = experiments.load_experiment(project, "table9")
-    lines = tables.measured(project, "table9", "smoke")
-    some = lines[lines["row"] == "CascadeRCNN, EQL"].iloc[[0] * 2]
-    grid = vocabulary_tables.deviations(table9, some.assign(AP=[1.0, 3.0], APr=[2.0, None]))
+
+    def two_seeds(lines):
+        once = lines[lines["row"] == "CascadeRCNN, EQL"].drop_duplicates("metric")
+        values = {"AP": [1.0, 3.0], "APr": [2.0, np.nan]}
+        seeds = [
+            once.assign(value=[values.get(m, [np.nan] * 2)[k] for m in once["metric"]])
+            for k in range(2)
+        ]
+        return pd.concat(seeds)
+
+    table9 = fakes.with_lines(fakes.results(project, "table9", "smoke"), two_seeds)
+    grid = vocabulary_tables.deviations(table9)
     assert list(grid) == [f"AP{x}{end}" for x in ("", "r", "c", "f") for end in ("", ", paper")]
     found = grid.loc["CascadeRCNN, EQL", ["AP", "APr", "AP, paper", "APr, paper"]]
     assert list(found) == ["2.00 ± 1.00 (2)", "2.00 ± – (1)", "25.7 ± 0.01", "15.5 ± 0.25"]
@@ -105,15 +119,13 @@ def test_deviations_are_those_of_seeds_and_of_the_printed_table(tmp_path):
 
 
 def test_negatives_are_all_of_a_set_that_are_not_annotated():
-    project = Project.at(fakes.ROOT)
-    grid = vocabulary_tables.negatives(project, "federated", "desk")
+    study = Study.load(Project.at(fakes.ROOT), "desk")
+    grid = vocabulary_tables.negatives(of_records.results(study, "federated"), study)
     drawn = [f"negative, {name}" for name in vocabulary.GROUPS.values()]
     assert list(grid.columns) == [*drawn, "images", "images, paper"]
     assert "annotated classes" not in grid.index and grid.loc["full truth", "images, paper"] == DASH
     count = grid.iloc[:, :4].map(lambda text: int(text.replace(",", "")))
-    [data] = {
-        run.spec.data for run in runs.asked(project, "desk", ["federated"]) if run.row == "FedLoss"
-    }
+    [data] = {run.spec.data for run in study.asked(["federated"]) if run.row == "FedLoss"}
     told = [len({*labels}) for labels in vocabulary.annotated(data) if labels]
     sizes = [len(longtail.groups(1203)[name]) for name in vocabulary.GROUPS]
     for row, size in {"S of 10": 10, "FedLoss": 50, "S of 200": 200, "all negatives": 1203}.items():
@@ -123,12 +135,12 @@ def test_negatives_are_all_of_a_set_that_are_not_annotated():
     assert even.max() < 1.02 * even.min() and steep.is_monotonic_decreasing
 
 
-def test_gains_are_paired_by_seed(project, lines):
-    default = tables.main_variant(lines)
-    ap = {row: group["AP"].to_numpy() for row, group in default.groupby("row")}
+def test_gains_are_paired_by_seed(results):
+    default = results.main
+    ap = {row: group["value"].to_numpy() for row, group in default.of("AP").groupby("row")}
     gain = ap["CascadeRCNN-CenterNet w. prob."] - ap["CascadeRCNN-CenterNet"]
     less = ap["CascadeRCNN-RPN w. prob."] - ap["CascadeRCNN-RPN (P3-P7)"]
-    effects = tables.effects(contrasts(project), default)
+    effects = tables.effects(default)
     found = effects.set_index("contrast")
     fields = ["mean", "low", "high", "seeds"]
     product = "CascadeRCNN-CenterNet w. prob.: product"
@@ -143,70 +155,98 @@ def test_gains_are_paired_by_seed(project, lines):
     assert told[1].startswith(f"{product}: claimed a gain, here +")
 
 
-def test_a_seed_with_one_row_of_a_pair_has_no_gain(project, lines):
-    half = tables.main_variant(lines).copy()
-    half.loc[(half["fusion"] == "class") & (half["seed"] == 0), "AP"] = np.nan
-    assert list(tables.effects(contrasts(project), half)["seeds"]) == [2] * 5
+def test_a_seed_with_one_row_of_a_pair_has_no_gain(results):
+    def halved(lines):
+        lines.loc[(lines["fusion"] == "class") & (lines["seed"] == 0), "value"] = np.nan
+        return lines
+
+    half = fakes.with_lines(results.main, halved)
+    assert list(tables.effects(half)["seeds"]) == [2] * 5
 
 
-def test_rows_of_one_training_are_paired_on_equal_weights_only(project, lines):
-    apart = tables.main_variant(lines).copy()
-    apart.loc[apart["fusion"] == "class", "weights"] += "x"
-    assert not tables.effects(contrasts(project), apart)["seeds"].any()
-    apart["training"] += apart["fusion"]
-    assert (tables.effects(contrasts(project), apart)["seeds"] == 3).all()
+def test_rows_of_one_training_are_paired_on_equal_weights_only(results):
+    def other_weights(lines):
+        lines.loc[lines["fusion"] == "class", "weights"] += "x"
+        return lines
+
+    apart = fakes.with_lines(results.main, other_weights)
+    assert not tables.effects(apart)["seeds"].any()
+    trained_apart = fakes.with_lines(
+        apart, lambda lines: lines.assign(training=lines["training"] + lines["fusion"])
+    )
+    assert (tables.effects(trained_apart)["seeds"] == 3).all()
 
 
-def test_recall_is_compared_with_the_papers_recall(project, lines):
-    one = experiments.Contrast(
+def test_recall_is_compared_with_the_papers_recall(results):
+    recalled = experiments.Contrast(
         name="recall",
         row="CascadeRCNN-CenterNet",
         than="CascadeRCNN-RPN (P3-P7)",
         metric="proposal_AR",
     )
-    spread = tables.main_variant(lines).assign(proposal_AR=lines["seed"], paper_proposal_AR=62.4)
-    spread.loc[spread["row"] == one.row, ["proposal_AR", "paper_proposal_AR"]] += [2, 8.4]
-    [effect] = tables.effects([one], spread).itertuples()
+
+    def spread(lines):
+        recall = lines["metric"] == "proposal_AR"
+        lines.loc[recall, "value"] = lines.loc[recall, "seed"]
+        lines.loc[recall, "paper"] = 62.4
+        lines.loc[recall & (lines["row"] == recalled.row), ["value", "paper"]] += [2, 8.4]
+        return lines
+
+    found = tables.effects(fakes.with_lines(results.main, spread), [recalled])
+    [effect] = found.itertuples()
     assert (effect.paper, effect.mean, effect.low, effect.high, effect.seeds) == (8.4, 2, 2, 2, 3)
 
 
-def test_recall_at_up_to_256_proposals_is_that_of_all(lines):
-    known = lines.dropna(subset="AP")
-    assert (known["proposal_AR"] == known["proposal_AR256"]).all()
+def test_recall_at_up_to_256_proposals_is_that_of_all(results):
+    known = results.frame.dropna(subset="record").set_index("record")
+    recall, at_256 = (
+        known.loc[known["metric"] == name, "value"] for name in ("proposal_AR", "proposal_AR256")
+    )
+    assert len(recall) and recall.notna().all() and recall.equals(at_256)
 
 
-def test_scenes_are_drawn_of_one_line_a_first_stage_the_product_if_there_is_one(lines):
-    chosen = tables.examples(lines)
-    assert list(chosen["fusion"]) == ["product", "product"] and chosen["first"].is_unique
-    plain = tables.examples(lines[lines["fusion"] != "product"])
-    assert list(plain["fusion"]) == ["class", "class"]
+def test_scenes_are_drawn_of_one_line_a_first_stage_the_product_if_there_is_one(results):
+    chosen = [record.spec for record in results.examples]
+    assert [spec["test"]["fusion"] for spec in chosen] == ["product", "product"]
+    assert len({spec["first"] for spec in chosen}) == 2
+    without = tuple(run for run in results.runs if run.spec.test.fusion != "product")
+    plain = replace(results, runs=without).examples
+    assert [record.spec["test"]["fusion"] for record in plain] == ["class", "class"]
 
 
 def test_a_record_edited_by_hand_is_missing(tmp_path):
     project = fakes.project(tmp_path)
-    run = runs.runs(project, "desk", ["table5"])[0]
+    run = Study.load(project, "desk").runs(["table5"])[0]
     path = records.write(fakes.record(run), project.records("desk"))
-    assert tables.measured(project, "table5", "desk")["AP"].notna().sum() == 1
+    assert fakes.results(project, "table5").of("AP")["value"].notna().sum() == 1
     path.write_text(path.read_text().replace('"seed": 0', '"seed": 1'))
-    assert tables.measured(project, "table5", "desk")["AP"].notna().sum() == 0
+    assert fakes.results(project, "table5").of("AP")["value"].notna().sum() == 0
 
 
 def test_committed_records_and_those_of_this_machine_are_apart(project, monkeypatch):
-    every = tables.load(project, "desk")
-    kept = sorted(every)[:5]
+    study = Study.load(project, "desk")
+    kept = sorted(study.records)[:5]
     monkeypatch.setattr(provenance, "git_state", lambda _: {"sha": "a", "dirty": False})
     monkeypatch.setattr(provenance, "committed", lambda paths: [p for p in paths if p.stem in kept])
-    assert sorted(tables.load(project, "desk", "committed")) == kept
-    assert tables.load(project, "desk", "here").keys() == every.keys() - set(kept)
-    assert tables.origins(project, "desk")["records"].sum() == len(every)
+    committed = origins.came_with(study)
+    assert sorted(committed) == kept
+    here = of_records.results(study, "table9", keep=lambda record: record not in committed)
+    asked = {run.evaluation_id for run in study.asked(["table9"])}
+    assert here.records.keys() == asked & study.records.keys() - set(kept)
+    counts = origins.origins(study).groupby("origin")["records"].sum()
+    assert counts.to_dict() == {"committed": 5, "here": len(study.records) - 5}
 
 
-def test_without_git_only_the_committed_scale_came_with_the_project(project):
-    assert tables.load(project, "desk", "here") == {}
-    assert tables.load(project, "smoke", "committed") == {}
-    assert tables.origins(project, "smoke").empty
+def test_without_git_only_the_committed_scale_came_with_the_project(project, tmp_path):
+    desk = Study.load(project, "desk")
+    assert origins.came_with(desk) == desk.records.keys() != set()
+    assert origins.origins(desk.at("smoke")).empty
+    smoke = Study.load(fakes.project(tmp_path), "smoke")
+    records.write(fakes.record(smoke.runs(["table5"])[0]), smoke.project.records("smoke"))
+    assert origins.came_with(smoke) == set() and len(smoke.records) == 1
+    assert origins.origins(smoke)["origin"].tolist() == ["here"]
 
 
-def test_csv_is_rounded_and_has_dashes(lines):
-    text = tables.csv(tables.table(lines))
+def test_csv_is_rounded_and_has_dashes(results):
+    text = tables.csv(tables.table(results))
     assert "scores above .05 with double fragments,desk,42.10,–,–,–,0" in text and "\r" not in text

@@ -1,44 +1,57 @@
+from dataclasses import replace
+
 import numpy as np
 
 from p2s.report.figures import ablation as figures
 from p2s.report.tables import ablation as tables
 from p2s.report.tables import vocabulary as vocabulary_tables
-from p2s.study import experiments, runs
 from tests.support import fakes
 
 
-def first_records(project, count):
-    return [fakes.record(run) for run in runs.runs(project, "desk", ["table5"])[:count]]
+def first(results, count):
+    """The same Results of its first runs alone, all of which have a record."""
+    return fakes.holding(results, [fakes.record(run) for run in results.runs[:count]])
 
 
 def words(figure):
     return " ".join(text.get_text() for axes in figure.axes for text in axes.texts)
 
 
-def test_a_figure_has_the_same_bytes_whenever_it_is_drawn(lines):
-    main = tables.main_variant(lines)
-    first, second = (figures.ablation(main).content() for _ in range(2))
-    assert first == second and b"<dc:date>" not in first
+def test_a_figure_has_the_same_bytes_whenever_it_is_drawn(results):
+    once, again = (figures.ablation(results.main).content() for _ in range(2))
+    assert once == again and b"<dc:date>" not in once
 
 
 def test_figures_of_several_lines_of_panels_have_the_same_bytes(project):
-    main = tables.main_variant(tables.measured(project, "table7", "desk"))
-    groups = vocabulary_tables.by_metric(main, vocabulary_tables.by_group(main))
-    assert groups["variant"].nunique() == 7
-    assert len({figures.ablation(groups).content() for _ in range(6)}) == 1
+    table7 = fakes.results(project, "table7")
+    groups = vocabulary_tables.by_group(table7.main)
+    assert len(groups) == 7
+    assert len({figures.by_metric(table7, groups).content() for _ in range(6)}) == 1
 
 
-def contrasts(project):
-    return experiments.load_experiment(project, "table5").contrasts
+def test_a_metric_has_a_panel_of_the_first_variant_without_the_paper(results):
+    figure = figures.by_metric(results, ["APl", "APr"])
+    large, rare, published = figure.axes[:3]
+    assert [axes.get_title() for axes in (large, rare)] == ["APl", "APr"]
+    assert not published.axison
+    seeds = [line.get_xdata() for line in large.lines if line.get_marker() == "|"]
+    of_rows = results.main.of("APl").groupby("row", sort=False)["value"]
+    assert np.array_equal(seeds, [values for _, values in of_rows])
+    empty = [line.get_xdata() for line in rare.lines if line.get_marker() == "|"]
+    assert len(empty) == len(results.rows) and np.isnan(empty).all()
 
 
-def test_every_measured_mean_is_a_point_of_its_panel(project, lines):
-    figure = figures.ablation(lines, contrasts(project))
-    drawn = {
+def xs(figure):
+    """The places along the axis of all that is drawn."""
+    return {
         x for axes in figure.axes for line in axes.lines for x in np.atleast_1d(line.get_xdata())
     }
-    assert set(tables.table(lines)["mean"].dropna()) <= drawn
-    effects = tables.effects(contrasts(project), lines)
+
+
+def test_every_measured_mean_is_a_point_of_its_panel(results):
+    figure = figures.ablation(results)
+    assert set(tables.table(results)["mean"].dropna()) <= xs(figure)
+    effects = tables.effects(results)
     gains = [
         f"{name.split(': ')[1]}: {cell}"
         for name, cell in zip(effects["contrast"], tables.cells(effects), strict=True)
@@ -47,77 +60,76 @@ def test_every_measured_mean_is_a_point_of_its_panel(project, lines):
 
 
 def test_without_records_a_figure_shows_dashes_and_the_paper(project):
-    none = tables.measured(project, "table5", "smoke")
-    figure = figures.ablation(none, contrasts(project))
+    figure = figures.ablation(fakes.results(project, "table5", "smoke"))
     rows, gains, variants = 6, 5, 3
     assert words(figure).count("–") == variants * (rows + gains) and "42.9" in words(figure)
     assert figure.content().startswith(b"<?xml")
 
 
-def test_each_variant_has_a_panel_and_the_paper_one_of_its_own(lines):
-    titles = [axes.get_title() for axes in figures.ablation(lines).axes if axes.axison]
-    assert titles[-1].startswith("the paper") and len(titles) == 1 + lines["variant"].nunique()
-    main = figures.ablation(tables.main_variant(lines))
+def test_each_variant_has_a_panel_and_the_paper_one_of_its_own(results):
+    titles = [axes.get_title() for axes in figures.ablation(results).axes if axes.axison]
+    variants = {run.variant for run in results.runs}
+    assert titles[-1].startswith("the paper") and len(titles) == 1 + len(variants)
+    main = figures.ablation(results.main)
     assert sum(axes.axison for axes in main.axes) == 2 and main.content()
 
 
-def test_the_legend_has_published_values_only_where_they_are(lines):
+def test_the_legend_has_published_values_only_where_they_are(results):
+    unpublished = fakes.with_lines(results, lambda lines: lines.assign(paper=np.nan))
     named = [
         {text.get_text() for text in figures.ablation(some).axes[-1].get_legend().texts}
-        for some in (lines, lines.assign(paper_AP=np.nan))
+        for some in (results, unpublished)
     ]
     assert named[0] - named[1] == {"published"}
 
 
-def test_photographs_are_left_out_of_scenes(project):
-    record = first_records(project, 1)[0]
+def test_photographs_are_left_out_of_scenes(results):
+    [record] = first(results, 1).chosen
     photo = record.model_copy(update={"spec": record.spec | {"data": {"kind": "coco"}}})
-    assert figures.scenes([photo]).content() == figures.scenes([]).content()
+    assert first(results, 1).examples == [record]
+    assert fakes.holding(results, [photo]).examples == []
 
 
-def test_curves_have_a_panel_for_each_loss_and_no_clock(project):
-    titles = [axes.get_title() for axes in figures.curves(first_records(project, 8)).axes]
+def test_curves_have_a_panel_for_each_loss_and_no_clock(results):
+    titles = [axes.get_title() for axes in figures.curves(first(results, 8)).axes]
     assert titles == ["loss_box", "loss_cls"]
 
 
-def test_a_training_is_drawn_once_whatever_its_evaluations(project):
-    one, other = first_records(project, 2)
-    assert one.training_id == other.training_id
-    counts = [len(figures.curves(some).axes[0].lines) for some in ([one], [one, other])]
+def test_a_training_is_drawn_once_whatever_its_evaluations(results):
+    once, twice = (first(results, count) for count in (1, 2))
+    assert len({record.training_id for record in twice.chosen}) == 1 < len(twice.chosen)
+    counts = [len(figures.curves(some).axes[0].lines) for some in (once, twice)]
     assert counts == [2, 2]  # the seed and the mean
 
 
-def legend(records, names=None):
-    return [text.get_text() for text in figures.curves(records, names).legends[0].texts]
+def legend(results):
+    return [text.get_text() for text in figures.curves(results).legends[0].texts]
 
 
-def test_trainings_on_other_data_are_drawn_apart(project):
-    one = first_records(project, 1)[0]
+def test_trainings_on_other_data_are_drawn_apart(results):
+    one, other = first(results, 2).chosen
     changed = {"training_id": "b", "spec": one.spec | {"data": one.spec["data"] | {"fragments": 2}}}
-    assert legend([one, one.model_copy(update=changed)]) == [one.detector, f"{one.detector} (2)"]
+    apart = fakes.holding(results, [one, other.model_copy(update=changed)])
+    assert legend(apart) == [one.detector, f"{one.detector} (2)"]
 
 
 def test_trainings_on_scenes_of_their_seed_are_alike(project):
-    every = runs.runs(project, "desk", ["posterior"])
-    first = [run for run in every if run.row == every[0].row]
-    found = [fakes.record(run) for run in first]
-    assert len({run.spec.data.seed for run in first}) == 3
-    assert len(figures.curves(found).axes[0].lines) == 4  # three seeds and their mean
-    assert legend(found) == [first[0].detector]
+    posterior = fakes.results(project, "posterior")
+    same = [run for run in posterior.runs if run.row == posterior.rows[0]]
+    of_row = fakes.holding(posterior, [fakes.record(run) for run in same])
+    assert len({run.spec.data.seed for run in same}) == 3
+    assert len(figures.curves(of_row).axes[0].lines) == 4  # three seeds and their mean
+    assert legend(of_row) == [same[0].row]
 
 
-def test_the_legend_names_the_row_of_a_training(project, lines):
-    main = tables.main_variant(lines)
-    found = tables.chosen(tables.load(project, "desk"), main)
-    named = legend(found, tables.row_names(main))
-    assert named == [main["row"].iloc[0], "CascadeRCNN-CenterNet"]
+def test_the_legend_names_the_row_of_a_training(results):
+    assert legend(results.main) == [results.rows[0], "CascadeRCNN-CenterNet"]
 
 
 def styles_of(project, table):
-    every = runs.runs(project, "desk", [table])
-    found = [fakes.record(run) for run in every if run.seed == 0]
-    names = {run.training_id: run.row for run in every}
-    drawn = figures.curves(found, names).legends[0].get_lines()
+    every = fakes.results(project, table)
+    found = [fakes.record(run) for run in every.runs if run.seed == 0]
+    drawn = figures.curves(fakes.holding(every, found)).legends[0].get_lines()
     return {line.get_label(): (line.get_linestyle(), line.get_color()) for line in drawn}
 
 
@@ -135,13 +147,13 @@ def test_a_colour_is_a_first_stage_and_a_dash_a_second(project):
     assert styles["FasterRCNN-RetinaNet, GN towers"] not in (faster, cascade, alone)
 
 
-def test_curves_and_scenes_of_no_record_are_empty_pictures():
-    assert figures.curves([]).content().startswith(b"<?xml")
+def test_curves_and_scenes_of_no_record_are_empty_pictures(results):
+    assert figures.curves(replace(results, records={})).content().startswith(b"<?xml")
     assert figures.scenes([]).content().startswith(b"\x89PNG")
 
 
-def test_scenes_show_what_is_likely_and_only_that(project):
-    record = first_records(project, 1)[0]
+def test_scenes_show_what_is_likely_and_only_that(results):
+    [record] = first(results, 1).chosen
     proposals, detections = figures.scenes([record]).axes[:2]
     shown = record.scenes[0]
     above = [row for row in shown["proposals"] if row[4] > figures.SHOWN_ABOVE]
@@ -149,6 +161,6 @@ def test_scenes_show_what_is_likely_and_only_that(project):
     assert len(detections.texts) == sum(row[4] > figures.SHOWN_ABOVE for row in shown["detections"])
 
 
-def test_notebooks_show_a_picture_as_it_is_saved(project):
-    assert "<svg" in figures.curves([])._repr_mimebundle_()["image/svg+xml"]
+def test_notebooks_show_a_picture_as_it_is_saved(results):
+    assert "<svg" in figures.curves(results.main)._repr_mimebundle_()["image/svg+xml"]
     assert set(figures.scenes([])._repr_mimebundle_()) == {"image/png"}

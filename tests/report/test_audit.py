@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from p2s.report import audit
-from p2s.study import records, runs
+from p2s.study import records
 from p2s.study.project import Project
+from p2s.study.study import Study
 from tests.support import ROOT
 
 GAP = {"exact@K": 0.001, "B1": 0.004, "B2": 0.003, "max": 0.002}
@@ -23,7 +24,7 @@ def record(run, worst=0.5):
 @pytest.fixture(scope="module")
 def trained():
     """A run of each row of the experiment, and of two seeds, at the first variant."""
-    asked = runs.asked(Project.at(ROOT), "desk", ["bounds"])
+    asked = Study.load(Project.at(ROOT), "desk").asked(["bounds"])
     return [run for run in asked if run.variant == "scores above .05" and run.seed < 2]
 
 

@@ -1,5 +1,7 @@
 """Laws of the fusion lab's tables, figures and picture, on invented records."""
 
+from dataclasses import replace
+
 import nbformat
 import numpy as np
 import pandas as pd
@@ -8,14 +10,17 @@ import torch
 
 from p2s.maths.likelihood import FUSIONS
 from p2s.measure import fusion
+from p2s.report import experiment
+from p2s.report import results as of_records
 from p2s.report.figures import fusion as fusion_figures
 from p2s.report.figures import fusion_scene
 from p2s.report.figures.fusion_scene import Scene
 from p2s.report.intervals import DASH, Estimate
 from p2s.report.tables import ablation as tables
 from p2s.report.tables import fusion as fusion_tables
-from p2s.study import records, runs
+from p2s.study import records
 from p2s.study.project import Project
+from p2s.study.study import Study
 from tests.support import ROOT, fakes
 
 FIRST, MISSING = "CascadeRCNN-CenterNet", "twice as long"
@@ -48,7 +53,7 @@ def finding(run):
 def project(tmp_path_factory):
     """A project with invented records for every row but one."""
     project = fakes.project(tmp_path_factory.mktemp("fusion"))
-    for run in runs.runs(project, "desk", ["fusion"]):
+    for run in Study.load(project, "desk").runs(["fusion"]):
         if run.row != MISSING:
             one = run.record(metrics={"AP": 1.0}, findings={"fusion": finding(run)})
             records.write(one, project.records("desk"))
@@ -56,13 +61,18 @@ def project(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def found(project):
-    return fusion_tables.measured(project, "desk")
+def study(project):
+    return Study.load(project, "desk")
 
 
-def test_a_gain_is_the_products_less_that_of_class_seed_by_seed(project, found):
-    claims = fusion_tables.claimed(project)
-    gains = fusion_tables.gains(found, claims).set_index(["contrast", "variant"])
+@pytest.fixture(scope="module")
+def results(study):
+    return of_records.results(study, "fusion")
+
+
+def test_a_gain_is_the_products_less_that_of_class_seed_by_seed(study, results):
+    claims = fusion_tables.claimed(study)
+    gains = fusion_tables.gains(results, claims).set_index(["contrast", "variant"])
     for row, slope in SLOPE.items():
         assert gains.loc[(row, fusion_tables.ALL), "mean"] == pytest.approx(slope)
         assert gains.loc[(row, fusion_tables.ABOVE), "mean"] == pytest.approx(slope)
@@ -72,42 +82,42 @@ def test_a_gain_is_the_products_less_that_of_class_seed_by_seed(project, found):
     assert gains.loc[MISSING, "mean"].isna().all() and len(tables.readable(gains.reset_index()))
 
 
-def test_what_is_claimed_is_what_table_5_printed(project):
-    assert fusion_tables.claimed(project) == {
+def test_what_is_claimed_is_what_table_5_printed(study):
+    assert fusion_tables.claimed(study) == {
         "CascadeRCNN-RPN (P3-P7)": (0.0, "none"),
         "CascadeRCNN-CenterNet": (0.8, "gain"),
     }
 
 
-def test_every_named_score_is_read_off_its_own_cell(found):
-    named = fusion_tables.named(found).set_index(["row", "setting", "seed"]).loc[FIRST]
+def test_every_named_score_is_read_off_its_own_cell(results):
+    named = fusion_tables.named(results).set_index(["row", "setting", "seed"]).loc[FIRST]
     for name, (a, b) in FUSIONS.items():
         whole = 41 + SLOPE[FIRST] * b / a
         for setting, less in zip(fusion_tables.SETTINGS, (0, 1, 0, a), strict=True):
             assert named.loc[(setting, 1), name] == pytest.approx(whole - less)
 
 
-def test_the_baselines_own_nms_is_theirs(found):
-    named = fusion_tables.named(found).set_index(["setting", "row", "seed"])["class"]
+def test_the_baselines_own_nms_is_theirs(results):
+    named = fusion_tables.named(results).set_index(["setting", "row", "seed"])["class"]
     rpn = ("CascadeRCNN-RPN (P3-P7)", 0)
     assert named[(fusion_tables.ALL, *rpn)] == named[("all scores at NMS .5", *rpn)] == 39
 
 
-def test_without_a_record_is_a_dash(found):
-    for frame in (fusion_tables.summary(found), fusion_tables.costs(found)):
+def test_without_a_record_is_a_dash(results):
+    for frame in (fusion_tables.summary(results), fusion_tables.costs(results)):
         assert set(frame.loc[MISSING]) <= {DASH, fusion_tables.MISSING} and len(frame) == 11
         assert all(isinstance(name, str) for name in frame.columns)
-    assert (fusion_tables.by_stage(found).loc[MISSING] == DASH).all()
+    assert (fusion_tables.by_stage(results).loc[MISSING] == DASH).all()
 
 
-def test_each_row_changes_one_factor_of_the_first(found):
-    groups = fusion_tables.by_factor(found)
+def test_each_row_changes_one_factor_of_the_first(results):
+    groups = fusion_tables.by_factor(results)
     assert list(groups["classes"]) == ["3 classes", "10 classes", "30 classes"]
     assert list(groups["iterations"]) == ["500 iterations", "1000 iterations", "2000 iterations"]
     assert list(groups["second stage"]) == [FIRST, "FasterRCNN-CenterNet"]
     rows = [row for group in groups.values() for row in group.values() if row != FIRST]
-    assert sorted([FIRST, *rows]) == sorted({run.row for run, _ in found})
-    specs = {run.row: run.spec for run, _ in found}
+    assert sorted([FIRST, *rows]) == sorted(results.rows)
+    specs = {run.row: run.spec for run in results.runs}
     for row in rows:
         of_its_stages = BASELINE if "RPN" in row else set()
         assert differences(specs[row], specs[FIRST]) - of_its_stages in CHANGES, row
@@ -141,8 +151,8 @@ def flat(part, before=""):
     return found
 
 
-def test_words_follow_the_numbers(found):
-    said, *of_factors = fusion_tables.sentences(found)
+def test_words_follow_the_numbers(results):
+    said, *of_factors = fusion_tables.sentences(results)
     assert "**helps**: CascadeRCNN-CenterNet +0.5 ± 0.0 (3), 3 classes +2.0 ± 0.0 (3)" in said
     assert "**hurts**: 30 classes −2.0" in said and f"**no record**: {MISSING} –" in said
     assert "**no change**: half as long +0.0" in said and len(of_factors) == 4
@@ -179,35 +189,41 @@ def test_the_best_ratio_is_that_of_the_mean_with_all_that_lose_next_to_nothing()
 
 
 def test_at_paper_scale_rows_of_other_synthetic_classes_are_left_out():
-    rows = {run.row for run in runs.asked(Project.at(ROOT), "paper", ["fusion"])}
+    rows = {run.row for run in Study.load(Project.at(ROOT), "paper").asked(["fusion"])}
     assert FIRST in rows and "half as long" in rows and not rows & {"3 classes", "30 classes"}
 
 
 def test_trainings_of_tables_1_and_5_are_shared():
-    project = Project.at(ROOT)
-    theirs = {run.training_id for run in runs.asked(project, "desk", ["table1", "table5"])}
-    ours = {run.row: run.training_id for run in runs.asked(project, "desk", ["fusion"])}
+    study = Study.load(Project.at(ROOT), "desk")
+    theirs = {run.training_id for run in study.asked(["table1", "table5"])}
+    ours = {run.row: run.training_id for run in study.asked(["fusion"])}
     own = {row for row, training in ours.items() if training not in theirs}
     assert own == {"3 classes", "30 classes", "half as long", "twice as long"}
-    assert all(run.measures == ("fusion",) for run in runs.asked(project, "smoke", ["fusion"]))
+    smoke = study.at("smoke").asked(["fusion"])
+    assert len(smoke) and all(run.measures == ("fusion",) for run in smoke)
 
 
-def test_the_report_keeps_the_same_bytes_whenever_they_are_made(project, found, tmp_path):
-    kept = fusion_figures.products(project)
-    assert len(kept) == 5 and b"holds" in kept["tables/fusion_gains.csv"]
-    assert kept["figures/fusion_map.svg"] == fusion_figures.large_map(found, FIRST).content()
-    assert fusion_figures.products(fakes.project(tmp_path)) == {}
+def test_the_report_keeps_the_same_bytes_whenever_they_are_made(study, results):
+    kept, again = (
+        fusion_figures.products(results, study).files(results.experiment) for _ in range(2)
+    )
+    assert kept == again and len(kept) == 5 and b"holds" in kept["tables/fusion_gains.csv"]
+    assert kept["figures/fusion_map.svg"] == fusion_figures.large_map(results, FIRST).content()
+    every = {}
+    for products in experiment.products(results, study):
+        every |= products.files(results.experiment)
+    assert every | kept == every
 
 
-def test_figures_without_records_are_empty_pictures(found):
-    nothing = [(run, None) for run, _ in found]
+def test_figures_without_records_are_empty_pictures(results):
+    nothing = replace(results, records={})
     for figure in (fusion_figures.small_maps, fusion_figures.ratios):
         assert figure(nothing).content().startswith(b"<?xml")
     assert fusion_figures.large_map(nothing, FIRST).content().startswith(b"<?xml")
 
 
-def test_every_curve_is_drawn_from_no_gain_at_ratio_0(found):
-    lines = [line for axes in fusion_figures.ratios(found).axes for line in axes.lines]
+def test_every_curve_is_drawn_from_no_gain_at_ratio_0(results):
+    lines = [line for axes in fusion_figures.ratios(results).axes for line in axes.lines]
     drawn = [line for line in lines if len(line.get_xdata()) == len(fusion.ratios())]
     assert len(drawn) == 11 + 3 - 1 and all(line.get_ydata()[0] == 0 for line in drawn)
 
@@ -234,11 +250,11 @@ def test_an_object_is_found_once_and_only_as_its_class():
     assert empty.right(empty.detections(1, 1, 0.1)) == [] and empty.by_name().content()
 
 
-def test_a_scene_is_drawn_from_its_record_and_none_without(found):
-    scene = fusion_scene.scene(found, FIRST, 2)
+def test_a_scene_is_drawn_from_its_record_and_none_without(results):
+    scene = fusion_scene.scene(results, FIRST, 2)
     assert torch.equal(scene.rows, torch.tensor(ROWS))
     assert scene.image.shape == (160, 160, 3) and len(scene.objects) > 0 and scene.nms == 0.7
-    assert fusion_scene.scene(found, MISSING) is None
+    assert fusion_scene.scene(results, MISSING) is None
 
 
 def test_moving_a_slider_draws_again():

@@ -5,10 +5,11 @@ import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
+from p2s.report import results as of_records
 from p2s.report import site
-from p2s.report.tables import ablation as tables
 from p2s.study import experiments
 from p2s.study.project import TRAIN_EVAL
+from p2s.study.study import Study
 from tests.support import fakes
 
 NOTEBOOKS = fakes.ROOT / "notebooks"
@@ -48,8 +49,9 @@ def test_the_markdown_table_says_scale_seeds_interval_and_the_papers_value(proje
 def test_photographs_need_their_records_alone_and_have_no_scenes(tmp_path):
     project = fakes.project(tmp_path)
     shutil.copytree(fakes.ROOT / "results/runs/photographs", project.records("photographs"))
-    scale = tables.committed_scale(project, "photographs")
-    assert tables.measured(project, "photographs", scale)["AP"].notna().all()
+    scale = of_records.committed_scale(Study.load(project, "desk"), "photographs")
+    values = fakes.results(project, "photographs", scale).of("AP")["value"]
+    assert len(values) and values.notna().all()
     made = {path.name: path for path in site.regenerate(project)}
     kept = {path.name: path for path in (fakes.ROOT / "results").glob("[tf]*/photographs*")}
     assert made.keys() == kept.keys() | {"figure2.svg"} and "photographs_scenes.png" not in kept

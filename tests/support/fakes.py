@@ -8,7 +8,7 @@ import numpy as np
 import yaml
 
 from p2s.report import results as of_records
-from p2s.report.results import OF_GROUPS, Results
+from p2s.report.results import OF_GROUPS
 from p2s.study import records
 from p2s.study.project import Project
 from p2s.study.study import Study
