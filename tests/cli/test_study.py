@@ -14,8 +14,9 @@ def asked(monkeypatch):
     calls = {"failed": 0}
 
     def note(name):
-        def noted(project, scale, *rest, **options):
-            calls[name] = (scale, *options.items())
+        def noted(study, *rest, **options):
+            assert study.project == Project.at() and "table5" in study.experiments
+            calls[name] = (study.scale, *options.items())
             return calls["failed"]
 
         return noted
