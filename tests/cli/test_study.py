@@ -1,10 +1,16 @@
 """The study's commands: what they ask for, what they print, how they exit."""
 
+import json
+import os
+import subprocess
+import sys
+
 import pytest
 
 from p2s.report import site
 from p2s.study import status
 from p2s.study.project import Project
+from tests.support import ROOT
 from tests.support.commands import p2s
 
 
@@ -68,3 +74,39 @@ def test_drift_names_what_no_longer_follows_from_the_records(monkeypatch, change
     monkeypatch.setattr(site, "drift", lambda project: changed)
     done = p2s("study", "drift")
     assert done.exit_code == code and all(name in done.output for name in changed)
+
+
+def test_a_plan_of_what_has_not_changed_imports_nothing_that_is_slow(tmp_path):
+    code = (
+        "import json, sys; from p2s.cli.main import main\n"
+        "try: main()\nfinally: print(json.dumps(sorted(sys.modules)))"
+    )
+    words = ("study", "run", "--plan", "--scale", "desk", "--only", "table5")
+    environment = {**os.environ, "P2S_CACHE": str(tmp_path)}
+    loaded = []
+    for _ in range(2):
+        done = subprocess.run(
+            [sys.executable, "-c", code, *words],
+            cwd=ROOT,
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        *told, modules = done.stdout.splitlines()
+        assert told[-1].startswith("0 trainings, 0 evaluations to run")
+        loaded.append(set(json.loads(modules)))
+    assert "matplotlib" in loaded[0] and "p2s.study.status" in loaded[1]  # scenes are drawn once
+    slow = {"torch", "pandas", "matplotlib", "scipy", "detectron2", "IPython", "papermill"}
+    assert not loaded[1] & slow and not loaded[0] & {"torch", "pandas"}
+
+
+def test_an_unknown_scale_or_experiment_is_told_in_one_line():
+    for words, told in [
+        (("--scale", "x"), "p2s: unknown scale 'x'; valid: "),
+        (("--only", "x"), "p2s: unknown experiment 'x'; valid: "),
+    ]:
+        for command in (("run", "--plan"), ("status",)):
+            done = p2s("study", *command, *words)
+            assert done.exit_code == 2 and done.output.startswith(told)
+            assert len(done.output.splitlines()) == 1

@@ -8,6 +8,8 @@ import pytest
 from p2s import files
 from p2s.spec import Spec, identity
 from p2s.study import records
+from p2s.study.project import Project
+from tests.support import ROOT
 
 SPEC = Spec.named("CenterNet2")
 
@@ -129,3 +131,109 @@ def test_pretrained_weights_count_by_content_wherever_they_lie(tmp_path):
     assert ids[0] == ids[1] and len({*ids, identity.training_id(SPEC, "d", 0)}) == 4
     files.write_atomic(tmp_path / "a.pth", b"three")
     assert identity.training_id(specs[0], "d", 0, tmp_path) not in ids
+
+
+def told(folder):
+    """What a full read says of each record, but for the file's size and time."""
+    found, problems = records.survey(folder)
+    said = {
+        stem: (
+            *("", record.detector, record.spec["num_classes"], record.source_hash),
+            *(record.timings.get("train_s"), record.timings.get("evaluate_s")),
+        )
+        for stem, record in found.items()
+    }
+    return said | {stem: (problem, "", 0, "", None, None) for stem, problem in problems.items()}
+
+
+def outlined(folder, kept):
+    return {stem: outline[2:] for stem, outline in records.outlines(folder, kept).items()}
+
+
+@pytest.fixture
+def kept(tmp_path):
+    """A folder of three records, one of them damaged, and where their outlines are kept."""
+    fields = {"spec": {"num_classes": 7}, "source_hash": "5", "timings": {"train_s": 9.5}}
+    records.write(example(**fields), tmp_path / "runs")
+    both = {"train_s": 1.0, "evaluate_s": None}
+    other = example(id="b2", detector="GA RPN", spec={"num_classes": 2}, timings=both)
+    records.write(other, tmp_path / "runs")
+    (tmp_path / "runs" / "c3.json").write_text("{")
+    return tmp_path / "runs", tmp_path / "kept" / "outlines.json"
+
+
+@pytest.fixture
+def read(monkeypatch):
+    """The names of the records that are read from here on."""
+    names, original = [], records.read
+
+    def noted(path, kind=records.Record):
+        names.append(path.stem)
+        return original(path, kind)
+
+    monkeypatch.setattr(records, "read", noted)
+    return names
+
+
+def test_outlines_say_what_a_full_read_says_and_are_read_once(kept, read):
+    first = records.outlines(*kept)
+    assert sorted(read) == ["a1", "b2", "c3"]
+    assert records.outlines(*kept) == first and len(read) == 3
+    assert {stem: outline[2:] for stem, outline in first.items()} == told(kept[0])
+    assert [first[stem].problem != "" for stem in sorted(first)] == [False, False, True]
+
+
+def test_outlines_of_committed_records_are_those_of_a_full_read(tmp_path):
+    folder = Project.at(ROOT).records("photographs")
+    for _ in range(2):
+        found = outlined(folder, tmp_path / "outlines.json")
+        assert found == told(folder) and len(found) > 0
+
+
+def edited(path):
+    path.write_text(path.read_text().replace('"seed": 0', '"seed": 1'))  # of the same length
+
+
+def cut(path):
+    path.write_bytes(path.read_bytes()[:40])
+
+
+def made_anew(path):
+    fields = {"timings": {"train_s": 2.0, "evaluate_s": 1.0}, "spec": {"num_classes": 9}}
+    records.write(example(**fields), path.parent)
+
+
+@pytest.mark.parametrize("change", [edited, cut, made_anew, os.unlink])
+def test_a_changed_damaged_or_deleted_record_is_noticed_and_no_other_is_read(kept, read, change):
+    before = outlined(*kept)
+    read.clear()
+    change(kept[0] / "a1.json")
+    after = outlined(*kept)
+    assert read == ["a1"] * (change is not os.unlink)
+    assert after == told(kept[0]) != before
+    assert {stem: after[stem] for stem in ("b2", "c3")} == {s: before[s] for s in ("b2", "c3")}
+
+
+def test_a_mended_and_a_new_record_are_noticed(kept):
+    assert outlined(*kept)["c3"][0]
+    for name in ("c3", "d4"):
+        records.write(example(id=name, spec={"num_classes": 3}), kept[0])
+    assert outlined(*kept) == told(kept[0]) and outlined(*kept).keys() == {"a1", "b2", "c3", "d4"}
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"{", b"\xff", b"[]", b"null", b'{"a1": 3}', b'{"a1": [1]}', b'{"a1": {}}']
+)
+def test_a_damaged_file_of_outlines_costs_a_full_read_and_no_more(kept, read, content):
+    first = records.outlines(*kept)
+    kept[1].write_bytes(content)
+    read.clear()
+    assert records.outlines(*kept) == first and sorted(read) == ["a1", "b2", "c3"]
+    assert records.outlines(*kept) == first and len(read) == 3  # it is whole again
+
+
+def test_a_record_that_tells_of_no_classes_or_times_has_an_outline(tmp_path):
+    records.write(example(), tmp_path / "runs")
+    found = records.outlines(tmp_path / "runs", tmp_path / "kept.json")["a1"]
+    assert (found.problem, found.num_classes, found.train_s) == ("", 0, None)
+    assert records.outlines(tmp_path / "none", tmp_path / "other.json") == {}
