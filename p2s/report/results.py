@@ -122,13 +122,10 @@ class Results:
         seeds = [run.seed for run in self.runs]
         first = [run for run in self.runs if run.seed == min(seeds)]
         ranked = sorted(first, key=lambda run: RANK.get(_fusion(run.spec), 0))
-        best = {run.spec.first: run.evaluation_id for run in ranked}
-        examples = [self.records.get(key) for key in best.values()]
-        ordered = [run.evaluation_id for run in first]
-        shown = [
-            record for record in examples if record and record.spec["data"]["kind"] == "glyphs"
-        ]
-        return sorted(shown, key=lambda record: ordered.index(record.id))
+        best = {run.spec.first: run for run in ranked}
+        ordered = sorted(best.values(), key=first.index)
+        shown = [self.records.get(run.evaluation_id) for run in ordered]
+        return [record for record in shown if record and record.spec["data"]["kind"] == "glyphs"]
 
 
 def results(study: Study, name: str, keep: Callable[[str], bool] = lambda _: True) -> Results:

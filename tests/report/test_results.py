@@ -128,16 +128,13 @@ def brute_force_examples(found):
     chosen = []
     for stage in dict.fromkeys(run.spec.first for run in first):
         best = None
-        for run in (each for each in first if each.spec.first == stage):
-            if best is None or rank(run) >= rank(best):
-                best = run
-        record = found.records.get(best.evaluation_id)
+        for place, run in enumerate(first):
+            if run.spec.first == stage and (best is None or rank(run) >= rank(first[best])):
+                best = place
+        record = found.records.get(first[best].evaluation_id)
         if record and record.spec["data"]["kind"] == "glyphs":
-            chosen.append(record.id)
-    places = {}
-    for k, run in enumerate(first):
-        places.setdefault(run.evaluation_id, k)
-    return sorted(chosen, key=places.get)
+            chosen.append((best, record.id))
+    return [key for _, key in sorted(chosen)]
 
 
 def rank(run):
