@@ -4,7 +4,7 @@ import pandas as pd
 
 from p2s.report import audit
 from p2s.report.figures import ablation as figures
-from p2s.report.figures import calibration, fusion, posterior
+from p2s.report.figures import calibration, curves, fusion, posterior, scenes
 from p2s.report.products import Products, grid, heading
 from p2s.report.results import Results
 from p2s.report.style import Picture
@@ -42,11 +42,12 @@ def _of_rows(results):
 
 
 def _pictures(results) -> dict[str, Picture]:
-    drawn = {"": figures.ablation(results), "curves": figures.curves(results.main)}
+    drawn = {str(k) if k > 1 else "": one for k, one in enumerate(figures.ablations(results), 1)}
+    drawn["curves"] = curves.curves(results.main)
     if groups := vocabulary.by_group(results.main):
         drawn["groups"] = figures.by_metric(results, groups)
     if examples := results.main.examples:
-        drawn["scenes"] = figures.scenes(examples)
+        drawn["scenes"] = scenes.scenes(examples)
     return drawn
 
 

@@ -6,6 +6,7 @@ from functools import cached_property
 from IPython.display import Markdown, display
 
 from p2s.report.figures import ablation as figures
+from p2s.report.figures import curves, scenes
 from p2s.report.intervals import RULE
 from p2s.report.products import bullets
 from p2s.report.results import Results, results
@@ -44,7 +45,7 @@ class Page:
 
     def answer(self):
         """AP of rows and variants as a picture and a table, the differences, the verdicts."""
-        display(figures.ablation(self.results))
+        display(*figures.ablations(self.results))
         display(tables.readable(tables.table(self.results)))
         display(tables.readable(self.effects))
         main = self.results.runs[0].variant if self.results.runs else ""
@@ -67,7 +68,7 @@ class Page:
         main = self.results.main
         display(tables.beside(main))
         if examples := main.examples:
-            display(figures.scenes(examples))
-        display(figures.curves(main))
+            display(scenes.scenes(examples))
+        display(curves.curves(main))
         made = origins.origins(self.study)
         display(made.style.hide().format({"training hours": "{:.1f}"}))

@@ -7,7 +7,7 @@ import numpy as np
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
-from p2s.report.figures.ablation import DASHES
+from p2s.report.figures.curves import DASHES
 from p2s.report.intervals import estimate
 from p2s.report.products import Products
 from p2s.report.results import Results
