@@ -1,17 +1,17 @@
 """Reliability diagrams: what was claimed against what came true, from records."""
 
-import itertools
-
 import matplotlib
-import numpy as np
+import pandas as pd
+import seaborn as sns
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
+from p2s.report.figures.ablation import student
 from p2s.report.figures.curves import DASHES
-from p2s.report.intervals import estimate
+from p2s.report.intervals import number
 from p2s.report.products import Products
 from p2s.report.results import Results
-from p2s.report.style import COLOURS, FAINT, STYLE, Picture
+from p2s.report.style import FAINT, FIRSTS, PALETTE, STYLE, Picture, legend, name_axes, panels
 from p2s.report.tables.calibration import (
     PROBABILITIES,
     SAMPLES,
@@ -25,7 +25,8 @@ from p2s.report.tables.calibration import (
 from p2s.study.study import Study
 
 QUANTITIES = {"d_ece": "D-ECE", "la_ece": "LaECE"}
-SIDE = 1.9  # inches of a panel
+SIDE = 1.7  # inches of a panel
+CURVE = ["first", "second", "probability"]  # what makes a line of a diagram
 SECONDS = {"none": "one-stage", "faster": "Faster", "cascade": "Cascade"}  # second stages in words
 
 
@@ -49,23 +50,20 @@ def reliability(results: Results, sample: str = "all") -> Picture:
     Lines are means over seeds, each bin with its 95 % interval; bars are the share of all claims
     in a bin. Dotted is what LaECE asks for: the share of hits times their IoU.
     """
-    records = results.chosen
-    groups = _groups(records)
-    shown = [name for name in PROBABILITIES if any(finding(r, name, sample) for r in records)]
+    claims = _claims(results.chosen, sample)
+    firsts, names = claims["first"].unique(), [*dict.fromkeys(claims["probability"])]
+    names = [name for name in PROBABILITIES if name in names]
+    cells = [(first, name) for first in firsts for name in names]
     with matplotlib.rc_context(STYLE):
-        size = 0.7 + SIDE * max(len(shown), 1), 1.1 + SIDE * max(len(groups), 1)
-        figure = Picture(figsize=size, layout="constrained")
-        shape = max(len(groups), 1), max(len(shown), 1)
-        axes = figure.subplots(*shape, squeeze=False, sharex=True, sharey=True)
-        for row, colour, (first, seconds) in zip(axes, itertools.cycle(COLOURS), groups.items()):  # noqa: B905
-            row[0].set_ylabel(f"{first}\nshare that is right", color=colour)
-            for panel, name in zip(row, shown, strict=True):
-                for second, same in seconds.items():
-                    bins = [finding(one, name, sample).get("bins") for one in same]
-                    _lines(panel, [one for one in bins if one], colour, DASHES[second])
-        _frame(axes, [PROBABILITIES[name] for name in shown])
-        seen = dict.fromkeys(second for seconds in groups.values() for second in seconds)
-        figure.legend(handles=_legend(seen), loc="outside upper left", ncols=4, frameon=False)
+        figure, drawn = panels(len(cells), (SIDE, SIDE), (0.2, 0.2), "xy", max(1, len(names)))
+        name_axes(drawn, "claimed", "share that is right", "xy")
+        for panel, (first, name) in zip(drawn, cells, strict=True):
+            of_cell = (claims["first"] == first) & (claims["probability"] == name)
+            _diagram(panel, claims[of_cell], PALETTE[first])
+        for panel, name in zip(drawn, names, strict=False):
+            panel.set_title(PROBABILITIES[name])
+        legend(figure, _marks(claims), max(2, min(4, len(names))))
+    figure.alt = _beyond(claims)
     return figure
 
 
@@ -74,53 +72,69 @@ def _named(what, sample):
     return f"{what}_{sample}".replace(".", "")
 
 
-def _groups(records):
-    """Records by first stage, then by second; of one training the first alone."""
-    groups, first = {}, {}
-    for one in records:
-        first.setdefault(one.training_id, one)
-    for one in first.values():
-        of_first = groups.setdefault(one.spec["first"], {})
-        of_first.setdefault(one.spec["second"], []).append(one)
-    return groups
+def _claims(records, sample):
+    """A line a training, probability and bin: who claimed what, and what came of it.
+
+    `at` and `asked` are means over seeds; of one training the first record counts.
+    """
+    trainings = {record.training_id: record for record in reversed(records)}
+    frames = [
+        pd.DataFrame(bins).assign(
+            first=record.spec["first"], second=record.spec["second"], probability=name
+        )
+        for record in reversed(trainings.values())
+        for name in PROBABILITIES
+        if (bins := finding(record, name, sample).get("bins"))
+    ]
+    columns = ["count", "claimed", "share", "iou", *CURVE]
+    claims = pd.concat([*frames, pd.DataFrame(columns=columns)]).rename_axis("bin").reset_index()
+    claims[columns[:4]] = claims[columns[:4]].astype(float)
+    claims["asked"] = claims["share"] * claims["iou"].fillna(0)
+    means = claims.groupby([*CURVE, "bin"])[["claimed", "asked"]].transform("mean")
+    middle = (claims["bin"] + 0.5) / (claims["bin"].max() + 1)
+    return claims.assign(at=means["claimed"], asked=means["asked"], middle=middle)
 
 
-def _lines(panel, seeds, colour, dashes):
-    """The diagram of some seeds: a list of `calibration_errors.reliability`."""
-    if not seeds:
-        return
-    count, claimed, share, iou = (
-        np.array([one[name] for one in seeds], float)  # (seeds, bins); None becomes NaN
-        for name in ("count", "claimed", "share", "iou")
-    )
-    filled = count.sum(0) > 0
-    at = np.array([estimate(each).mean for each in claimed.T[filled]])
-    mean, low, high, _ = np.array([estimate(each) for each in share.T[filled]]).T
-    asked = np.array([estimate(each).mean for each in (share * np.nan_to_num(iou)).T[filled]])
-    middles = (np.arange(count.shape[1]) + 0.5) / count.shape[1]
-    weight = count.sum(0) / count.sum()
-    panel.bar(middles, weight, 1 / len(middles), color=colour, alpha=0.12, zorder=0)
-    panel.fill_between(at, low, high, color=colour, alpha=0.2, lw=0)
-    panel.plot(at, mean, color=colour, ls=dashes, lw=1.4)
-    panel.plot(at, asked, color=colour, ls=":", lw=0.9)
+def _diagram(panel, claims, colour):
+    """The lines of one first stage and probability, over the share of claims in each bin."""
+    bars = {"bins": claims["bin"].max() + 1, "binrange": (0, 1), "stat": "proportion"}
+    style = {"hue": "second", "palette": dict.fromkeys(claims["second"], colour)}
+    style |= {"legend": False, "ax": panel}
+    bars |= {"weights": "count", "common_norm": False, "alpha": 0.12, "lw": 0, "element": "step"}
+    sns.histplot(claims, x="middle", **bars, **style)
+    lines = {"style": "second", "dashes": DASHES, "errorbar": student, "err_kws": {"lw": 0}}
+    sns.lineplot(claims, x="at", y="share", **lines, **style)
+    once = claims.drop_duplicates(["second", "bin"])
+    sns.lineplot(once, x="at", y="asked", estimator=None, ls=":", lw=0.9, **style)
+    panel.plot([0, 1], [0, 1], color=FAINT, lw=0.7)
+    panel.set(xlim=(0, 1), ylim=(0, 1), xticks=[0, 0.5, 1], yticks=[0, 0.5, 1])
+    panel.xaxis.set_major_formatter("{x:g}")
+    panel.grid()
 
 
-def _frame(axes, titles):
-    for panel, title in zip(axes[0], titles, strict=False):
-        panel.set_title(title)
-    for panel in axes.ravel():
-        panel.plot([0, 1], [0, 1], color=FAINT, lw=0.7)
-        panel.set(xlim=(0, 1), ylim=(0, 1), aspect="equal", xticks=[0, 0.5, 1], yticks=[0, 0.5, 1])
-        panel.grid()
-    for panel in axes[-1]:
-        panel.set_xlabel("claimed")
-
-
-def _legend(seconds):
+def _marks(claims):
+    """What colours and lines mean."""
     return [
-        *(Line2D([], [], color=FAINT, ls=DASHES[one], label=SECONDS[one]) for one in seconds),
+        *(Patch(color=PALETTE[one], label=FIRSTS[one]) for one in claims["first"].unique()),
+        *(
+            Line2D([], [], color=FAINT, ls=(0, DASHES[one]), label=SECONDS[one])
+            for one in claims["second"].unique()
+        ),
         Line2D([], [], color=FAINT, lw=0.7, label="calibrated"),
         Line2D([], [], color=FAINT, ls=":", lw=0.9, label="share × IoU of hits"),
         Patch(color=FAINT, alpha=0.3, lw=0, label="95 % interval over seeds"),
         Patch(color=FAINT, alpha=0.15, lw=0, label="share of all claims in a bin"),
     ]
+
+
+def _beyond(claims):
+    """What each first stage claims on average and what comes true, in words."""
+    weights = claims["count"]
+    sums = claims.assign(claimed=claims["claimed"] * weights, share=claims["share"] * weights)
+    sums = sums.groupby(["probability", "first"], sort=False)[["claimed", "share", "count"]].sum()
+    means = sums[["claimed", "share"]].div(sums["count"], axis=0).map(lambda m: number(m, digits=2))
+    said = [
+        f"{PROBABILITIES[name]} of {FIRSTS[first]} claims {line.claimed}, {line.share} comes true"
+        for (name, first), line in zip(means.index, means.itertuples(), strict=True)
+    ]
+    return f"Reliability diagrams; on average {'; '.join(said) or 'no record'}."
