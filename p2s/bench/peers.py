@@ -12,9 +12,9 @@ from detectron2.modeling.proposal_generator import PROPOSAL_GENERATOR_REGISTRY
 
 from p2s.maths.geometry import area, paired_iou
 from p2s.maths.losses import giou_loss
+from p2s.maths.selection import to_logit
 from p2s.model.detector import PIXEL_MEAN, PIXEL_STD
 from p2s.model.first.coding import Distances
-from p2s.model.first.dense import to_logit
 
 try:
     from centernet.config import add_centernet_config

@@ -8,7 +8,7 @@ from torch.utils._pytree import tree_map_only
 
 from p2s.bench.timing import medians, turns
 from p2s.bench.train import noise_batch
-from p2s.model.first.dense import suppress
+from p2s.model.first.candidates import suppress
 from p2s.model.zoo import build
 from p2s.spec import Spec
 

@@ -25,6 +25,7 @@ class Grid(NamedTuple):
     level: Tensor  # (A,): index into strides
     strides: Tensor  # (L,): pixels a cell
     sides: Tensor  # (A, 2): width and height of the anchor around the point, in pixels
+    counts: tuple[int, ...] = ()  # of locations of each level; of a part of them: unknown
 
     @property
     def stride(self) -> Tensor:
@@ -49,13 +50,14 @@ def locations(map_sizes, strides, device=None, shapes=SQUARE, offset=0.5) -> Gri
     """
     strides = torch.as_tensor(strides, dtype=torch.float32, device=device)
     shapes = torch.as_tensor(shapes, dtype=torch.float32, device=device)  # (S, 2)
-    points, sides, levels = [], [], []
+    points, sides, levels, counts = [], [], [], []
     for level, (size, stride) in enumerate(zip(map_sizes, strides.unbind(), strict=True)):
         cells = _cell_points(size, stride, offset)
         points.append(cells.repeat_interleave(len(shapes), 0))
         sides.append((shapes * stride).repeat(len(cells), 1))
-        levels.append(torch.full((len(points[-1]),), level, device=strides.device))
-    return Grid(torch.cat(points), torch.cat(levels), strides, torch.cat(sides))
+        counts.append(len(points[-1]))
+        levels.append(torch.full((counts[-1],), level, device=strides.device))
+    return Grid(torch.cat(points), torch.cat(levels), strides, torch.cat(sides), tuple(counts))
 
 
 def _cell_points(size, stride, offset):

@@ -17,8 +17,8 @@ from torch import Tensor
 from p2s.data.loader import test_inputs
 from p2s.files import finite_or_none
 from p2s.maths.likelihood import FUSIONS, fuse
+from p2s.maths.selection import select_classes
 from p2s.measure.coco import coco_numbers
-from p2s.model.first.dense import first_kept
 
 CLASS_POWERS = (0.25, 0.5, 0.75, 1.0, 1.5, 2.0)  # 0 would tell no classes apart
 OBJECT_POWERS = (0.0, 0.125, 0.25, 0.5, 0.75, 1.0, 1.5, 2.0)
@@ -81,11 +81,11 @@ def detections(seen, powers, test):
     """
     p_class = seen.p_class.mean(0)[:, :-1]  # (R, K)
     scores = fuse(p_class, seen.p_object[:, None], *powers)
-    row, label = (scores > test.score_threshold).nonzero(as_tuple=True)
-    boxes, scores = Boxes(seen.boxes[row]), scores[row, label]
-    found = Instances(seen.size, pred_boxes=boxes, scores=scores, pred_classes=label)
-    kept = first_kept(boxes.tensor, scores, label, test.nms, test.detections)
-    return detector_postprocess(found[kept], *seen.stored)
+    limits = test.score_threshold, test.nms, test.detections
+    row, label, scores = select_classes(seen.boxes, scores, *limits)
+    boxes = Boxes(seen.boxes[row])
+    selected = Instances(seen.size, pred_boxes=boxes, scores=scores, pred_classes=label)
+    return detector_postprocess(selected, *seen.stored)
 
 
 def above(found, threshold, class_power):
@@ -100,9 +100,7 @@ def ratios():
 
 
 def _seen(model, inputs):
-    images = model.preprocess_image([inputs])
-    features = model.backbone(images.tensor)
-    [proposals], _ = model.proposal_generator(images, features, None)
+    _, features, [proposals] = model.first_stage([inputs])
     [boxes], [p_class] = model.roi_heads.classify_by_stage(features, [proposals])
     p_object = proposals.objectness_logits.sigmoid()
     stored = inputs["height"], inputs["width"]

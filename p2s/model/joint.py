@@ -20,14 +20,14 @@ from p2s.maths.geometry import paired_iou
 from p2s.maths.likelihood import AUDIT, BACKGROUND, class_log_probs, object_log_probs
 from p2s.maths.losses import ALPHA, BETA, GAMMA
 from p2s.model.first import designs
-from p2s.model.first.contract import FirstStage, dense_stage
+from p2s.model.first.contract import DenseFirstStage, dense_stage
 from p2s.model.second.stage import SecondStage, second_stage
 
 AUDITED = ("exact", "exact@K", "B1", "B2", "max")
 BORDERS = (0, 0.01, 0.1, 0.5, 1)  # of P(O), where the audit tells which bound is the larger
 
 
-class LabelledFirstStage(FirstStage):
+class LabelledFirstStage(DenseFirstStage):
     """A first stage that hands on every location with its label in training.
 
     Its own losses are those of boxes: the second stage has the likelihood of both.

@@ -19,7 +19,7 @@ from p2s.model.first.assign import Targets, center_share, class_agnostic
 from p2s.model.first.coding import decoded
 from p2s.model.first.deform import deform_conv3x3
 from p2s.model.first.heads import rows
-from p2s.model.first.rpn import FlooredRPN, refuse_nonfinite
+from p2s.model.first.rpn import FlooredRPN
 
 LOCATIONS = 200  # in a batch, one positive is expected of so many; both publications' code
 
@@ -107,8 +107,9 @@ class AdaptiveRPN(FlooredRPN):
     def _refuse_nonfinite_steps(self, grid, steps):
         for level, name in enumerate(self.in_features):
             rows = grid.level == level
-            refuse_nonfinite(name, steps.logit[:, rows] + steps.location[:, rows],
-                             torch.cat((steps.anchor, steps.deltas), -1)[:, rows])  # fmt: skip
+            logit = steps.logit[:, rows] + steps.location[:, rows]
+            deltas = torch.cat((steps.anchor, steps.deltas), -1)[:, rows]
+            self.refuse_nonfinite_level(name, logit, deltas)
 
 
 def center_targets(grid: Grid, truths) -> Targets:

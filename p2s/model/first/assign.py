@@ -62,7 +62,7 @@ def center_peaks(grid, boxes, classes, num_classes) -> Targets:
     cell that several truths claim regresses the nearest by `gaussian_distance`, of equally near
     ones the smallest. The heat map is drawn on every level.
     """
-    points, level, strides, _ = grid
+    points, level, strides, *_ = grid
     boxes, classes = _smallest_first(boxes, classes)
     stride = grid.stride[:, None]  # (A, 1)
     centers = (boxes[:, :2] + boxes[:, 2:]) / 2  # (G, 2)

@@ -6,26 +6,34 @@ names the features it reads; `stage.set_test(test)` applies a spec.Test at any t
 `strides` maps the features' names to their strides, the finest first.
 """
 
+from collections.abc import Callable
 from dataclasses import replace
 
 from detectron2.structures import Boxes, Instances
 
 from p2s.model.first import designs
 from p2s.model.first.assign import class_agnostic
-from p2s.model.first.dense import DenseProposer, Selection
+from p2s.model.first.candidates import (
+    Candidates,
+    Selection,
+    detection_selection,
+    proposal_selection,
+)
+from p2s.model.first.dense import DenseProposer
 from p2s.model.first.heads import separate_towers, shared_tower
+from p2s.spec import Spec, Test
 
 TRAINING_FLOOR = 1e-4  # P(O); C2
 
 
-class FirstStage(DenseProposer):
+class DenseFirstStage(DenseProposer):
     """A class-agnostic dense detector that hands on proposals, their P(O) and level."""
 
-    def set_test(self, test):
+    def set_test(self, test: Test):
         """Propose by these settings (spec.Test) from now on; no weight changes."""
-        self.test_selection = _proposal_selection(test)
+        self.test_selection = proposal_selection(test)
 
-    def instances(self, image_size, candidates):
+    def instances(self, image_size: tuple[int, int], candidates: Candidates) -> Instances:
         """Proposals, with `level` 3 for P3."""
         return Instances(
             image_size,
@@ -38,11 +46,11 @@ class FirstStage(DenseProposer):
 class OneStage(DenseProposer):
     """A K-class dense detector: P(C) at once, there is no second factor."""
 
-    def set_test(self, test):
+    def set_test(self, test: Test):
         """Detect by these settings (spec.Test) from now on; no weight changes."""
-        self.test_selection = _detection_selection(test)
+        self.test_selection = detection_selection(test)
 
-    def instances(self, image_size, candidates):
+    def instances(self, image_size: tuple[int, int], candidates: Candidates) -> Instances:
         """Detections; `p_object` is the score, `p_class` is 1."""
         scores = candidates.logit.sigmoid()
         return Instances(
@@ -56,7 +64,9 @@ class OneStage(DenseProposer):
         )
 
 
-def dense_stage(spec, strides: dict[str, int], channels: int, make=FirstStage) -> FirstStage:
+def dense_stage(
+    spec: Spec, strides: dict[str, int], channels: int, make: Callable = DenseFirstStage
+) -> DenseFirstStage:
     """A one-stage detector as a first stage: one class, one tower for scores and boxes (Sec. 5).
 
     `make` takes what DenseProposer does.
@@ -71,14 +81,14 @@ def dense_stage(spec, strides: dict[str, int], channels: int, make=FirstStage) -
         objective=replace(design.objective, assign=assign),
         selections=(
             Selection(TRAINING_FLOOR, stage.pre_nms, stage.nms, stage.proposals),
-            _proposal_selection(spec.test),
+            proposal_selection(spec.test),
         ),
         score=design.score,
         anchors=design.anchors,
     )
 
 
-def dense_detector(spec, strides: dict[str, int], channels: int) -> OneStage:
+def dense_detector(spec: Spec, strides: dict[str, int], channels: int) -> OneStage:
     """A one-stage detector: K classes, separate towers (Sec. 5).
 
     In training it returns losses and no detections.
@@ -89,15 +99,7 @@ def dense_detector(spec, strides: dict[str, int], channels: int) -> OneStage:
         head=design.head(towers, channels, spec.num_classes, len(strides)),
         strides=strides,
         objective=design.objective,
-        selections=(None, _detection_selection(spec.test)),
+        selections=(None, detection_selection(spec.test)),
         score=design.score,
         anchors=design.anchors,
     )
-
-
-def _proposal_selection(test):
-    return Selection(test.proposal_floor, test.pre_nms, test.proposal_nms, test.proposals)
-
-
-def _detection_selection(test):
-    return Selection(test.score_threshold, test.pre_nms, test.nms, test.detections)

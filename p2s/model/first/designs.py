@@ -11,14 +11,7 @@ from functools import partial
 from p2s.maths import losses
 from p2s.model.first import assign
 from p2s.model.first.coding import Deltas
-from p2s.model.first.dense import (
-    Anchors,
-    Objective,
-    centered_score,
-    centerness_loss,
-    plain_score,
-    side_distribution_loss,
-)
+from p2s.model.first.dense import Anchors, centered_score, plain_score
 from p2s.model.first.heads import (
     AnchorHead,
     CenternessHead,
@@ -27,6 +20,7 @@ from p2s.model.first.heads import (
     plain_tower,
     tower,
 )
+from p2s.model.first.objective import Objective, centerness_loss, side_distribution_loss
 
 OCTAVE = [4 * 2 ** (step / 3) for step in range(3)]  # strides; Lin et al. (2017b), Sec. 4
 RATIOS = (0.5, 1.0, 2.0)  # height over width

@@ -3,8 +3,6 @@
 Wang et al., 2019; a proposal network of Table 11. N images, A locations.
 """
 
-import math
-
 import torch
 from detectron2.modeling.box_regression import Box2BoxTransform
 from detectron2.modeling.matcher import Matcher
@@ -24,7 +22,7 @@ from p2s.model.first.adaptive_rpn import (
     small,
 )
 from p2s.model.first.designs import NINE
-from p2s.model.first.heads import PRIOR
+from p2s.model.layers import prior_bias
 
 CENTRE_FLOOR = 0.01  # P(centre) below which a location has no anchor in test
 AWAY = 0.1  # weight of a location that is not a centre; the publication's code
@@ -44,7 +42,7 @@ class GuidedHead(nn.Module):
         self.objectness, self.deltas = nn.Conv2d(channels, 1, 1), nn.Conv2d(channels, 4, 1)
         small(self)
         nn.init.normal_(self.offset.weight, std=0.1)
-        nn.init.constant_(self.location.bias, -math.log((1 - PRIOR) / PRIOR))
+        nn.init.constant_(self.location.bias, prior_bias())
 
     def forward(self, maps: list[Tensor]) -> Steps:
         """The predictions of all levels."""

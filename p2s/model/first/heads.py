@@ -3,17 +3,15 @@
 N images, L levels, A locations (all levels, concatenated), K classes, S anchors a cell.
 """
 
-import math
 from functools import partial
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
-from p2s.model.layers import group_norm
+from p2s.model.layers import group_norm, prior_bias
 
 GROUP_WIDTH = 8  # least channels of a group: 32 groups at the paper's 256 channels; C2
-PRIOR = 0.01  # P(positive) of an untrained head; Lin et al. (2017b), Sec. 4.1
 FIRST_SIDE = 8.0  # strides from a location to each side of an untrained box; C2
 BINS = 17  # lengths of 0 to 16 strides; Li et al. (2020b), Sec. 4: n = 16
 D2_CHANNELS = 256
@@ -74,7 +72,7 @@ class DenseHead(nn.Module):
     def __init__(self, towers, channels: int, num_classes: int, num_levels: int):
         super().__init__()
         self.shared_tower, self.score_tower, self.box_tower = towers
-        self.score = _conv(channels, num_classes, bias=-math.log((1 - PRIOR) / PRIOR))
+        self.score = _conv(channels, num_classes, bias=prior_bias())
         self.ltrb = _conv(channels, 4, bias=FIRST_SIDE)
         self.scales = nn.Parameter(torch.ones(num_levels))
 

@@ -1,12 +1,24 @@
 """The region proposal network: detectron2's, on the contract of `first_stage`."""
 
+import torch
 from detectron2.modeling.anchor_generator import DefaultAnchorGenerator
 from detectron2.modeling.box_regression import Box2BoxTransform
 from detectron2.modeling.matcher import Matcher
 from detectron2.modeling.proposal_generator.rpn import RPN, StandardRPNHead
+from detectron2.structures import Boxes, Instances
+from torch import Tensor
 
-from p2s.model.first.dense import to_logit
+from p2s.maths.finite import finite_rows, refuse_nonfinite
+from p2s.maths.selection import select
+from p2s.model.first.candidates import (
+    Candidates,
+    likeliest,
+    proposal_selection,
+    rows_at,
+    suppress,
+)
 from p2s.model.first.heads import keep_gain
+from p2s.spec import Spec, Test
 
 SCALES = {
     "rpn": (1.0,),
@@ -15,39 +27,59 @@ SCALES = {
 
 
 class FlooredRPN(RPN):
-    """detectron2's RPN with an NMS threshold and a floor on P(O) that hold in test only."""
+    """detectron2's RPN, which in test selects as all first stages do: with a floor on P(O).
 
-    @property
-    def nms_thresh(self):
-        """IoU above which the less likely proposal goes, in training or in test."""
-        return self._nms[self.training]
+    `select` and `check` are what selects and what refuses values that are not finite; another of
+    their like may take their place.
+    """
 
-    @nms_thresh.setter
-    def nms_thresh(self, iou):
-        self._nms = {True: iou, False: iou}
+    select = staticmethod(select)
+    check = staticmethod(refuse_nonfinite)
 
-    def set_test(self, test):
+    def set_test(self, test: Test):
         """Propose by these settings (spec.Test) from now on; no weight changes."""
-        self.pre_nms_topk[False] = test.pre_nms
-        self.post_nms_topk[False] = test.proposals
-        self._nms[False] = test.proposal_nms
-        self.test_floor = to_logit(test.proposal_floor)
+        self.test_selection = proposal_selection(test)
 
-    def predict_proposals(self, anchors, logits, deltas, image_sizes):
-        """As detectron2's; a floor after NMS leaves what a floor before it would.
+    def predict_proposals(
+        self,
+        anchors: list[Boxes],
+        logits: list[Tensor],
+        deltas: list[Tensor],
+        image_sizes: list[tuple[int, int]],
+    ) -> list[Instances]:
+        """As detectron2's, by the test's own selection in test.
 
         FloatingPointError, naming level and image, if a prediction is not finite: in test
         detectron2's own would drop it silently.
         """
-        for level, *maps in zip(self.in_features, logits, deltas, strict=True):
-            refuse_nonfinite(level, *maps)
-        proposals = super().predict_proposals(anchors, logits, deltas, image_sizes)
+        for level, *values in zip(self.in_features, logits, deltas, strict=True):
+            self.refuse_nonfinite_level(level, *values)
         if self.training:
-            return proposals
-        return [each[each.objectness_logits > self.test_floor] for each in proposals]
+            return super().predict_proposals(anchors, logits, deltas, image_sizes)
+        selection = self.test_selection
+        candidates = self.candidates(anchors, logits, deltas, selection.pre_nms)
+        return [
+            _proposals(size, suppress(candidates[n], size, selection, self.select))
+            for n, size in enumerate(image_sizes)
+        ]
+
+    @torch.no_grad()
+    def candidates(
+        self, anchors: list[Boxes], logits: list[Tensor], deltas: list[Tensor], count: int
+    ) -> Candidates:
+        """The `count` likeliest of each level of N images, decoded; a level is a class to NMS."""
+        boxes = torch.cat(self._decode_proposals(anchors, deltas), 1)  # (N, A, 4)
+        counts = tuple(len(of_level) for of_level in anchors)
+        best = likeliest(torch.cat(logits, 1)[..., None], counts, count)
+        return Candidates(rows_at(boxes, best.location), best.logit, best.level, best.level)
+
+    def refuse_nonfinite_level(self, level: str, logit: Tensor, deltas: Tensor):
+        """FloatingPointError unless logits (N, A) and deltas (N, A, C) of a level are finite."""
+        finite = finite_rows(logit[..., None], deltas)  # (N, A)
+        self.check(finite, lambda bad: f"score or box at level {level}, image {_first_image(bad)}")
 
 
-def rpn(spec, strides: dict[str, int], channels: int) -> FlooredRPN:
+def rpn(spec: Spec, strides: dict[str, int], channels: int) -> FlooredRPN:
     """detectron2's RPN: anchors of 32 pixels on the finest level, twice that on each next.
 
     Every number not in the Spec is detectron2's default (Base-RCNN-FPN).
@@ -80,9 +112,11 @@ def rpn(spec, strides: dict[str, int], channels: int) -> FlooredRPN:
     return network
 
 
-def refuse_nonfinite(level, logit, deltas):
-    """FloatingPointError with level and image unless (N, A) and (N, A, 4) values are finite."""
-    bad = ~(logit.isfinite() & deltas.isfinite().all(-1))  # (N, A)
-    if bad.any():
-        image = bad.any(1).nonzero()[0].item()
-        raise FloatingPointError(f"non-finite score or box at level {level}, image {image}")
+def _first_image(bad):
+    return bad.any(1).nonzero()[0].item()
+
+
+def _proposals(image_size, candidates):
+    # Without `level`: the second stage says then at which one it pools the region.
+    boxes, logit = Boxes(candidates.boxes), candidates.logit
+    return Instances(image_size, proposal_boxes=boxes, objectness_logits=logit)

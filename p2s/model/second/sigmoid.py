@@ -5,7 +5,7 @@ in the probability of no class, and in a set S for each image, of any size; see 
 N images, R regions, K classes.
 """
 
-import math
+from collections.abc import Callable
 from functools import partial
 
 import torch
@@ -15,7 +15,7 @@ from torch.nn.functional import logsigmoid
 
 from p2s.maths import federated
 from p2s.maths.federated import Frequencies
-from p2s.model.first.heads import PRIOR
+from p2s.model.layers import prior_bias
 from p2s.model.second.stage import SecondStage
 from p2s.model.second.stage import second_stage as of_spec
 
@@ -53,13 +53,13 @@ class SelectivePredictor(SigmoidPredictor):
 class SelectiveSecondStage(SecondStage):
     """A second stage whose class loss counts some classes of a region only.
 
-    Once an iteration, `select` of truths (a list of `Instances`) and Frequencies tells which.
-    Frequencies are saved with the weights; ValueError in training while they are missing.
+    Once an iteration, `choose_classes` of truths (a list of `Instances`) and Frequencies tells
+    which. Frequencies are saved with the weights; ValueError in training while they are missing.
     """
 
-    def __init__(self, select, **heads):
+    def __init__(self, choose_classes: Callable, **heads):
         super().__init__(**heads)
-        self.select = select
+        self.choose_classes = choose_classes
         self.register_buffer("image_counts", torch.zeros(self.num_classes, dtype=torch.long))
         self.register_buffer("images", torch.zeros((), dtype=torch.long))
 
@@ -76,7 +76,7 @@ class SelectiveSecondStage(SecondStage):
 
     def _forward_box(self, features, proposals, targets=None):
         if self.training:
-            counted = self.select(targets, self._frequencies())
+            counted = self.choose_classes(targets, self._frequencies())
             for predictor in self.box_predictor:
                 predictor.counted = counted
         return super()._forward_box(features, proposals, targets)
@@ -97,8 +97,8 @@ def second_stage(spec, strides: dict[str, int], channels: int) -> SecondStage:
     if selective:
         make = partial(SelectiveSecondStage, _selection(spec.second_stage))
     heads = of_spec(*where, make, partial(predict, use_sigmoid_ce=True))
-    for each in heads.box_predictor:
-        nn.init.constant_(each.cls_score.bias, -math.log((1 - PRIOR) / PRIOR))  # C2
+    for predictor in heads.box_predictor:
+        nn.init.constant_(predictor.cls_score.bias, prior_bias())  # C2
     return heads
 
 

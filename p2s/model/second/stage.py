@@ -4,21 +4,26 @@ Faster R-CNN's head is a cascade of one stage; training is detectron2's througho
 N images, R regions, K classes.
 """
 
+from collections.abc import Callable
+
 import torch
 from detectron2.layers import ShapeSpec
 from detectron2.modeling.box_regression import Box2BoxTransform
 from detectron2.modeling.matcher import Matcher
-from detectron2.modeling.poolers import assign_boxes_to_levels
 from detectron2.modeling.roi_heads import (
     CascadeROIHeads,
     FastRCNNConvFCHead,
     FastRCNNOutputLayers,
 )
-from detectron2.structures import Boxes, Instances
+from detectron2.structures import Boxes, ImageList, Instances
+from torch import Tensor
+from torchvision.ops import clip_boxes_to_image
 
+from p2s.maths.finite import finite_rows, refuse_nonfinite
 from p2s.maths.likelihood import FUSIONS, fuse
-from p2s.model.first.dense import first_kept
+from p2s.maths.selection import select_classes
 from p2s.model.second.pooler import FastROIPooler
+from p2s.spec import Spec, Test
 
 RESOLUTION = 7  # cells a side of a pooled region; d2
 CODING = ((10, 10, 5, 5), (20, 20, 10, 10), (30, 30, 15, 15))  # box weights of a stage; d2
@@ -27,20 +32,32 @@ CODING = ((10, 10, 5, 5), (20, 20, 10, 10), (30, 30, 15, 15))  # box weights of 
 class SecondStage(CascadeROIHeads):
     """detectron2's cascade whose detections remember their proposal: P(O), P(C|O) and level.
 
-    `set_test` decides how proposals become detections, at any time.
+    `set_test` decides how proposals become detections, at any time. `select` and `check` are what
+    selects and what refuses values that are not finite; another of their like may take their place.
     """
 
-    def forward(self, images, features, proposals, targets=None):
+    select = staticmethod(select_classes)
+    check = staticmethod(refuse_nonfinite)
+
+    def forward(
+        self,
+        images: ImageList,
+        features: dict[str, Tensor],
+        proposals: list[Instances],
+        targets: list[Instances] | None = None,
+    ) -> tuple[list[Instances], dict[str, Tensor]]:
         """As detectron2's; a truth that is there for the first stage alone is left out."""
         if targets is not None:
             targets = [_annotated(each) for each in targets]
         return super().forward(images, features, proposals, targets)
 
-    def set_test(self, test):
+    def set_test(self, test: Test):
         """Detect by these settings (spec.Test) from now on; no weight changes."""
         self.test = test
 
-    def classify(self, features, proposals):
+    def classify(
+        self, features: dict[str, Tensor], proposals: list[Instances]
+    ) -> tuple[list[Tensor], list[Tensor]]:
         """Final boxes (R, 4) and class probabilities (R, K+1), background last, of each image.
 
         Row r belongs to proposal r. Boxes are clipped; probabilities are the mean of the stages.
@@ -48,7 +65,9 @@ class SecondStage(CascadeROIHeads):
         boxes, p_class = self.classify_by_stage(features, proposals)
         return boxes, [each.mean(0) for each in p_class]
 
-    def classify_by_stage(self, features, proposals):
+    def classify_by_stage(
+        self, features: dict[str, Tensor], proposals: list[Instances]
+    ) -> tuple[list[Tensor], list[Tensor]]:
         """As `classify`, with the class probabilities of each of S stages: (S, R, K+1)."""
         maps = [features[name] for name in self.box_in_features]
         sizes = [each.image_size for each in proposals]
@@ -57,11 +76,14 @@ class SecondStage(CascadeROIHeads):
             outputs = self._run_stage(maps, regions, stage)
             boxes = predictor.predict_boxes(outputs, regions)
             stage_probs.append(predictor.predict_probs(outputs, regions))
-            regions = self._create_proposals_from_boxes(boxes, sizes)
+            self._refuse_nonfinite("boxes of a cascade stage", torch.cat(boxes))
+            regions = [_region(*of_image) for of_image in zip(boxes, sizes, strict=True)]
         p_class = [torch.stack(of_image) for of_image in zip(*stage_probs, strict=True)]
         return [each.proposal_boxes.tensor for each in regions], p_class
 
-    def label_and_sample_proposals(self, proposals, targets):
+    def label_and_sample_proposals(
+        self, proposals: list[Instances], targets: list[Instances]
+    ) -> list[Instances]:
         """As detectron2's, which appends truths: proposals may hold only what a truth has too."""
         bare = [
             Instances(
@@ -75,12 +97,13 @@ class SecondStage(CascadeROIHeads):
 
     def _run_stage(self, features, proposals, stage):
         logits, deltas = super()._run_stage(features, proposals, stage)
-        _refuse_nonfinite(f"class logits of cascade stage {stage + 1}", logits)
-        _refuse_nonfinite(f"box deltas of cascade stage {stage + 1}", deltas)
+        self._refuse_nonfinite(f"class logits of cascade stage {stage + 1}", logits)
+        self._refuse_nonfinite(f"box deltas of cascade stage {stage + 1}", deltas)
         return logits, deltas
 
     def _create_proposals_from_boxes(self, boxes, image_sizes):
-        _refuse_nonfinite("boxes of a cascade stage", torch.cat(boxes))  # before a bare assert does
+        # Before a bare assert does.
+        self._refuse_nonfinite("boxes of a cascade stage", torch.cat(boxes))
         return super()._create_proposals_from_boxes(boxes, image_sizes)
 
     def _forward_box(self, features, proposals, targets=None):
@@ -93,36 +116,40 @@ class SecondStage(CascadeROIHeads):
         p_object = proposals.objectness_logits.sigmoid()  # (R,)
         p_class = p_class[:, :-1]  # (R, K)
         scores = fuse(p_class, p_object[:, None], *FUSIONS[self.test.fusion])  # (R, K)
-        _refuse_nonfinite("fused scores", scores)
-        row, label = (scores > self.test.score_threshold).nonzero(as_tuple=True)
-        found = Instances(
+        self._refuse_nonfinite("fused scores", scores)
+        # What surely is no object never leaves: in a graph such rows fill up the proposals.
+        scores = scores.masked_fill(proposals.objectness_logits[:, None] == -torch.inf, -torch.inf)
+        limits = self.test.score_threshold, self.test.nms, self.test.detections
+        row, label, scores = self.select(boxes, scores, *limits)
+        return Instances(
             proposals.image_size,
             pred_boxes=Boxes(boxes[row]),
-            scores=scores[row, label],
+            scores=scores,
             pred_classes=label,
             p_object=p_object[row],
             p_class=p_class[row, label],
-            level=self._levels(proposals)[row],
+            level=self.levels(proposals)[row],
         )
-        places = (found.pred_boxes.tensor, found.scores, label)
-        return found[first_kept(*places, self.test.nms, self.test.detections)]
 
-    def _levels(self, proposals):
-        # detectron2's own RPN drops a proposal's level: then it is the one the region is pooled at.
+    def levels(self, proposals: Instances) -> Tensor:
+        """The level of each proposal of an image, 3 for P3, (R,).
+
+        detectron2's own RPN drops it: then it is the one that the region is pooled at.
+        """
         if proposals.has("level"):
             return proposals.level
-        pool, boxes = self.box_pooler, [proposals.proposal_boxes]
-        size, level = pool.canonical_box_size, pool.canonical_level
-        lowest, highest = pool.min_level, pool.max_level
-        return lowest + assign_boxes_to_levels(boxes, lowest, highest, size, level)
+        return self.box_pooler.min_level + self.box_pooler.levels([proposals.proposal_boxes])
+
+    def _refuse_nonfinite(self, what, values):
+        self.check(finite_rows(values), lambda bad: f"{what}: {bad.sum()} of {len(bad)} regions")
 
 
 def second_stage(
-    spec,
+    spec: Spec,
     strides: dict[str, int],
     channels: int,
-    make=SecondStage,
-    predict=FastRCNNOutputLayers,
+    make: Callable = SecondStage,
+    predict: Callable = FastRCNNOutputLayers,
 ) -> SecondStage:
     """The Faster or Cascade head of a Spec on maps `{name: stride}` with `channels` channels.
 
@@ -162,7 +189,6 @@ def _annotated(truths):
     return truths[truths.gt_annotated] if truths.has("gt_annotated") else truths
 
 
-def _refuse_nonfinite(what, values):
-    bad = int((~torch.isfinite(values)).any(1).sum())
-    if bad:
-        raise FloatingPointError(f"non-finite {what}: {bad} of {len(values)} regions")
+def _region(boxes, size):
+    boxes = clip_boxes_to_image(boxes.detach(), size)
+    return Instances(size, proposal_boxes=Boxes(boxes))

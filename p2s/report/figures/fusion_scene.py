@@ -10,11 +10,12 @@ import numpy as np
 import torch
 from ipywidgets import FloatSlider, Image, VBox
 from torch import Tensor
-from torchvision.ops import batched_nms, box_iou
+from torchvision.ops import box_iou
 
 from p2s.data import glyphs
 from p2s.data.glyphs import ink
 from p2s.maths.likelihood import FUSIONS, fuse
+from p2s.maths.selection import select
 from p2s.report.results import Results
 from p2s.report.style import COLOURS, INK, STYLE, Photographs, box, tag
 from p2s.spec import Glyphs
@@ -37,8 +38,8 @@ class Scene:
         """Rows (x1, y1, x2, y2, class, score) above a threshold after NMS, best first: (D, 6)."""
         p_class, p_object = self.rows[:, 5:6], self.rows[:, 6:]
         found = torch.cat([self.rows[:, :5], fuse(p_class, p_object, class_power, object_power)], 1)
-        found = found[found[:, 5] > threshold]
-        return found[batched_nms(found[:, :4], found[:, 5], found[:, 4].long(), self.nms)]
+        boxes, scores, classes = found[:, :4], found[:, 5], found[:, 4].long()
+        return found[select(boxes, scores, classes, threshold, self.nms, len(found))[0]]
 
     def right(self, detections):
         """Whether each detection is the likeliest on an object of its class, as a list (D,)."""

@@ -260,9 +260,10 @@ def test_rpn_anchors_start_at_32_pixels_and_double(anchors):
 def test_a_proposal_network_has_the_settings_of_its_publication(name, kind, nms, weight, kept):
     stage = build(name)
     assert type(stage) is kind and set(stage.loss_weight.values()) == {weight}
-    assert stage.pre_nms_topk == {True: 2000, False: 1000}
-    assert stage.post_nms_topk == dict(zip((True, False), kept, strict=True))
-    assert stage.nms_thresh == stage.eval().nms_thresh == nms
+    training = stage.pre_nms_topk[True], stage.post_nms_topk[True], stage.nms_thresh
+    assert training == (2000, kept[0], nms)
+    selection = stage.test_selection
+    assert (selection.pre_nms, selection.keep, selection.nms) == (1000, kept[1], nms)
 
 
 def test_a_short_training_finds_every_object():

@@ -9,6 +9,7 @@ from p2s.model.first import heads
 from p2s.model.first.designs import NINE, OF_DETECTOR, OF_FIRST_STAGE
 from p2s.model.zoo import first_stage
 from p2s.spec import Spec
+from tests.support.tiny_dense import GRID, head
 
 STRIDES = {"p3": 8, "p4": 16}
 SIZES = [(4, 6), (2, 3)]
@@ -142,3 +143,46 @@ def test_at_detectron2s_width_keeping_the_gain_changes_nothing():
 def test_towers_keep_the_map_and_end_in_relu(make):
     y = make(CHANNELS, 3)(torch.randn(2, CHANNELS, 5, 7))
     assert y.shape == (2, CHANNELS, 5, 7) and y.min() == 0 and y.max() > 0
+
+
+@pytest.mark.parametrize("towers", [heads.shared_tower, heads.separate_towers])
+def test_an_untrained_head_says_one_percent_and_eight_strides(towers):
+    logit, ltrb, _ = head(towers)(maps(value=0.0))
+    assert logit.shape == (2, COUNT, 2) and ltrb.shape == (2, COUNT, 4)
+    torch.testing.assert_close(logit.sigmoid(), torch.full_like(logit, 0.01), atol=1e-2, rtol=0)
+    torch.testing.assert_close(ltrb, torch.full_like(ltrb, 8.0), atol=0.5, rtol=0)
+
+
+def test_rows_of_the_head_follow_the_locations():
+    net = head(lambda *_: [torch.nn.Identity()] * 3, channels=2)
+    with torch.no_grad():
+        for conv in (net.score, net.ltrb):
+            conv.weight.zero_(), conv.bias.zero_()
+        net.ltrb.weight[:2, :, 1, 1] = torch.eye(2)  # left and top copy channels 0 and 1
+    parts = zip(GRID.points.split([24, 6]), SIZES, strict=True)
+    rows = [part.reshape(1, *size, 2) for part, size in parts]
+    _, ltrb, _ = net([each.permute(0, 3, 1, 2) for each in rows])
+    assert torch.equal(ltrb[0, :, :2], GRID.points)
+
+
+def test_each_level_has_its_own_scale():
+    net = head()
+    _, before, _ = net(maps())
+    with torch.no_grad():
+        net.scales[1] *= 2
+    _, after, _ = net(maps())
+    torch.testing.assert_close(after, before * torch.where(GRID.level == 1, 2, 1)[:, None])
+
+
+def test_separate_towers_have_twice_the_tower():
+    counts = [
+        sum(p.numel() for p in head(towers).parameters())
+        for towers in (heads.shared_tower, heads.separate_towers)
+    ]
+    tower = sum(p.numel() for p in heads.tower(8, 2).parameters())
+    assert counts[1] - counts[0] == tower
+
+
+@pytest.mark.parametrize("channels", [24, 7, 64])
+def test_towers_of_any_width_normalise(channels):
+    assert heads.tower(channels, 1)(torch.randn(1, channels, 4, 4)).shape == (1, channels, 4, 4)

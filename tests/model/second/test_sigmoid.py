@@ -111,7 +111,9 @@ def shares(sets, power):
     """How often each class is the only one that is drawn, of 1000 sets without objects."""
     settings = {"federated_classes": 1, "federated_power": power, "federated_sets": sets}
     stage, none = heads(spec_of("federated", **settings)), torch.zeros(0).long()
-    counted = stage.select([Instances(SIZE, gt_classes=none)] * 1000, Frequencies(COUNTS, 1000))
+    counted = stage.choose_classes(
+        [Instances(SIZE, gt_classes=none)] * 1000, Frequencies(COUNTS, 1000)
+    )
     torch.manual_seed(0)
     if sets == "per_image":
         return counted(none, torch.arange(1000)).float().mean(0)
