@@ -12,6 +12,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from p2s.bench.nets import lively, picture
 from p2s.bench.timing import ceiling, medians, peak_memory, threads, turns
+from p2s.model.detector import run_first_stage
 
 PARTS = ("pre", "first", "second", "post", "total")  # columns of seconds, in order
 CEILINGS = {"fp32": torch.float32, "bf16": torch.bfloat16}  # int8 has no plain convolution
@@ -78,9 +79,8 @@ def answer(model, inputs, is_staged):
     if not is_staged:
         found = model(inputs)[0]
         return None, found.get("instances", found)
-    images = model.preprocess_image(inputs)
-    proposals, _ = model.proposal_generator(images, model.backbone(images.tensor), None)
-    return len(proposals[0]), model(inputs)[0]["instances"]
+    _, _, [proposals] = run_first_stage(model, inputs)
+    return len(proposals), model(inputs)[0]["instances"]
 
 
 def staged(model, inputs):

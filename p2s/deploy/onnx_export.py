@@ -1,30 +1,26 @@
 """Any detector as an ONNX file for images of one size, and onnxruntime's answers from that file.
 
-A selection always leaves the same number of rows, the likeliest first; those that only fill up
-have score -inf. A graph cannot raise: it says whether all its values were finite.
+A graph is the model itself, where three things have another form: a selection always leaves the
+same number of rows, the likeliest first, of which those that only fill up have score -inf; regions
+are pooled by an operator; and a graph cannot raise, so it says whether all values were finite.
 
-R candidates or regions, L levels, A locations or anchors, K classes, G groups of boxes that
-compete in NMS (classes or levels).
+R boxes, K classes, G groups of boxes that compete in NMS (classes or levels).
 """
 
 import copy
 from collections.abc import Sequence
-from dataclasses import replace
-from types import SimpleNamespace
+from functools import partial
+from pathlib import Path
 
 import torch
 from detectron2.modeling import detector_postprocess
-from detectron2.modeling.poolers import assign_boxes_to_levels
-from detectron2.structures import Boxes, Instances
+from detectron2.structures import Boxes, ImageList, Instances
 from torch import nn
 from torch.nn import functional as F
-from torchvision.ops import clip_boxes_to_image
 
-from p2s.maths.likelihood import FUSIONS, fuse
-from p2s.model.detector import OneStageDetector, TwoStageDetector
+from p2s.model.detector import OneStageDetector, TwoStageDetector, run_first_stage
 from p2s.model.first.adaptive_rpn import AdaptiveRPN
-from p2s.model.first.contract import FirstStage, OneStage
-from p2s.model.first.dense import Candidates, to_logit
+from p2s.model.first.contract import DenseFirstStage, OneStage
 from p2s.model.first.rpn import FlooredRPN
 
 try:
@@ -36,6 +32,7 @@ except ImportError as error:
 INF = float("inf")
 FIELDS = ("pred_boxes", "scores", "pred_classes", "p_object", "p_class", "level")
 OUTPUTS = (*FIELDS, "count", "finite")
+STAGES = {OneStageDetector: OneStage, TwoStageDetector: DenseFirstStage | FlooredRPN}
 
 # Two operators that exist in graphs only, where one of torch's would have a data-dependent shape.
 # NMS of boxes (R, 4) within each group, by scores (G, R) above the floor: the best `keep` scores
@@ -90,17 +87,19 @@ OPERATORS = {
 }
 
 
-def export(model, path, size):
+def export(model: OneStageDetector | TwoStageDetector, path: str | Path, size: tuple[int, int]):
     """Write a detector as an ONNX file that takes one RGB image (3, H, W) in 0..255.
 
     `size` is (height, width) in pixels. The file holds the weights and test settings that the
     model has now; the model stays as it is. ValueError for another model or size.
     """
-    graph = _graph(model, _checked(size))
+    size = _checked(size)
+    _refuse_formless(model)
+    graph = _Graph(copy.deepcopy(model).to("cpu", memory_format=torch.contiguous_format)).eval()
     with torch.no_grad():
         torch.onnx.export(
             graph,
-            (torch.zeros(3, *graph.size),),
+            (torch.zeros(3, *size),),
             path,
             input_names=["image"],
             output_names=OUTPUTS,
@@ -111,6 +110,93 @@ def export(model, path, size):
         )
 
 
+class _Graph(nn.Module):
+    """From an image to detections by tensors of fixed shape."""
+
+    def __init__(self, model):
+        super().__init__()
+        self.model, self.notes = model, _Notes()
+        model.preprocess_image = partial(_preprocess, model)
+        first = model.proposal_generator
+        first.select, first.check = partial(self.notes.select, _groups(first)), self.notes.check
+        if heads := getattr(model, "roi_heads", None):
+            heads.select, heads.check = self.notes.select_classes, self.notes.check
+            heads.box_pooler.forward = partial(_pool, heads.box_pooler)
+
+    def forward(self, image):
+        self.notes.finite.clear()
+        images, features, [rows] = run_first_stage(self.model, [{"image": image}])
+        for values in features.values():  # a top-k may pass over what is not a number
+            self.notes.check(values.isfinite(), None)
+        if hasattr(self.model, "roi_heads"):
+            [rows], _ = self.model.roi_heads(images, features, [rows])
+        fields = [rows.get(name) for name in FIELDS[1:]]
+        finite = torch.stack(self.notes.finite).all()
+        return rows.pred_boxes.tensor, *fields, self.notes.count, finite
+
+
+class _Notes:
+    """Selections and checks as a graph can have them, and what they found."""
+
+    def __init__(self):
+        self.finite, self.count = [], None  # a flag for each check; rows of the last selection
+
+    def check(self, finite, describe):
+        """As `p2s.maths.finite.refuse_nonfinite`, but noted."""
+        self.finite.append(finite.all())
+
+    def select(self, groups, boxes, scores, classes, threshold, nms, keep):
+        """As `p2s.maths.selection.select` of so many classes, always `keep` rows."""
+        in_group = classes == torch.arange(groups)[:, None]  # (G, R)
+        scores = torch.where(in_group, scores, -INF)
+        row, _, scores = self.select_classes(boxes, scores.T, threshold, nms, keep)
+        return row, scores
+
+    def select_classes(self, boxes, scores, threshold, nms, keep):
+        """As `p2s.maths.selection.select_classes`, always `keep` rows."""
+        scores, rows = torch.ops.p2s.nms_by_group(boxes, scores.T, nms, threshold, keep)
+        self.count = (scores > -INF).sum()
+        label, row = rows.unbind(1)
+        return row, label, scores
+
+
+def _preprocess(model, inputs):
+    # detectron2's own pads by a size that it computes with tensors.
+    [image] = [(of_image["image"] - model.pixel_mean) / model.pixel_std for of_image in inputs]
+    unit, (height, width) = model.backbone.size_divisibility, image.shape[1:]
+    padded = F.pad(image, (0, -width % unit, 0, -height % unit))[None]
+    return ImageList(padded, [(height, width)])
+
+
+def _pool(pooler, maps, box_lists):
+    # onnxruntime refuses a region that is not finite.
+    boxes = Boxes(box_lists[0].tensor.nan_to_num(0, 0, 0))
+    side, level = pooler.output_size[0], pooler.levels([boxes])
+    return torch.ops.p2s.pool_by_level(maps, boxes.tensor, level, pooler.scales, side)
+
+
+def _groups(stage):
+    """How many groups of boxes compete in NMS: levels of an RPN, else classes."""
+    if isinstance(stage, FlooredRPN):
+        return len(stage.in_features)
+    return stage.head.score.out_channels // len(stage.anchors.shapes)
+
+
+def _checked(size):
+    sides = list(size) if isinstance(size, tuple | list) else []
+    if len(sides) != 2 or not all(isinstance(side, int) and side > 0 for side in sides):
+        raise ValueError(f"size {size!r}; valid: (height, width) in whole pixels")
+    return tuple(sides)
+
+
+def _refuse_formless(model):
+    stage, stages = getattr(model, "proposal_generator", None), STAGES.get(type(model), ())
+    if not isinstance(stage, stages) or isinstance(stage, AdaptiveRPN):
+        kind = type(stage if stages else model).__name__
+        valid = "what p2s.model.zoo builds, but GA RPN and Cascade RPN"
+        raise ValueError(f"a {kind} has no ONNX form; valid: {valid}")
+
+
 class OnnxDetector:
     """An exported file as a detector, which takes and answers what ours do in evaluation.
 
@@ -118,81 +204,28 @@ class OnnxDetector:
     image of another size, FloatingPointError where a score or box is not finite.
     """
 
-    def __init__(self, path, threads=None):
+    def __init__(self, path: str | Path, threads: int | None = None):
         self.session = _session(path, threads)
-        if tuple(each.name for each in self.session.get_outputs()) != OUTPUTS:
+        if tuple(output.name for output in self.session.get_outputs()) != OUTPUTS:
             raise ValueError(f"{path} is no detector that p2s exported")
         self.path, self.size = path, tuple(self.session.get_inputs()[0].shape[1:])
 
-    def __call__(self, batched_inputs):
+    def __call__(self, batched_inputs: list[dict]) -> list[dict]:
         """The detections of each image, one after the other."""
-        return [{"instances": self._detect(one)} for one in batched_inputs]
+        return [{"instances": self._detect(inputs)} for inputs in batched_inputs]
 
-    def _detect(self, one):
-        shape, wanted = tuple(one["image"].shape), (3, *self.size)
+    def _detect(self, inputs):
+        shape, wanted = tuple(inputs["image"].shape), (3, *self.size)
         if shape != wanted:
             raise ValueError(f"image of shape {shape}; {self.path} takes {wanted}")
-        image = torch.as_tensor(one["image"]).float().numpy()
-        *fields, count, finite = map(torch.from_numpy, self.session.run(OUTPUTS, {"image": image}))
+        image = {"image": torch.as_tensor(inputs["image"]).float().numpy()}
+        *fields, count, finite = map(torch.from_numpy, self.session.run(OUTPUTS, image))
         if not finite:
             raise FloatingPointError(f"non-finite score or box in {self.path}")
-        found = Instances(self.size, **dict(zip(FIELDS, fields, strict=True)))[: int(count)]
-        found.pred_boxes = Boxes(found.pred_boxes)
+        rows = Instances(self.size, **dict(zip(FIELDS, fields, strict=True)))[: int(count)]
+        rows.pred_boxes = Boxes(rows.pred_boxes)
         height, width = self.size
-        return detector_postprocess(found, one.get("height", height), one.get("width", width))
-
-
-class _OneStage(nn.Module):
-    """From an image to detections by tensors of fixed shape."""
-
-    def __init__(self, model, size):
-        super().__init__()
-        self.model, self.size = model, size
-
-    def forward(self, image):
-        found, finite = self.propose(self.features(image))
-        scores = found.logit.sigmoid()
-        p_class = (scores <= 1).float()  # 1; the exporter warns of an output that is a constant
-        fields = (found.boxes, scores, found.classes, scores, p_class, found.level)
-        return *fields, (found.logit > -INF).sum(), finite
-
-    def features(self, image):
-        image = (image - self.model.pixel_mean) / self.model.pixel_std
-        unit, (height, width) = self.model.backbone.size_divisibility, self.size
-        return self.model.backbone(F.pad(image, (0, -width % unit, 0, -height % unit))[None])
-
-    def propose(self, features):
-        """Rows that leave the first stage, and whether all its values were finite."""
-        return _of_locations(self.model.proposal_generator, features, self.size)
-
-
-class _TwoStage(_OneStage):
-    def __init__(self, model, size):
-        super().__init__(model, size)
-        self.has_anchors = isinstance(model.proposal_generator, FlooredRPN)
-        if self.has_anchors:  # its own would leave lists of any length
-            model.proposal_generator.predict_proposals = lambda *predictions: predictions
-
-    def forward(self, image):
-        features, heads = self.features(image), self.model.roi_heads
-        proposals, finite = self.propose(features)
-        boxes, p_class, finite_too = _classify(heads, features, proposals.boxes, self.size)
-        p_object, test = proposals.logit.sigmoid(), heads.test
-        scores = fuse(p_class, p_object[:, None], *FUSIONS[test.fusion])
-        scores = scores.masked_fill(proposals.logit[:, None] == -INF, -INF)
-        limits = (test.nms, test.score_threshold, test.detections)
-        scores, rows = torch.ops.p2s.nms_by_group(boxes, scores.T, *limits)
-        label, row = rows.unbind(1)
-        level = proposals.level[row]
-        fields = (boxes[row], scores, label, p_object[row], p_class[row, label], level)
-        return *fields, (scores > -INF).sum(), finite & finite_too
-
-    def propose(self, features):
-        if not self.has_anchors:
-            return super().propose(features)
-        rows, finite = _of_anchors(self.model.proposal_generator, features, self.size)
-        regions = Instances(self.size, proposal_boxes=Boxes(rows.boxes))
-        return replace(rows, level=self.model.roi_heads._levels(regions)), finite
+        return detector_postprocess(rows, inputs.get("height", height), inputs.get("width", width))
 
 
 def _session(path, threads):
@@ -203,90 +236,3 @@ def _session(path, threads):
         return onnxruntime.InferenceSession(str(path), options, providers=providers)
     except Exception as error:  # onnxruntime's own errors have no base of theirs
         raise ValueError(f"{path} is no ONNX file: {str(error).splitlines()[0]}") from None
-
-
-def _checked(size):
-    sides = list(size) if isinstance(size, tuple | list) else []
-    if len(sides) != 2 or not all(isinstance(side, int) and side > 0 for side in sides):
-        raise ValueError(f"size {size!r}; valid: (height, width) in whole pixels")
-    return tuple(sides)
-
-
-def _graph(model, size):
-    stages = {
-        OneStageDetector: (_OneStage, OneStage),
-        TwoStageDetector: (_TwoStage, FirstStage | FlooredRPN),
-    }
-    graph, stage = stages.get(type(model), (None, ()))
-    proposer = getattr(model, "proposal_generator", None)
-    if not isinstance(proposer, stage) or isinstance(proposer, AdaptiveRPN):
-        kind = type(model if graph is None else proposer).__name__
-        valid = "what p2s.model.zoo builds, but GA RPN and Cascade RPN"
-        raise ValueError(f"a {kind} has no ONNX form; valid: {valid}")
-    alone = copy.deepcopy(model).to("cpu", memory_format=torch.contiguous_format)
-    return graph(alone, size).eval()
-
-
-def _of_locations(stage, features, size):
-    grid, predictions = stage.predict(features)
-    rule, anchors = stage.test_selection, len(stage.anchors.shapes)
-    counts = [anchors * features[name][0, 0].numel() for name in stage.in_features]
-    logit = stage.score(predictions)[0]  # (A, K)
-    boxes = stage.objective.coding.decode(grid, predictions.box[0])  # (A, 4)
-    finite = _finite(logit, boxes)
-    boxes = clip_boxes_to_image(boxes, size) if rule.clip else boxes
-    best = _best(boxes, logit, counts, rule.pre_nms)
-    limits = (rule.nms, to_logit(rule.floor), rule.keep)
-    rows = _suppress(best, best.classes, logit.shape[1], limits)
-    return replace(rows, level=stage.strides.log2().long()[rows.level]), finite
-
-
-def _of_anchors(stage, features, size):
-    (anchors, logits, deltas, _), _ = stage(SimpleNamespace(image_sizes=[size]), features)
-    counts = [len(each) for each in anchors]
-    logit, deltas = torch.cat(logits, 1)[0, :, None], torch.cat(deltas, 1)  # (A, 1), (1, A, 4)
-    boxes = stage._decode_proposals([Boxes.cat(anchors)], [deltas])[0][0]
-    boxes = clip_boxes_to_image(boxes, size)
-    best = _best(boxes, logit, counts, stage.pre_nms_topk[False])
-    limits = (stage.nms_thresh, stage.test_floor, stage.post_nms_topk[False])
-    return _suppress(best, best.level, len(counts), limits), _finite(logit, deltas)
-
-
-def _best(boxes, logit, counts, most):
-    """At most so many candidates of each level, which has `counts` of A boxes; `level` from 0."""
-    levels, parts = [], zip(boxes.split(counts), logit.split(counts), strict=True)
-    for level, (box, of_level) in enumerate(parts):
-        best, index = of_level.flatten().topk(min(most, of_level.numel()))  # of (A K,)
-        at, label = index // logit.shape[1], index % logit.shape[1]
-        levels.append((box[at], best, label, torch.full_like(label, level)))
-    return Candidates(*map(torch.cat, zip(*levels, strict=True)))
-
-
-def _suppress(rows, group, groups, limits):
-    competes = (group == torch.arange(groups)[:, None]) & Boxes(rows.boxes).nonempty()  # (G, R)
-    scores = torch.where(competes, rows.logit, -INF)
-    logit, kept = torch.ops.p2s.nms_by_group(rows.boxes, scores, *limits)
-    return replace(rows[kept[:, 1]], logit=logit)
-
-
-def _classify(heads, features, boxes, size):
-    maps, stage_probs, finite = [features[name] for name in heads.box_in_features], [], []
-    for head, predictor in zip(heads.box_head, heads.box_predictor, strict=True):
-        logits, deltas = predictor(head(_pool(heads.box_pooler, maps, boxes)))
-        boxes = predictor.box2box_transform.apply_deltas(deltas, boxes)
-        finite.append(_finite(logits, deltas, boxes))
-        boxes = clip_boxes_to_image(boxes, size)
-        stage_probs += predictor.predict_probs((logits, deltas), [boxes])
-    p_class = torch.stack(stage_probs).mean(0)[:, :-1]  # without background
-    return boxes, p_class, torch.stack(finite).all()
-
-
-def _pool(pooler, maps, boxes):
-    boxes = boxes.nan_to_num(0, 0, 0)  # onnxruntime refuses a region that is not finite
-    sizes = (pooler.canonical_box_size, pooler.canonical_level)
-    level = assign_boxes_to_levels([Boxes(boxes)], pooler.min_level, pooler.max_level, *sizes)
-    return torch.ops.p2s.pool_by_level(maps, boxes, level, pooler.scales, pooler.output_size[0])
-
-
-def _finite(*tensors):
-    return torch.stack([each.isfinite().all() for each in tensors]).all()

@@ -10,6 +10,9 @@ from contextlib import nullcontext
 from detectron2.modeling import GeneralizedRCNN, ProposalNetwork, detector_postprocess
 from detectron2.structures import ImageList, Instances
 from detectron2.utils.events import EventStorage, has_event_storage
+from torch import Tensor, nn
+
+from p2s.spec import Test
 
 # ImageNet's RGB statistics, in 0..255 (torchvision)
 PIXEL_MEAN = (0.485 * 255, 0.456 * 255, 0.406 * 255)
@@ -19,7 +22,7 @@ PIXEL_STD = (0.229 * 255, 0.224 * 255, 0.225 * 255)
 class TwoStageDetector(GeneralizedRCNN):
     """A first stage that infers P(O) and a second that infers P(C|O) (Eq. 1)."""
 
-    def __init__(self, backbone, first_stage, second_stage):
+    def __init__(self, backbone: nn.Module, first_stage: nn.Module, second_stage: nn.Module):
         super().__init__(
             backbone=backbone,
             proposal_generator=first_stage,
@@ -29,17 +32,17 @@ class TwoStageDetector(GeneralizedRCNN):
             input_format="RGB",
         )
 
-    def forward(self, batched_inputs):
+    def forward(self, batched_inputs: list[dict]) -> dict[str, Tensor] | list[dict]:
         """As detectron2's, also outside of an EventStorage, which its heads insist on."""
         with nullcontext() if has_event_storage() else EventStorage():
             return super().forward(batched_inputs)
 
-    def propose(self, inputs):
+    def propose(self, inputs: list[dict]) -> list[Instances]:
         """First-stage proposals of each image, the likeliest first, as `Instances`."""
         images, _, proposals = self.first_stage(inputs)
         return _in_original_pixels(proposals, inputs, images.image_sizes)
 
-    def detect(self, inputs):
+    def detect(self, inputs: list[dict]) -> tuple[list[Instances], list[Instances]]:
         """Detections and first-stage proposals of each image, as two lists, in one pass."""
         images, features, proposals = self.first_stage(inputs)
         detections, _ = self.roi_heads(images, features, proposals)
@@ -49,23 +52,22 @@ class TwoStageDetector(GeneralizedRCNN):
             _in_original_pixels(proposals, inputs, sizes),
         )
 
-    def set_test(self, test):
+    def set_test(self, test: Test):
         """Test by these settings (spec.Test) from now on; no weight changes."""
         self.proposal_generator.set_test(test)
         self.roi_heads.set_test(test)
 
-    def first_stage(self, inputs):
-        """The normalised images (an `ImageList`), their features by name, and proposals in them."""
-        images = self.preprocess_image(inputs)
-        features = self.backbone(images.tensor)
-        proposals, _ = self.proposal_generator(images, features, None)
-        return images, features, proposals
+    def first_stage(
+        self, inputs: list[dict]
+    ) -> tuple[ImageList, dict[str, Tensor], list[Instances]]:
+        """The normalised images, their features by name, and proposals in them."""
+        return run_first_stage(self, inputs)
 
 
 class OneStageDetector(ProposalNetwork):
     """A first stage with classes, alone: its proposals are detections."""
 
-    def __init__(self, backbone, dense_detector):
+    def __init__(self, backbone: nn.Module, dense_detector: nn.Module):
         super().__init__(
             backbone=backbone,
             proposal_generator=dense_detector,
@@ -73,43 +75,59 @@ class OneStageDetector(ProposalNetwork):
             pixel_std=PIXEL_STD,
         )
 
-    def forward(self, batched_inputs):
+    def forward(self, batched_inputs: list[dict]) -> dict[str, Tensor] | list[dict]:
         """As detectron2's, under the key that it gives to detections."""
         outputs = super().forward(batched_inputs)
-        return outputs if self.training else [{"instances": each["proposals"]} for each in outputs]
+        if self.training:
+            return outputs
+        return [{"instances": of_image["proposals"]} for of_image in outputs]
 
-    def preprocess_image(self, batched_inputs):
+    def preprocess_image(self, batched_inputs: list[dict]) -> ImageList:
         """Normalised images, padded to one size, as an `ImageList`."""
-        images = [one["image"].to(self.pixel_mean.device) for one in batched_inputs]
-        images = [(each - self.pixel_mean) / self.pixel_std for each in images]
+        images = [inputs["image"].to(self.pixel_mean.device) for inputs in batched_inputs]
+        images = [(image - self.pixel_mean) / self.pixel_std for image in images]
         padding = self.backbone.size_divisibility, self.backbone.padding_constraints
         return ImageList.from_tensors(images, padding[0], padding_constraints=padding[1])
 
-    def propose(self, inputs):
+    def propose(self, inputs: list[dict]) -> list[Instances]:
         """The detections of each image as class-agnostic proposals, the likeliest first."""
         return self.detect(inputs)[1]
 
-    def detect(self, inputs):
+    def detect(self, inputs: list[dict]) -> tuple[list[Instances], list[Instances]]:
         """Detections, and the same as class-agnostic proposals, of each image, as two lists."""
-        detections = [each["instances"] for each in self(inputs)]
-        return detections, [_as_proposals(each) for each in detections]
+        detections = [of_image["instances"] for of_image in self(inputs)]
+        return detections, [_as_proposals(of_image) for of_image in detections]
 
-    def set_test(self, test):
+    def set_test(self, test: Test):
         """Test by these settings (spec.Test) from now on; no weight changes."""
         self.proposal_generator.set_test(test)
 
 
+def run_first_stage(
+    model: nn.Module, inputs: list[dict]
+) -> tuple[ImageList, dict[str, Tensor], list[Instances]]:
+    """What any detector on detectron2's contract makes of inputs before its second stage.
+
+    The normalised images, their features by name, and proposals in them; the detections of a
+    one-stage detector.
+    """
+    images = model.preprocess_image(inputs)
+    features = model.backbone(images.tensor)
+    proposals, _ = model.proposal_generator(images, features, None)
+    return images, features, proposals
+
+
 def _in_original_pixels(instances, inputs, sizes):
     return [
-        detector_postprocess(each, one.get("height", size[0]), one.get("width", size[1]))
-        for each, one, size in zip(instances, inputs, sizes, strict=True)
+        detector_postprocess(rows, image.get("height", size[0]), image.get("width", size[1]))
+        for rows, image, size in zip(instances, inputs, sizes, strict=True)
     ]
 
 
-def _as_proposals(found):
+def _as_proposals(detections):
     return Instances(
-        found.image_size,
-        proposal_boxes=found.pred_boxes,
-        objectness_logits=found.p_object.logit(),
-        level=found.level,
+        detections.image_size,
+        proposal_boxes=detections.pred_boxes,
+        objectness_logits=detections.p_object.logit(),
+        level=detections.level,
     )

@@ -55,9 +55,7 @@ def observe(model, data, index, test):
     """What a detector with a dense first stage says of an image of `data`, as view.Seen."""
     scene = train_eval.scene(model, data, index, test)
     inputs = [test_inputs(data, index, test)]
-    images = model.preprocess_image(inputs)
-    features = model.backbone(images.tensor)
-    proposals, _ = model.proposal_generator(images, features, None)
+    images, features, proposals = model.first_stage(inputs)
     _, [p_class] = model.roi_heads.classify(features, proposals)
     heat, stride = heat_map(model.proposal_generator, features, images.image_sizes[0])
     return views.Seen(
