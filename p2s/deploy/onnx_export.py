@@ -4,11 +4,10 @@ A graph is the model itself, where three things have another form: a selection a
 same number of rows, the likeliest first, of which those that only fill up have score -inf; regions
 are pooled by an operator; and a graph cannot raise, so it says whether all values were finite.
 
-R boxes, K classes, G groups of boxes that compete in NMS (classes or levels).
+R boxes, G groups of boxes that compete in NMS (classes or levels).
 """
 
 import copy
-from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
@@ -25,7 +24,8 @@ from p2s.model.first.rpn import FlooredRPN
 
 try:
     import onnxruntime
-    from onnxscript import opset18 as op
+
+    from p2s.deploy.onnx_operators import OPERATORS
 except ImportError as error:
     raise ImportError(f"{error}: run `pip install onnx onnxscript onnxruntime`") from None
 
@@ -33,58 +33,6 @@ INF = float("inf")
 FIELDS = ("pred_boxes", "scores", "pred_classes", "p_object", "p_class", "level")
 OUTPUTS = (*FIELDS, "count", "finite")
 STAGES = {OneStageDetector: OneStage, TwoStageDetector: DenseFirstStage | FlooredRPN}
-
-# Two operators that exist in graphs only, where one of torch's would have a data-dependent shape.
-# NMS of boxes (R, 4) within each group, by scores (G, R) above the floor: the best `keep` scores
-# of all groups, and their rows, (keep, 2): a group and a box.
-torch.library.define(
-    "p2s::nms_by_group",
-    "(Tensor boxes, Tensor scores, float iou, float floor, int keep) -> (Tensor, Tensor)",
-)
-# RoIAlign of boxes (R, 4) with `side` cells a side, each on the map (1, C, H, W) of its level (R,).
-torch.library.define(
-    "p2s::pool_by_level",
-    "(Tensor[] maps, Tensor boxes, Tensor level, float[] scales, int side) -> Tensor",
-)
-
-
-@torch.library.register_fake("p2s::nms_by_group")
-def _(boxes, scores, iou, floor, keep):
-    return scores.new_empty(keep), scores.new_empty((keep, 2), dtype=torch.long)
-
-
-@torch.library.register_fake("p2s::pool_by_level")
-def _(maps, boxes, level, scales, side):
-    return boxes.new_empty((len(boxes), maps[0].shape[1], side, side))
-
-
-def _nms_in_onnx(boxes, scores, iou: float, floor: float, keep: int):
-    image = (op.Unsqueeze(boxes, [0]), op.Unsqueeze(scores, [0]))
-    rows = op.NonMaxSuppression(*image, [keep], [iou], [floor])
-    rows = op.Slice(rows, [1], [3], [1])  # a group and a box, without the image
-    scores = op.Pad(op.GatherND(scores, rows), [0, keep], -INF)
-    scores, order = op.TopK(scores, [keep])
-    return scores, op.Gather(op.Pad(rows, [0, 0, keep, 0]), order)
-
-
-def _pool_in_onnx(maps, boxes, level, scales: Sequence[float], side: int):
-    shape = {"output_height": side, "output_width": side, "sampling_ratio": 0}
-    pooled, rows = [], []
-    for index, (features, scale) in enumerate(zip(maps, scales, strict=True)):
-        row = op.Squeeze(op.NonZero(op.Equal(level, index)), [0])
-        places = (op.Gather(boxes, row), op.Sub(row, row))  # all in image 0
-        aligned = {"coordinate_transformation_mode": "half_pixel", "spatial_scale": scale}
-        pooled.append(op.RoiAlign(features, *places, **aligned, **shape))
-        rows.append(row)
-    row = op.Concat(*rows, axis=0)
-    _, order = op.TopK(row, op.Shape(row), largest=0)
-    return op.Gather(op.Concat(*pooled, axis=0), order)
-
-
-OPERATORS = {
-    torch.ops.p2s.nms_by_group.default: _nms_in_onnx,
-    torch.ops.p2s.pool_by_level.default: _pool_in_onnx,
-}
 
 
 def export(model: OneStageDetector | TwoStageDetector, path: str | Path, size: tuple[int, int]):
@@ -130,6 +78,8 @@ class _Graph(nn.Module):
             self.notes.check(values.isfinite(), None)
         if hasattr(self.model, "roi_heads"):
             [rows], _ = self.model.roi_heads(images, features, [rows])
+        else:
+            rows.p_class = (rows.scores <= 1).float()  # 1; of a constant the exporter would warn
         fields = [rows.get(name) for name in FIELDS[1:]]
         finite = torch.stack(self.notes.finite).all()
         return rows.pred_boxes.tensor, *fields, self.notes.count, finite
