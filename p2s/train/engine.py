@@ -1,14 +1,11 @@
 """Training that can stop at any moment: a step depends on the weights, the seed and the iteration.
 
-A training lives in one folder: `state.pt` while it runs, in the end `model.safetensors`,
-`spec.json`, `classes.json`, `curve.json` (losses) and `training.json` (its identity, seed and
-seconds). Whoever trains into the same folder again goes on from there.
+A training lives in one folder, see `p2s.train.folder`. Whoever trains into the same folder again
+goes on from there.
 """
 
-import io
 import json
 import signal
-import sys
 import threading
 import time
 from contextlib import contextmanager
@@ -17,28 +14,26 @@ from pathlib import Path
 
 import torch
 from detectron2.solver.build import get_default_optimizer_params
-from filelock import FileLock, Timeout
-from pydantic import TypeAdapter, ValidationError
-from safetensors.torch import save
+from torch import nn
 from torch.nn.utils import clip_grad_value_
 from tqdm import tqdm
 
 from p2s.data.coco import CocoSet
 from p2s.data.loader import train_batch
-from p2s.files import first_problem, write_atomic
 from p2s.maths.federated import frequencies
 from p2s.maths.likelihood import AUDIT
-from p2s.model.weights import fill, metadata, read, read_parts
-from p2s.model.zoo import build
-from p2s.spec import Spec
+from p2s.spec import Recipe, Spec
 from p2s.spec.identity import training_id
+from p2s.train import folder
+from p2s.train.folder import finished, load
 from p2s.train.replay import NonFiniteLoss, gradients, keep_step, origin
 
-PROGRESS = ("identity", "iteration", "seconds", "curve")  # kept in a state beside the weights
+__all__ = ["NonFiniteLoss", "finished", "load", "optimizer", "rate_at", "train"]
+
 WARMUP_FROM = 1 / 1000  # d2: the share of the rate at iteration 0
 
 
-def optimizer(model, recipe):
+def optimizer(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
     """The recipe's: gradient descent with momentum (d2) or AdamW; normalisations don't decay."""
     parameters = get_default_optimizer_params(model, weight_decay_norm=0.0)
     shared = {"lr": recipe.scaled_rate, "weight_decay": recipe.weight_decay}
@@ -47,7 +42,15 @@ def optimizer(model, recipe):
     return torch.optim.SGD(parameters, momentum=recipe.momentum, **shared)
 
 
-def train(model, spec, data, output, *, seed, save_every=60.0):
+def train(
+    model: nn.Module,
+    spec: Spec,
+    data: CocoSet,
+    output: str | Path,
+    *,
+    seed: int,
+    save_every: float = 60.0,
+) -> nn.Module:
     """Train a freshly built model on `data` and return it, with its files left in `output`.
 
     What `output` already holds of this very training is used: a state is resumed and a finished
@@ -59,42 +62,15 @@ def train(model, spec, data, output, *, seed, save_every=60.0):
     identity = training_id(spec, data.fingerprint, seed)
     output = Path(output)
     output.mkdir(parents=True, exist_ok=True)
-    with _alone_in(output):
+    with folder.alone_in(output):
         if not finished(output, identity):
             _Training(model, spec, data, output, seed).run(save_every)
-        (output / "state.pt").unlink(missing_ok=True)
-    _fill(model, output)
+        folder.remove_state(output)
+    folder.fill(model, output)
     return model
 
 
-def finished(output, identity):
-    """Whether `output` holds the model of this training id; ValueError if of another one."""
-    path = Path(output) / "model.safetensors"
-    if not path.exists():
-        return False
-    with _told_to_delete():
-        found = metadata(path).get("training_id")
-    _refuse_other(output, found, identity)
-    return True
-
-
-def load(folder):
-    """The model that a training left in `folder`, its Spec and the names of its classes."""
-    folder = Path(folder)
-    if not (folder / "model.safetensors").exists():
-        raise ValueError(f"{folder} holds no trained model: model.safetensors is missing")
-    spec, classes = _parsed(folder / "spec.json", Spec), _parsed(folder / "classes.json", list[str])
-    if len(classes) != spec.num_classes:
-        raise ValueError(
-            f"{folder / 'classes.json'}: the number of names is {len(classes)}, "
-            f"but num_classes in spec.json is {spec.num_classes}"
-        )
-    model = build(spec.changed({"backbone": {"weights": None}}))  # they are in the model's own
-    _fill(model, folder)
-    return model.eval(), spec, classes
-
-
-def rate_at(recipe, iteration):
+def rate_at(recipe: Recipe, iteration: int) -> float:
     """The learning rate at an iteration: linear warm-up, then a tenth after every drop (Sec. 5)."""
     warm = min(1.0, iteration / recipe.warmup) if recipe.warmup else 1.0
     drops = sum(iteration >= round(share * recipe.iterations) for share in recipe.drops)
@@ -165,7 +141,8 @@ class _Training:
         raise NonFiniteLoss(
             f"iteration {self.iteration}: not finite: {', '.join(broken[:5])}; "
             f"{origin(self.model, batch)}; "
-            f"images {', '.join(str(one['image_id']) for one in batch)}; learning rate {rate:g}; "
+            f"images {', '.join(str(image['image_id']) for image in batch)}; "
+            f"learning rate {rate:g}; "
             f"do this step again with `p2s replay {path}`"
         )
 
@@ -176,23 +153,13 @@ class _Training:
         self.iteration += 1
 
     def _save(self):
-        buffer = io.BytesIO()
-        kept = {name: getattr(self, name) for name in PROGRESS}
-        weights = {"model": self.model.state_dict(), "optimizer": self.optimizer.state_dict()}
-        torch.save({**kept, **weights}, buffer)
-        write_atomic(self.output / "state.pt", buffer.getvalue())
+        progress = {name: getattr(self, name) for name in folder.PROGRESS}
+        folder.save_state(self.output, progress, self.model, self.optimizer)
 
     def _resume(self):
-        path = self.output / "state.pt"
-        if not path.exists():
-            return
-        with _told_to_delete():
-            kept = read_parts(path, (*PROGRESS, "model", "optimizer"))
-        _refuse_other(self.output, kept["identity"], self.identity)
-        for name in PROGRESS:
-            setattr(self, name, kept[name])
-        fill(self.model, kept["model"], path)
-        self.optimizer.load_state_dict(kept["optimizer"])
+        progress = folder.resume(self.output, self.identity, self.model, self.optimizer)
+        for name, value in progress.items():
+            setattr(self, name, value)
 
     def _finish(self):
         identity = {"training_id": self.identity, "seed": self.seed, "seconds": self.seconds}
@@ -202,13 +169,7 @@ class _Training:
             "curve.json": json.dumps(self.curve),
             "training.json": json.dumps(identity),
         }
-        for name, text in texts.items():
-            write_atomic(self.output / name, text.encode())
-        # A copy each: modules may share a parameter, and channels_last is not what the file holds.
-        copy = {"memory_format": torch.contiguous_format}
-        weights = {name: one.clone(**copy) for name, one in self.model.state_dict().items()}
-        content = save(weights, {"training_id": self.identity})
-        write_atomic(self.output / "model.safetensors", content)  # last: it says `finished`
+        folder.write_model(self.output, self.model, self.identity, texts)
 
 
 def _total(values):
@@ -234,46 +195,6 @@ def _stop_asked():
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-
-
-def _alone_in(output):
-    """The lock of a folder, to be held by `with`; whoever has to wait for it is told so."""
-    lock = FileLock(output / ".lock")
-    try:
-        return lock.acquire(timeout=0)
-    except Timeout:
-        print(f"{output}: another process trains into it; waiting for its end", file=sys.stderr)
-        return lock.acquire()
-
-
-def _fill(model, folder):
-    path = folder / "model.safetensors"
-    fill(model, read(path), path)
-
-
-def _parsed(path, kind):
-    """A JSON file as `kind`; ValueError names the file and the first field that is wrong."""
-    try:
-        return TypeAdapter(kind).validate_json(path.read_bytes())
-    except ValidationError as error:
-        raise ValueError(f"{path}: {first_problem(error)}") from None
-
-
-@contextmanager
-def _told_to_delete():
-    """Say how to go on after a damaged file, which is kept: its training may be dear."""
-    try:
-        yield
-    except ValueError as error:
-        raise ValueError(f"{error}; delete it to start anew") from error
-
-
-def _refuse_other(output, found, wanted):
-    if found != wanted:
-        raise ValueError(
-            f"{output} holds another training ({found}, not {wanted}): other settings, data, seed "
-            "or version; nothing there was changed: choose another folder, or remove this one"
-        )
 
 
 def _refuse_absurd(spec):

@@ -1,13 +1,16 @@
 """One training step as a function, and what is kept of a step whose numbers are not finite."""
 
 import io
+from pathlib import Path
 
 import numpy as np
 import torch
 from detectron2.structures import Boxes, Instances
 from detectron2.utils.events import EventStorage
+from torch import nn
 
 from p2s.files import write_atomic
+from p2s.maths.finite import all_finite
 from p2s.maths.likelihood import AUDIT
 from p2s.model.weights import fill, read_parts
 from p2s.model.zoo import build
@@ -20,7 +23,9 @@ class NonFiniteLoss(FloatingPointError):
     """A training step gave an infinite or undefined number; the message names the replay file."""
 
 
-def gradients(model, batch, seed, iteration):
+def gradients(
+    model: nn.Module, batch: list[dict], seed: int, iteration: int
+) -> tuple[dict[str, float], list[str]]:
     """Leave the gradients of one step in `model`; return its losses and what is not finite.
 
     The losses are floats by name, and so is what a model audits (`audit/...` of detectron2's event
@@ -39,16 +44,16 @@ def gradients(model, batch, seed, iteration):
     broken = [name for name, value in values.items() if not np.isfinite(value)]
     if not broken:
         sum(losses.values()).backward()
-        grads = ((name, one.grad) for name, one in model.named_parameters())
-        broken = [f"gradient of {name}" for name, grad in grads if not _finite(grad)]
+        grads = ((name, parameter.grad) for name, parameter in model.named_parameters())
+        broken = [f"gradient of {name}" for name, grad in grads if not all_finite(grad)]
     return values | told, broken
 
 
 @torch.no_grad()
-def origin(model, batch):
+def origin(model: nn.Module, batch: list[dict]) -> str:
     """Where numbers stop being finite: the levels of such features, else what a head says."""
     features = model.train().backbone(model.preprocess_image(batch).tensor)
-    levels = [name for name, values in features.items() if not _finite(values)]
+    levels = [name for name, values in features.items() if not all_finite(values)]
     if levels:
         return f"features of {', '.join(levels)} are not finite"
     try:
@@ -58,17 +63,19 @@ def origin(model, batch):
     return "features and predictions of all levels are finite"
 
 
-def keep_step(path, model, spec, batch, **where):
+def keep_step(path: Path, model: nn.Module, spec: Spec, batch: list[dict], **where):
     """Write all that one step needs to `path`; `where` has its seed, iteration and rate."""
-    images = [{key: value for key, value in one.items() if key != "instances"} for one in batch]
-    truths = [_plain(one["instances"].get_fields()) for one in batch]
+    images = [
+        {key: value for key, value in inputs.items() if key != "instances"} for inputs in batch
+    ]
+    truths = [_plain(inputs["instances"].get_fields()) for inputs in batch]
     buffer = io.BytesIO()
     kept = {"spec": spec.model_dump_json(), "images": images, "truths": truths}
     torch.save({**kept, "model": model.state_dict(), **where}, buffer)
     write_atomic(path, buffer.getvalue())
 
 
-def replay(path):
+def replay(path: str | Path) -> dict:
     """Do the step of a failure file again.
 
     A dict: "losses" (floats by name), "broken" (names of what is not finite), "origin" (where
@@ -78,7 +85,7 @@ def replay(path):
     spec = Spec.model_validate_json(kept["spec"]).changed({"backbone": {"weights": None}})
     model = build(spec).train()
     fill(model, kept["model"], path)
-    batch = [_input(*each) for each in zip(kept["images"], kept["truths"], strict=True)]
+    batch = [_input(*pair) for pair in zip(kept["images"], kept["truths"], strict=True)]
     losses, broken = gradients(model, batch, kept["seed"], kept["iteration"])
     return {
         "losses": losses,
@@ -86,7 +93,7 @@ def replay(path):
         "origin": origin(model, batch),
         "iteration": kept["iteration"],
         "rate": kept["rate"],
-        "image_ids": [one["image_id"] for one in batch],
+        "image_ids": [inputs["image_id"] for inputs in batch],
     }
 
 
@@ -97,7 +104,3 @@ def _input(image, truth):
 
 def _plain(fields):
     return fields | {"gt_boxes": fields["gt_boxes"].tensor}
-
-
-def _finite(values):
-    return values is None or bool(values.isfinite().all())

@@ -7,7 +7,7 @@ from detectron2.structures import Boxes, Instances
 from torch import nn
 
 from p2s.spec import Spec
-from p2s.train import engine, replay
+from p2s.train import engine, folder, replay
 
 DATA = SimpleNamespace(fingerprint="f" * 64, classes=["cat", "dog"])
 RECIPE = {"iterations": 12, "warmup": 3, "batch": 2, "rate": 0.1}
@@ -53,5 +53,5 @@ def batches(data, recipe, seed, iteration):
 def install(monkeypatch):
     """Let the engine and the replay build the tiny model and draw its batches."""
     monkeypatch.setattr(engine, "train_batch", batches)
-    monkeypatch.setattr(engine, "build", lambda spec: Tiny())
+    monkeypatch.setattr(folder, "build", lambda spec: Tiny())
     monkeypatch.setattr(replay, "build", lambda spec: Tiny())

@@ -1,0 +1,136 @@
+"""The folder that a training lives in: written so that a stop at any moment leaves it whole.
+
+It holds `state.pt` while the training runs, in the end `model.safetensors`, `spec.json`,
+`classes.json`, `curve.json` (losses) and `training.json` (its identity, seed and seconds).
+"""
+
+import io
+import sys
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from filelock import FileLock, Timeout
+from pydantic import TypeAdapter, ValidationError
+from safetensors.torch import save
+from torch import nn
+
+from p2s.files import first_problem, write_atomic
+from p2s.model import weights
+from p2s.model.zoo import build
+from p2s.spec import Spec
+
+PROGRESS = ("identity", "iteration", "seconds", "curve")  # kept in a state beside the weights
+
+
+def finished(output: str | Path, identity: str) -> bool:
+    """Whether `output` holds the model of this training id; ValueError if of another one."""
+    path = Path(output) / "model.safetensors"
+    if not path.exists():
+        return False
+    with _told_to_delete():
+        held = weights.metadata(path).get("training_id")
+    _refuse_other(output, held, identity)
+    return True
+
+
+def load(folder: str | Path) -> tuple[nn.Module, Spec, list[str]]:
+    """The model that a training left in `folder`, its Spec and the names of its classes."""
+    folder = Path(folder)
+    if not (folder / "model.safetensors").exists():
+        raise ValueError(f"{folder} holds no trained model: model.safetensors is missing")
+    spec, classes = _parsed(folder / "spec.json", Spec), _parsed(folder / "classes.json", list[str])
+    if len(classes) != spec.num_classes:
+        raise ValueError(
+            f"{folder / 'classes.json'}: the number of names is {len(classes)}, "
+            f"but num_classes in spec.json is {spec.num_classes}"
+        )
+    model = build(spec.changed({"backbone": {"weights": None}}))  # they are in the model's own
+    fill(model, folder)
+    return model.eval(), spec, classes
+
+
+def fill(model: nn.Module, folder: Path):
+    """Give a model the weights of the finished one in a folder."""
+    path = folder / "model.safetensors"
+    weights.fill(model, weights.read(path), path)
+
+
+def save_state(
+    output: Path, progress: dict[str, Any], model: nn.Module, optimizer: torch.optim.Optimizer
+):
+    """Keep what the next step depends on; `progress` has the names of PROGRESS."""
+    buffer = io.BytesIO()
+    states = {"model": model.state_dict(), "optimizer": optimizer.state_dict()}
+    torch.save({**progress, **states}, buffer)
+    write_atomic(output / "state.pt", buffer.getvalue())
+
+
+def resume(
+    output: Path, identity: str, model: nn.Module, optimizer: torch.optim.Optimizer
+) -> dict[str, Any]:
+    """Fill both from the state that is kept, and return its progress: nothing without a state.
+
+    ValueError if it is of another training.
+    """
+    path = output / "state.pt"
+    if not path.exists():
+        return {}
+    with _told_to_delete():
+        kept = weights.read_parts(path, (*PROGRESS, "model", "optimizer"))
+    _refuse_other(output, kept["identity"], identity)
+    weights.fill(model, kept["model"], path)
+    optimizer.load_state_dict(kept["optimizer"])
+    return {name: kept[name] for name in PROGRESS}
+
+
+def write_model(output: Path, model: nn.Module, identity: str, texts: dict[str, str]):
+    """Leave a finished training: its texts by file name, then its weights."""
+    for name, text in texts.items():
+        write_atomic(output / name, text.encode())
+    # A copy each: modules may share a parameter, and channels_last is not what the file holds.
+    copy = {"memory_format": torch.contiguous_format}
+    tensors = {name: value.clone(**copy) for name, value in model.state_dict().items()}
+    content = save(tensors, {"training_id": identity})
+    write_atomic(output / "model.safetensors", content)  # last: it says `finished`
+
+
+def remove_state(output: Path):
+    """Remove the state of a training that is finished."""
+    (output / "state.pt").unlink(missing_ok=True)
+
+
+def alone_in(output: Path):
+    """The lock of a folder, to be held by `with`; whoever has to wait for it is told so."""
+    lock = FileLock(output / ".lock")
+    try:
+        return lock.acquire(timeout=0)
+    except Timeout:
+        print(f"{output}: another process trains into it; waiting for its end", file=sys.stderr)
+        return lock.acquire()
+
+
+def _parsed(path, kind):
+    """A JSON file as `kind`; ValueError names the file and the first field that is wrong."""
+    try:
+        return TypeAdapter(kind).validate_json(path.read_bytes())
+    except ValidationError as error:
+        raise ValueError(f"{path}: {first_problem(error)}") from None
+
+
+@contextmanager
+def _told_to_delete():
+    """Say how to go on after a damaged file, which is kept: its training may be dear."""
+    try:
+        yield
+    except ValueError as error:
+        raise ValueError(f"{error}; delete it to start anew") from error
+
+
+def _refuse_other(output, held, wanted):
+    if held != wanted:
+        raise ValueError(
+            f"{output} holds another training ({held}, not {wanted}): other settings, data, seed "
+            "or version; nothing there was changed: choose another folder, or remove this one"
+        )
