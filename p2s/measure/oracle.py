@@ -6,19 +6,22 @@ of. N images, U objects, R proposals.
 """
 
 import torch
-from detectron2.structures import Boxes, pairwise_iou
+from detectron2.structures import Instances
 from torch import Tensor
 from torch.nn.functional import pad
 
 from p2s.data import glyphs
 from p2s.data.lvis import LvisSet
+from p2s.maths.geometry import pairwise_iou
 from p2s.measure.coco import proposal_recall
 from p2s.measure.lvis import FIXED, full_numbers
 from p2s.measure.posterior import ON_OBJECT
 from p2s.spec.data import PARTS
 
 
-def full_truth_numbers(data: LvisSet, detections, proposals) -> dict[str, float]:
+def full_truth_numbers(
+    data: LvisSet, detections: list[Instances], proposals: list[Instances]
+) -> dict[str, float]:
     """What is found of all objects of the validation scenes of a federated spec.Glyphs, in percent.
 
     "AP_full", "APr_full", "APc_full" and "APf_full" against the full truth. For "annotated" and
@@ -36,9 +39,9 @@ def full_truth_numbers(data: LvisSet, detections, proposals) -> dict[str, float]
     return {f"{name}_full": numbers[name] for name in FIXED} | recall | said
 
 
-def likeliest(boxes: Tensor, proposals) -> Tensor:
+def likeliest(boxes: Tensor, proposals: Instances) -> Tensor:
     """P(O) of the likeliest proposal on each box (U, 4), (U,); NaN where none is."""
-    iou = pairwise_iou(Boxes(boxes), proposals.proposal_boxes)  # (U, R)
+    iou = pairwise_iou(boxes, proposals.proposal_boxes.tensor)  # (U, R)
     p_object = proposals.objectness_logits.sigmoid().expand_as(iou)
     on_object = p_object.masked_fill(iou < ON_OBJECT, -1)
     best = pad(on_object, (0, 1), value=-1).amax(1)  # also where there is no proposal

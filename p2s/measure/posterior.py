@@ -12,11 +12,11 @@ N images, A locations, G objects, R proposals, K classes.
 
 import numpy as np
 import torch
-from detectron2.structures import Boxes, Instances, pairwise_iou
+from detectron2.structures import Boxes, Instances
 
 from p2s.data import glyphs
 from p2s.data.loader import test_inputs
-from p2s.maths.geometry import paired_iou
+from p2s.maths.geometry import paired_iou, pairwise_iou
 from p2s.maths.optimum import NUMBERS, undone
 from p2s.measure.answers import answers, sampled_shares
 from p2s.model.first.assign import centerness
@@ -92,7 +92,7 @@ def _of_regions(model, images, features, truths, spec):
     model.set_test(spec.test)
     regions = Boxes.cat([proposals.proposal_boxes, truths.gt_boxes])
     heads = model.roi_heads
-    _, label = heads.proposal_matchers[0](pairwise_iou(truths.gt_boxes, regions))
+    _, label = heads.proposal_matchers[0](pairwise_iou(truths.gt_boxes.tensor, regions.tensor))
     return sampled_shares(heads, label)
 
 
@@ -115,7 +115,7 @@ def _of_locations(model, features, images, found):
 
 def _after(model, features, objects, proposals):
     """The likeliest proposal on each object that is on no other object more."""
-    iou = pairwise_iou(proposals.proposal_boxes, objects.gt_boxes)  # (R, G)
+    iou = pairwise_iou(proposals.proposal_boxes.tensor, objects.gt_boxes.tensor)  # (R, G)
     if not iou.numel():
         return torch.zeros(0, dtype=torch.long), torch.zeros(0, len(SAID))
     best, owner = iou.max(1)

@@ -23,6 +23,7 @@ from p2s.maths.likelihood import (
     monotone_bound,
     object_log_probs,
 )
+from p2s.maths.optimum import OBJECTIVES
 from p2s.spec import SecondStage
 
 INF = math.inf
@@ -125,9 +126,9 @@ def test_objectives_of_background_have_their_closed_forms(p_object, p_background
     assert {name: worth.item() for name, worth in found.items()} == pytest.approx(expected)
 
 
-def test_every_objective_of_a_spec_says_what_background_is_worth():
-    named = get_args(SecondStage.model_fields["objective"].annotation)
-    assert set(named) == {"sampled", *BACKGROUND}
+def test_every_objective_of_a_spec_says_what_background_is_worth_and_has_an_optimum():
+    named = list(get_args(SecondStage.model_fields["objective"].annotation))
+    assert named == ["sampled", *BACKGROUND] == [*OBJECTIVES]
 
 
 @pytest.mark.parametrize("dtype", DTYPES)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from detectron2.structures import Boxes, Instances
+from detectron2.structures import Boxes, Instances, pairwise_iou
 
 from p2s.data import glyphs
 from p2s.measure import oracle
@@ -115,7 +115,7 @@ def test_the_likeliest_proposal_is_that_of_a_loop():
         (80, 80), proposal_boxes=Boxes(boxes[6:]), objectness_logits=torch.randn(24)
     )
     found = oracle.likeliest(boxes[:6], proposals).tolist()
-    iou = oracle.pairwise_iou(Boxes(boxes[:6]), Boxes(boxes[6:]))
+    iou = pairwise_iou(Boxes(boxes[:6]), Boxes(boxes[6:]))
     for k, value in enumerate(found):
         on = proposals.objectness_logits[iou[k] >= 0.5].sigmoid().tolist()
         assert value == pytest.approx(max(on)) if on else np.isnan(value)

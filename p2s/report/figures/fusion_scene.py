@@ -10,10 +10,10 @@ import numpy as np
 import torch
 from ipywidgets import FloatSlider, Image, VBox
 from torch import Tensor
-from torchvision.ops import box_iou
 
 from p2s.data import glyphs
 from p2s.data.glyphs import ink
+from p2s.maths.geometry import pairwise_iou
 from p2s.maths.likelihood import FUSIONS, fuse
 from p2s.maths.selection import select
 from p2s.report.results import Results
@@ -44,7 +44,7 @@ class Scene:
     def right(self, detections):
         """Whether each detection is the likeliest on an object of its class, as a list (D,)."""
         same = detections[:, 4:5] == self.objects[:, 4]  # (D, G)
-        overlap, right = box_iou(detections[:, :4], self.objects[:, :4]) * same, []
+        overlap, right = pairwise_iou(detections[:, :4], self.objects[:, :4]) * same, []
         for row in range(len(detections) if len(self.objects) else 0):
             best = int(overlap[row].argmax())
             right.append(bool(overlap[row, best] > OVERLAP))
