@@ -7,6 +7,7 @@ given what oneDNN likes: channels_last maps, no normalisation after them, packed
 import copy
 import shutil
 import sys
+from collections.abc import Sequence
 
 import torch
 import torch._dynamo.config as dynamo
@@ -24,7 +25,12 @@ COMPILATIONS = 256  # of one line of source, for all modules and sizes that it r
 NO_COMPILER = "no C++ compiler (g++ or clang++) here: the fast model runs without torch.compile"
 
 
-def optimize(model, precision="fp32", compile=True, calibration=()):
+def optimize(
+    model: nn.Module,
+    precision: str = "fp32",
+    compile: bool = True,
+    calibration: Sequence[dict] = (),
+) -> nn.Module:
     """A copy of any named detector for fast inference, with the same inputs and outputs.
 
     `precision` is that of backbone and heads; boxes and scores are always computed in fp32.
@@ -47,9 +53,9 @@ def optimize(model, precision="fp32", compile=True, calibration=()):
     return compile_parts(fast) if compile else fast
 
 
-def fold(model):
+def fold(model: nn.Module) -> nn.Module:
     """Put every fixed batch normalisation into the convolution before it, in place."""
-    for conv in [each for each in model.modules() if isinstance(each, Conv2d)]:
+    for conv in [module for module in model.modules() if isinstance(module, Conv2d)]:
         if isinstance(conv.norm, FrozenBatchNorm2d | nn.BatchNorm2d):
             norm, conv.norm = conv.norm, None
             fixed = (norm.running_mean, norm.running_var, norm.eps, norm.weight, norm.bias)
@@ -61,13 +67,14 @@ def fold(model):
     return model.to(memory_format=torch.channels_last)
 
 
-def as_convolutions(model):
+def as_convolutions(model: nn.Module) -> nn.Module:
     """Make the first layer of every region head the convolution that it equals, in place.
 
     On a map as large as its kernel both are one matrix product; oneDNN's is the faster one, and it
     reads pooled regions as they lie in memory, where a linear layer needs a copy.
     """
-    for head in [each for each in model.modules() if isinstance(each, FastRCNNConvFCHead)]:
+    heads = [part for part in model.modules() if isinstance(part, FastRCNNConvFCHead)]
+    for head in heads:
         conv = _as_convolution(head.fc1)
         # Sequential: the layers run in their order, the flattening after the convolution.
         head.flatten, head.fc1 = conv, nn.Flatten()
@@ -75,11 +82,11 @@ def as_convolutions(model):
     return model
 
 
-def in_precision(part, dtype):
+def in_precision(part: nn.Module, dtype: torch.dtype):
     """Let a module work in `dtype`, in place, and answer in fp32."""
 
     def narrow(_, inputs):
-        return tree_map_only(torch.Tensor, lambda each: each.to(dtype), inputs)
+        return tree_map_only(torch.Tensor, lambda tensor: tensor.to(dtype), inputs)
 
     def widen(_, inputs, outputs):
         return tree_map_only(torch.Tensor, torch.Tensor.float, outputs)
@@ -88,7 +95,7 @@ def in_precision(part, dtype):
     part.register_forward_hook(widen)
 
 
-def compile_parts(model):
+def compile_parts(model: nn.Module) -> nn.Module:
     """Compile backbone and heads in place, with weights packed for oneDNN; returns the model."""
     model.backbone = compiled(model.backbone)
     set_first_head(model, compiled(first_head(model)))
@@ -97,7 +104,7 @@ def compile_parts(model):
     return model
 
 
-def compiled(part):
+def compiled(part: nn.Module) -> nn.Module:
     """A module through torch.compile, with weights packed for oneDNN; call it without gradient."""
     # Both settings are the process's: an option of one torch.compile does not reach the packing,
     # and torch counts compilations by source line, which the heads of several models share.
@@ -114,12 +121,12 @@ def _as_convolution(linear):
     return conv.to(memory_format=torch.channels_last)
 
 
-def first_head(model):
+def first_head(model: nn.Module) -> nn.Module:
     """The head of a detector's first stage."""
     return getattr(model.proposal_generator, _head_name(model))
 
 
-def set_first_head(model, head):
+def set_first_head(model: nn.Module, head: nn.Module):
     """Replace the head of a detector's first stage."""
     setattr(model.proposal_generator, _head_name(model), head)
 
@@ -133,10 +140,10 @@ def _region_heads(model):
 
 
 def _has_compiler():
-    found = any(shutil.which(name) for name in ("g++", "clang++"))
-    if not found:
+    has_any = any(shutil.which(name) for name in ("g++", "clang++"))
+    if not has_any:
         print(NO_COMPILER, file=sys.stderr)
-    return found
+    return has_any
 
 
 def _refuse(precision, compile, calibration):

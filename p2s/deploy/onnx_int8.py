@@ -1,5 +1,8 @@
 """int8 by onnxruntime: static quantisation of an exported detector's convolutions and products."""
 
+from collections.abc import Iterable
+from pathlib import Path
+
 import torch
 
 try:
@@ -10,7 +13,7 @@ except ImportError as error:
 HEAVY = ("Conv", "Gemm", "MatMul")  # operators; box arithmetic stays in fp32
 
 
-def to_int8(path, output, images):
+def to_int8(path: str | Path, output: str | Path, images: Iterable[dict]):
     """Write an int8 copy of the ONNX file at `path`, with scales that images set.
 
     `images` are detectron2's inputs of the file's size; a few dozen of training do.
@@ -30,5 +33,7 @@ class _Images(CalibrationDataReader):
         self.images = iter(images)
 
     def get_next(self):
-        one = next(self.images, None)
-        return None if one is None else {"image": torch.as_tensor(one["image"]).float().numpy()}
+        inputs = next(self.images, None)
+        if inputs is None:
+            return None
+        return {"image": torch.as_tensor(inputs["image"]).float().numpy()}

@@ -26,7 +26,7 @@ except ImportError as error:
 
 
 @torch.no_grad()
-def quantize(model, images):
+def quantize(model: nn.Module, images: list[dict]):
     """Make the backbone and a dense head of a folded model work in int8, in place.
 
     `images` are detectron2's inputs, all of one size after padding; a few dozen of training do.
@@ -40,8 +40,8 @@ def quantize(model, images):
     model.backbone = _OneSize(model.backbone, _watched(model, model.backbone, images[0]))
     for index, level in enumerate(levels):
         levels[index] = _watched(model, level, images[0])
-    for one in images:
-        model([one])
+    for inputs in images:
+        model([inputs])
     model.backbone.graph = convert_pt2e(model.backbone.graph)
     for index, level in enumerate(levels):
         levels[index] = convert_pt2e(level)
@@ -75,7 +75,7 @@ class _ByLevel(nn.Module):
     def forward(self, maps):
         """As `DenseHead`."""
         outputs = [head(features) for head, features in zip(self.levels, maps, strict=True)]
-        return Predictions(*(torch.cat(each, 1) for each in zip(*outputs, strict=True)))
+        return Predictions(*(torch.cat(field, 1) for field in zip(*outputs, strict=True)))
 
 
 class _OfLevel(nn.Module):

@@ -6,6 +6,7 @@ P positives, R regions, K classes.
 """
 
 import math
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -42,7 +43,13 @@ class Grid(NamedTuple):
         return Grid(self.points[rows], self.level[rows], self.strides, self.sides[rows])
 
 
-def locations(map_sizes, strides, device=None, shapes=SQUARE, offset=0.5) -> Grid:
+def locations(
+    map_sizes: Sequence[tuple[int, int]],
+    strides: Sequence[float] | Tensor,
+    device: torch.device | None = None,
+    shapes: Sequence[tuple[float, float]] = SQUARE,
+    offset: float = 0.5,
+) -> Grid:
     """The points of the cells of all levels, row by row: cell (i, j) has ((j, i) + offset) stride.
 
     `map_sizes` holds a height and a width, in cells, for each of the L strides; `shapes` a width

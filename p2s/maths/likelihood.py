@@ -101,7 +101,7 @@ BACKGROUND = {  # what background is worth, of log P(O=1), log P(O=0) and log P(
 }
 
 
-def fuse(p_class, p_object, class_power, object_power):
+def fuse(p_class: Tensor, p_object: Tensor, class_power: float, object_power: float) -> Tensor:
     """The score P(C|O)^class_power P(O)^object_power; `FUSIONS` names the powers in use."""
     return p_class**class_power * p_object**object_power
 

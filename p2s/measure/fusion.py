@@ -7,6 +7,7 @@ N images, S cascade stages, R regions, K classes.
 """
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,11 +15,14 @@ from detectron2.modeling import detector_postprocess
 from detectron2.structures import Boxes, Instances
 from torch import Tensor
 
+from p2s.data.coco import CocoSet
 from p2s.data.loader import test_inputs
 from p2s.files import finite_or_none
 from p2s.maths.likelihood import FUSIONS, fuse
 from p2s.maths.selection import select_classes
 from p2s.measure.coco import coco_numbers
+from p2s.model.detector import TwoStageDetector
+from p2s.spec import Spec, Test
 
 CLASS_POWERS = (0.25, 0.5, 0.75, 1.0, 1.5, 2.0)  # 0 would tell no classes apart
 OBJECT_POWERS = (0.0, 0.125, 0.25, 0.5, 0.75, 1.0, 1.5, 2.0)
@@ -28,7 +32,7 @@ PICTURES, KEPT = 4, 64  # validation images of which rows before NMS are kept, a
 
 
 @dataclass(frozen=True)
-class Seen:
+class ClassifiedProposals:
     """What both stages say of the proposals of an image, before any score or NMS."""
 
     boxes: Tensor  # (R, 4) of the last stage, in the pixels of the network's input
@@ -39,7 +43,7 @@ class Seen:
 
 
 @torch.inference_mode()
-def measure(model, data, spec):
+def measure(model: TwoStageDetector, data: CocoSet, spec: Spec) -> dict[str, Any]:
     """AP in percent by powers, and rows of a few pictures before NMS, as JSON values below 20 kB.
 
     "map" has a line for each of "class_powers" and a column for each of "object_powers": AP of
@@ -59,21 +63,23 @@ def measure(model, data, spec):
         "object_powers": list(OBJECT_POWERS),
         **_map(data, curves[test.nms]),
         "ratios": list(curves[test.nms]),
-        "curves": {str(iou): [_ap(data, each) for each in curves[iou].values()] for iou in ious},
+        "curves": {str(iou): [_ap(data, boxes) for boxes in curves[iou].values()] for iou in ious},
         "stages": _stages(data, seen, test, len(spec.second_stage.iou)),
-        "pictures": [_rows(data.images[i]["id"], one) for i, one in enumerate(seen[:PICTURES])],
+        "pictures": [
+            _rows(data.images[i]["id"], of_image) for i, of_image in enumerate(seen[:PICTURES])
+        ],
     }
 
 
 @torch.inference_mode()
-def observe(model, data, test):
-    """What a two-stage detector says of each image of `data`, as a list of `Seen`."""
+def observe(model: TwoStageDetector, data: CocoSet, test: Test) -> list[ClassifiedProposals]:
+    """What a two-stage detector says of each image of `data`, by image."""
     model.eval()
     model.set_test(test)
     return [_seen(model, test_inputs(data, index, test)) for index in range(len(data.images))]
 
 
-def detections(seen, powers, test):
+def detections(seen: ClassifiedProposals, powers: tuple[float, float], test: Test) -> Instances:
     """The detections of an image by a score P(C|O)^a P(O)^b, as `Instances` in its own pixels.
 
     `powers` is (a, b). Threshold, NMS and number are those of `test` (spec.Test): with the powers
@@ -88,13 +94,13 @@ def detections(seen, powers, test):
     return detector_postprocess(selected, *seen.stored)
 
 
-def above(found, threshold, class_power):
+def above(of_images: list[Instances], threshold: float, class_power: float) -> list[Instances]:
     """Detections with P(C|O)^a P(O)^b above a threshold, of those by P(C|O) P(O)^(b/a)."""
     cut = threshold ** (1 / class_power)
-    return [each[each.scores > cut] for each in found]
+    return [boxes[boxes.scores > cut] for boxes in of_images]
 
 
-def ratios():
+def ratios() -> list[float]:
     """The ratios b/a of the map's powers, in ascending order."""
     return sorted({b / a for a in CLASS_POWERS for b in OBJECT_POWERS})
 
@@ -104,20 +110,22 @@ def _seen(model, inputs):
     [boxes], [p_class] = model.roi_heads.classify_by_stage(features, [proposals])
     p_object = proposals.objectness_logits.sigmoid()
     stored = inputs["height"], inputs["width"]
-    return Seen(boxes, p_object, p_class, proposals.image_size, stored)
+    return ClassifiedProposals(boxes, p_object, p_class, proposals.image_size, stored)
 
 
 def _curve(data, seen, test):
     """Detections of each image by ratio of the powers."""
-    return {ratio: [detections(each, (1, ratio), test) for each in seen] for ratio in ratios()}
+    return {
+        ratio: [detections(of_image, (1, ratio), test) for of_image in seen] for ratio in ratios()
+    }
 
 
 def _map(data, curve):
     """AP above the threshold, and how many detections an image those are, for pairs of powers."""
-    found = [[above(curve[b / a], THRESHOLD, a) for b in OBJECT_POWERS] for a in CLASS_POWERS]
-    counts = [[np.mean([len(each) for each in cell]) for cell in line] for line in found]
+    cells = [[above(curve[b / a], THRESHOLD, a) for b in OBJECT_POWERS] for a in CLASS_POWERS]
+    counts = [[np.mean([len(boxes) for boxes in cell]) for cell in line] for line in cells]
     return {
-        "map": [[_ap(data, cell) for cell in line] for line in found],
+        "map": [[_ap(data, cell) for cell in line] for line in cells],
         "kept": [[round(float(count), 1) for count in line] for line in counts],
     }
 
@@ -126,7 +134,7 @@ def _stages(data, seen, test, stages):
     """AP of all scores with the P(C|O) of one cascade stage alone, by named powers."""
     return {
         name: [
-            _ap(data, [detections(_alone(each, stage), powers, test) for each in seen])
+            _ap(data, [detections(_alone(of_image, stage), powers, test) for of_image in seen])
             for stage in range(stages)
         ]
         for name, powers in FUSIONS.items()
@@ -137,8 +145,8 @@ def _alone(seen, stage):
     return replace(seen, p_class=seen.p_class[stage : stage + 1])
 
 
-def _ap(data, found):
-    ap = finite_or_none(coco_numbers(data, found)["AP"])
+def _ap(data, boxes):
+    ap = finite_or_none(coco_numbers(data, boxes)["AP"])
     return ap if ap is None else round(ap, 2)
 
 
@@ -148,12 +156,12 @@ def _rows(image_id, seen):
     best = p_class.flatten().argsort(descending=True, stable=True)[:KEPT]
     row, label = best // p_class.shape[1], best % p_class.shape[1]
     numbers = {"label": label, "p_class": p_class[row, label], "p_object": seen.p_object[row]}
-    found = Instances(seen.size, pred_boxes=Boxes(seen.boxes[row]), **numbers)
-    found = detector_postprocess(found, *seen.stored)
+    kept = Instances(seen.size, pred_boxes=Boxes(seen.boxes[row]), **numbers)
+    kept = detector_postprocess(kept, *seen.stored)
     columns = zip(
-        found.pred_boxes.tensor.tolist(),
-        found.label.tolist(),
-        *(_three_digits(found.get(name)) for name in ("p_class", "p_object")),
+        kept.pred_boxes.tensor.tolist(),
+        kept.label.tolist(),
+        *(_three_digits(kept.get(name)) for name in ("p_class", "p_object")),
         strict=True,
     )
     rows = [[*(round(side, 1) for side in box), *rest] for box, *rest in columns]

@@ -7,6 +7,7 @@ the first 1x1) don't fit and are refused.
 
 import re
 from functools import partial
+from pathlib import Path
 
 import torch
 from detectron2.modeling.backbone import FPN, ResNet
@@ -14,14 +15,15 @@ from detectron2.modeling.backbone.fpn import LastLevelMaxPool, LastLevelP6P7
 from detectron2.modeling.backbone.resnet import BasicBlock, BasicStem, BottleneckBlock
 
 from p2s.model.layers import group_norm
-from p2s.model.weights import WITH_ARRAYS, read, readable, require_fit
+from p2s.model.weights import WITH_ARRAYS, read_weights, readable, require_fit
+from p2s.spec import Backbone
 
 BLOCKS = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3), 50: (3, 4, 6, 3), 101: (3, 4, 23, 3)}  # He, Table 1
 
 # torchvision's names, or those of detectron2's conversion of them, to detectron2's
 RENAMED = (
     (r"^(conv1|bn1)\.", r"stem.\1."),
-    (r"^layer(\d)\.", lambda found: f"res{int(found[1]) + 1}."),
+    (r"^layer(\d)\.", lambda match: f"res{int(match[1]) + 1}."),
     (r"\bbn(\d)\.", r"conv\1.norm."),
     (r"\bdownsample\.0\.", "shortcut."),
     (r"\bdownsample\.1\.", "shortcut.norm."),
@@ -29,7 +31,7 @@ RENAMED = (
 UNUSED = re.compile(r"^(stem\.)?fc\.|^linear\.|num_batches_tracked$")  # classifier, counters
 
 
-def resnet_fpn(backbone, levels):
+def resnet_fpn(backbone: Backbone, levels: tuple[int, int]) -> FPN:
     """The FPN of a spec's backbone, with maps "p3".."p7" or "p2".."p6" for levels (3, 7), (2, 6).
 
     P6 and P7 are convolutions of P5 (Tian et al., 2019, FCOS); P6 of P2-P6 is P5 subsampled
@@ -41,7 +43,7 @@ def resnet_fpn(backbone, levels):
     return FPN(_resnet(backbone, stages), stages, channels, top_block=tops[levels])
 
 
-def load_imagenet(backbone, path):
+def load_imagenet(backbone: FPN, path: str | Path):
     """Fill the trunk of an FPN from a local ResNet file of torchvision or detectron2.
 
     Reads .safetensors, .pth or .pt (tensors only) and detectron2's .pkl (arrays only): no code that
@@ -49,14 +51,14 @@ def load_imagenet(backbone, path):
     exactly this trunk; its classifier is dropped.
     """
     trunk = backbone.bottom_up
-    content = read(path, WITH_ARRAYS)
+    content = read_weights(path, WITH_ARRAYS)
     with readable(path):  # a checkpoint may hold other things than tensors
         content = content.get("model", content)
-        found = {_renamed(name): torch.as_tensor(value) for name, value in content.items()}
-    found = {name: value for name, value in found.items() if not UNUSED.search(name)}
+        tensors = {_renamed(name): torch.as_tensor(value) for name, value in content.items()}
+    tensors = {name: value for name, value in tensors.items() if not UNUSED.search(name)}
     wanted = {name: v for name, v in trunk.state_dict().items() if not UNUSED.search(name)}
-    require_fit(path, wanted, found, "this ResNet")
-    trunk.load_state_dict(found, strict=False)  # only the counters of BN are left
+    require_fit(path, wanted, tensors, "this ResNet")
+    trunk.load_state_dict(tensors, strict=False)  # only the counters of BN are left
 
 
 def _resnet(backbone, out_features):

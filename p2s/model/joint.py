@@ -7,12 +7,13 @@ N images, A locations, R regions, K classes, P positives.
 """
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import pairwise
 
 import torch
-from detectron2.structures import Boxes, Instances
+from detectron2.structures import Boxes, ImageList, Instances
 from detectron2.utils.events import get_event_storage
 from torch import Tensor
 
@@ -22,6 +23,7 @@ from p2s.maths.losses import ALPHA, BETA, GAMMA
 from p2s.model.first import designs
 from p2s.model.first.contract import DenseFirstStage, dense_stage
 from p2s.model.second.stage import SecondStage, second_stage
+from p2s.spec import Spec
 
 AUDITED = ("exact", "exact@K", "B1", "B2", "max")
 BORDERS = (0, 0.01, 0.1, 0.5, 1)  # of P(O), where the audit tells which bound is the larger
@@ -33,12 +35,17 @@ class LabelledFirstStage(DenseFirstStage):
     Its own losses are those of boxes: the second stage has the likelihood of both.
     """
 
-    def __init__(self, num_classes, assign, **stage):
+    def __init__(self, num_classes: int, assign: Callable, **stage):
         super().__init__(**stage)
         self.num_classes = num_classes
         self.labelling = replace(self.objective, assign=assign)  # it tells classes apart
 
-    def forward(self, images, features, gt_instances=None):
+    def forward(
+        self,
+        images: ImageList,
+        features: dict[str, Tensor],
+        gt_instances: list[Instances] | None = None,
+    ) -> tuple[list[Instances], dict[str, Tensor]]:
         """As any first stage's; in training the proposals are all locations, in their order.
 
         They hold `objectness_logits` with its gradient, `peaks` (A, K), how many objects of each
@@ -65,11 +72,13 @@ class LikelihoodSecondStage(SecondStage):
     weights and features of both stages, not through the coordinates of boxes.
     """
 
-    def __init__(self, objective, **heads):
+    def __init__(self, objective: "Likelihood", **heads):
         super().__init__(**heads)
         self.objective = objective
 
-    def label_and_sample_proposals(self, proposals, targets):
+    def label_and_sample_proposals(
+        self, proposals: list[Instances], targets: list[Instances]
+    ) -> list[Instances]:
         """The proposals as they are: they are labelled, and there is no sampling."""
         return proposals
 
@@ -78,8 +87,8 @@ class LikelihoodSecondStage(SecondStage):
             return super()._forward_box(features, proposals, targets)
         maps = [features[name] for name in self.box_in_features]
         labels = self.objective.labels(proposals)
-        seen = labels.seen.split([len(each) for each in proposals])
-        shown = [each[rows] for each, rows in zip(proposals, seen, strict=True)]
+        seen = labels.seen.split([len(of_image) for of_image in proposals])
+        shown = [of_image[rows] for of_image, rows in zip(proposals, seen, strict=True)]
         logits, deltas = self._run_stage(maps, shown, 0)
         losses = self.objective(labels, class_log_probs(logits))
         losses = {name: self.positive_fraction * loss for name, loss in losses.items()}
@@ -91,9 +100,9 @@ class LikelihoodSecondStage(SecondStage):
         Near is the IoU from which a region is a positive of the sampler: a box that is still far
         away, or empty, has no deltas to learn.
         """
-        boxes = Boxes.cat([each.proposal_boxes for each in shown]).tensor  # (R, 4)
-        wanted = torch.cat([each.target_boxes for each in shown])
-        near = torch.cat([each.peaks.sum(1) > 0 for each in shown])
+        boxes = Boxes.cat([of_image.proposal_boxes for of_image in shown]).tensor  # (R, 4)
+        wanted = torch.cat([of_image.target_boxes for of_image in shown])
+        near = torch.cat([of_image.peaks.sum(1) > 0 for of_image in shown])
         near &= paired_iou(boxes, wanted) >= self.objective.near
         labels = torch.zeros_like(near, dtype=torch.long)[near]  # one box for all classes
         loss = self.box_predictor[0].box_reg_loss(boxes[near], wanted[near], deltas[near], labels)
@@ -111,7 +120,7 @@ class Labels:
     seen: Tensor  # (A,): whether the second stage looks at it
 
     @property
-    def background(self):
+    def background(self) -> Tensor:
         """Whether a location is labelled as background, (A,)."""
         return (self.peaks.sum(1) == 0) & (self.heat < 1)
 
@@ -151,7 +160,9 @@ class Likelihood:
 
     def labels(self, proposals: list[Instances]) -> Labels:
         """Those of the locations of N images, from `LabelledFirstStage`."""
-        fields = [[each.objectness_logits, each.peaks, each.heat] for each in proposals]
+        fields = [
+            [of_image.objectness_logits, of_image.peaks, of_image.heat] for of_image in proposals
+        ]
         logit, peaks, heat = map(torch.cat, zip(*fields, strict=True))
         likeliest = torch.cat([_largest(logit, self.likeliest) for logit, *_ in fields])
         every = torch.ones_like(likeliest)
@@ -181,7 +192,9 @@ def _largest(values, count):
     return torch.zeros_like(values, dtype=torch.bool).index_fill(0, best, True)
 
 
-def stages(spec, strides: dict[str, int], channels: int):
+def stages(
+    spec: Spec, strides: dict[str, int], channels: int
+) -> tuple[LabelledFirstStage, LikelihoodSecondStage]:
     """First and second stage of a Spec whose objective is a likelihood; see p2s.model.zoo."""
     assign = designs.OF_FIRST_STAGE[spec.first](spec.first_stage).objective.assign
     where, stage = (spec, strides, channels), spec.second_stage
@@ -197,7 +210,7 @@ def stages(spec, strides: dict[str, int], channels: int):
 def _audit(values, p_object, background):
     """Tell what background costs by each objective, in nats a location, and where B1 is active."""
     values = {name: values[name][background] for name in AUDITED}
-    told = {name: -each.mean() for name, each in values.items()}
+    told = {name: -nats.mean() for name, nats in values.items()}
     told["worst gap"] = (values["exact"] - values["max"]).max() if background.any() else math.nan
     larger, p_object = (values["B1"] > values["B2"]).float(), p_object[background]
     for low, high in pairwise(BORDERS):

@@ -1,12 +1,14 @@
 """Weights files: read and filled in, or a ValueError of one line that names the file."""
 
 import pickle
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import torch
 from safetensors import safe_open
 from safetensors.torch import load_file
+from torch import Tensor, nn
 
 
 def _tensors_only(path):
@@ -41,7 +43,7 @@ WITH_ARRAYS = {".pkl": _pickled, **SAFE}  # detectron2's files of converted weig
 
 
 @contextmanager
-def readable(path):
+def readable(path: str | Path) -> Iterator[None]:
     """Turn whatever goes wrong while a file is read into a ValueError that names it."""
     try:
         yield
@@ -51,7 +53,7 @@ def readable(path):
         raise ValueError(f"{path}: not a readable weights file: {reason}") from error
 
 
-def read(path, formats=SAFE):
+def read_weights(path: str | Path, formats: dict[str, Callable] = SAFE) -> dict:
     """The dict that a weights file holds."""
     path = Path(path)
     if path.suffix not in formats:
@@ -63,38 +65,38 @@ def read(path, formats=SAFE):
     return content
 
 
-def read_parts(path, names):
+def read_parts(path: str | Path, names: Iterable[str]) -> dict:
     """The dict that a weights file holds, which must have these names."""
-    content = read(path)
+    content = read_weights(path)
     if missing := [name for name in names if name not in content]:
         raise ValueError(f"{path}: not a file of this kind: {', '.join(missing)} missing")
     return content
 
 
-def metadata(path):
+def metadata(path: str | Path) -> dict[str, str]:
     """The texts that a safetensors file carries beside its tensors."""
     with readable(path), safe_open(path, "pt") as file:
         return file.metadata() or {}
 
 
-def fill(model, found, path):
+def fill(model: nn.Module, tensors: dict[str, Tensor], path: str | Path):
     """Load the tensors of a file, which must be exactly those of the model."""
-    require_fit(path, model.state_dict(), found, "its Spec")
-    model.load_state_dict(found)
+    require_fit(path, model.state_dict(), tensors, "its Spec")
+    model.load_state_dict(tensors)
 
 
-def require_fit(path, wanted, found, whole):
+def require_fit(path: str | Path, wanted: dict[str, Tensor], held: dict[str, Tensor], whole: str):
     """ValueError, with the first misfits, unless two dicts of tensors have the same shapes."""
-    if problems := _misfits(wanted, found):
+    if problems := _misfits(wanted, held):
         raise ValueError(f"{path} does not fit {whole}: {'; '.join(problems)}")
 
 
-def _misfits(wanted, found, shown=3):
-    missing, unknown = sorted(wanted.keys() - found.keys()), sorted(found.keys() - wanted.keys())
+def _misfits(wanted, held, shown=3):
+    missing, unknown = sorted(wanted.keys() - held.keys()), sorted(held.keys() - wanted.keys())
     shapes = [
-        f"{name} is {tuple(found[name].shape)}, not {tuple(value.shape)}"
+        f"{name} is {tuple(held[name].shape)}, not {tuple(value.shape)}"
         for name, value in wanted.items()
-        if name in found and found[name].shape != value.shape
+        if name in held and held[name].shape != value.shape
     ]
     kinds = {"missing": missing, "unknown": unknown, "of another shape": shapes}
     return [

@@ -54,7 +54,7 @@ def load(folder: str | Path) -> tuple[nn.Module, Spec, list[str]]:
 def fill(model: nn.Module, folder: Path):
     """Give a model the weights of the finished one in a folder."""
     path = folder / "model.safetensors"
-    weights.fill(model, weights.read(path), path)
+    weights.fill(model, weights.read_weights(path), path)
 
 
 def save_state(

@@ -36,7 +36,7 @@ class GivenBoxes(nn.Module):
 
     def forward(self, images, features, truths):
         """As detectron2's proposal generators, in training."""
-        return [_jittered(each, self.jitter) for each in truths], {}
+        return [_jittered(of_image, self.jitter) for of_image in truths], {}
 
 
 class Reader(nn.Module):
@@ -53,9 +53,9 @@ class Reader(nn.Module):
 
     def forward(self, images, features, proposals, truths):
         """As detectron2's heads, in training."""
-        boxes = [each.proposal_boxes for each in proposals]
+        boxes = [of_image.proposal_boxes for of_image in proposals]
         seen = self.trunk(self.pool([features[name] for name in self.names], boxes))  # (R, C)
-        style, character = spelt(torch.cat([each.gt_classes for each in truths]))
+        style, character = spelt(torch.cat([of_image.gt_classes for of_image in truths]))
         return None, {
             "loss_character": cross_entropy(self.character(seen), character),
             "loss_style": cross_entropy(self.style(seen), style),

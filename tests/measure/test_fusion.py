@@ -64,7 +64,8 @@ def observed(data, regions=25, stages=3):
         logits[:, torch.arange(regions), label] += 1.5
         p_object = torch.randn(regions).sigmoid()
         size = (SIDE, SIDE)
-        seen.append(fusion.Seen(boxes.clamp(0, SIDE), p_object, logits.softmax(-1), size, size))
+        proposals = boxes.clamp(0, SIDE), p_object, logits.softmax(-1)
+        seen.append(fusion.ClassifiedProposals(*proposals, size, size))
     return seen
 
 

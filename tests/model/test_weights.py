@@ -44,7 +44,7 @@ def file(request, tmp_path):
 
 
 def test_every_format_is_read_as_it_was_written(file):
-    found = weights.read(file, weights.WITH_ARRAYS)
+    found = weights.read_weights(file, weights.WITH_ARRAYS)
     assert found.keys() == ONE.keys()
     assert all(torch.equal(torch.as_tensor(found[name]), value) for name, value in ONE.items())
 
@@ -53,7 +53,7 @@ def test_every_format_is_read_as_it_was_written(file):
 def test_arrays_are_read_from_every_protocol(tmp_path, protocol):
     content = OrderedDict(a=np.arange(6.0).reshape(2, 3).T, b=np.float32(2), c=[np.arange(3)])
     (tmp_path / "w.pkl").write_bytes(pickle.dumps({"model": content}, protocol))
-    found = weights.read(tmp_path / "w.pkl", weights.WITH_ARRAYS)["model"]
+    found = weights.read_weights(tmp_path / "w.pkl", weights.WITH_ARRAYS)["model"]
     assert found["b"] == 2 and np.array_equal(found["a"], content["a"])
     assert np.array_equal(found["c"][0], content["c"][0])
 
@@ -74,7 +74,7 @@ def test_code_in_a_file_is_refused_and_never_run(tmp_path, suffix, protocol):
         else:
             torch.save(content, path)
         with pytest.raises(ValueError, match=f"{path.name}: not a readable weights file") as told:
-            weights.read(path, weights.WITH_ARRAYS)
+            weights.read_weights(path, weights.WITH_ARRAYS)
         assert len(str(told.value).splitlines()) == 1 and not written.exists()
 
 
@@ -84,7 +84,7 @@ def test_code_in_a_file_is_refused_and_never_run(tmp_path, suffix, protocol):
 def test_junk_is_told_in_one_line_that_names_the_file(file, content):
     file.write_bytes(content)
     with pytest.raises(ValueError, match=f"{file.name}: not a readable weights file: ") as told:
-        weights.read(file, weights.WITH_ARRAYS)
+        weights.read_weights(file, weights.WITH_ARRAYS)
     assert len(str(told.value).splitlines()) == 1 and "weights_only" not in str(told.value)
 
 
@@ -92,19 +92,19 @@ def test_half_a_file_is_told_too(file):
     content = file.read_bytes()
     file.write_bytes(content[: len(content) // 2])
     with pytest.raises(ValueError, match=f"{file.name}: not a readable .*") as told:
-        weights.read(file, weights.WITH_ARRAYS)
+        weights.read_weights(file, weights.WITH_ARRAYS)
     assert len(str(told.value).splitlines()) == 1
 
 
 def test_what_is_no_dict_is_no_weights_file(tmp_path):
     torch.save([1], tmp_path / "list.pt")
     with pytest.raises(ValueError, match="list.pt: not a readable .* holds a list"):
-        weights.read(tmp_path / "list.pt")
+        weights.read_weights(tmp_path / "list.pt")
 
 
 def test_a_pickle_is_opened_only_where_it_is_trusted(tmp_path):
     with pytest.raises(ValueError, match="w.pkl: unknown format; valid: .pt, .pth, .safetensors$"):
-        weights.read(tmp_path / "w.pkl")
+        weights.read_weights(tmp_path / "w.pkl")
 
 
 def test_metadata_is_that_of_the_file(tmp_path):

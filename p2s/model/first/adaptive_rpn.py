@@ -7,10 +7,10 @@ time, since no two images have the same anchors. Numbers not in the Spec are mmd
 N images, L levels, A locations (all levels, concatenated).
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
-from detectron2.structures import Boxes
+from detectron2.structures import Boxes, ImageList, Instances
 from torch import Tensor, nn
 from torch.nn.functional import relu
 
@@ -20,6 +20,7 @@ from p2s.model.first.coding import decoded
 from p2s.model.first.deform import deform_conv3x3
 from p2s.model.first.heads import rows
 from p2s.model.first.rpn import FlooredRPN
+from p2s.spec import Spec
 
 LOCATIONS = 200  # in a batch, one positive is expected of so many; both publications' code
 
@@ -53,7 +54,12 @@ class AdaptiveRPN(FlooredRPN):
     `anchor_generator` gives the Grid of the squares, not anchors.
     """
 
-    def forward(self, images, features, gt_instances=None):
+    def forward(
+        self,
+        images: ImageList,
+        features: dict[str, Tensor],
+        gt_instances: list[Instances] | None = None,
+    ) -> tuple[list[Instances], dict[str, Tensor]]:
         """As detectron2's RPN."""
         maps = [features[name] for name in self.in_features]
         grid, steps = self.anchor_generator(maps), self.rpn_head(maps)
@@ -61,16 +67,18 @@ class AdaptiveRPN(FlooredRPN):
         anchors = decoded(self.rpn_head.transform, grid.anchors, steps.anchor)  # (N, A, 4)
         losses, proposals = self._losses(grid, steps, anchors, gt_instances), []
         for n, size in enumerate(images.image_sizes):
-            one = self._levels(grid, anchors[n : n + 1].detach(), steps, n)
-            proposals += self.predict_proposals(*one, [size])
+            levels = self._levels(grid, anchors[n : n + 1].detach(), steps, n)
+            proposals += self.predict_proposals(*levels, [size])
         return proposals, losses
 
     @property
-    def weight(self):
+    def weight(self) -> float:
         """That of the Spec, of all losses; detectron2 keeps it by loss."""
         return self.loss_weight["loss_rpn_cls"]
 
-    def first_step(self, grid: Grid, steps: Steps, anchors: Tensor, truths) -> dict[str, Tensor]:
+    def first_step(
+        self, grid: Grid, steps: Steps, anchors: Tensor, truths: list[Instances]
+    ) -> dict[str, Tensor]:
         """The losses of the anchors (N, A, 4), before their weight."""
         raise NotImplementedError
 
@@ -85,7 +93,7 @@ class AdaptiveRPN(FlooredRPN):
             self._second_step(grid, steps, anchors[n : n + 1].detach(), n, truth)
             for n, truth in enumerate(truths)
         ]
-        means = {name: sum(each[name] for each in second) / len(second) for name in second[0]}
+        means = {name: sum(losses[name] for losses in second) / len(second) for name in second[0]}
         first = self.first_step(grid, steps, anchors, truths)
         return means | {name: self.weight * loss for name, loss in first.items()}
 
@@ -99,9 +107,9 @@ class AdaptiveRPN(FlooredRPN):
         kept = self.may_hold(steps, image)
         rows = [kept & (grid.level == level) for level in range(len(grid.strides))]
         return (
-            [Boxes(anchors[0, each]) for each in rows],
-            [steps.logit[image, each][None] for each in rows],
-            [steps.deltas[image, each][None] for each in rows],
+            [Boxes(anchors[0, of_level]) for of_level in rows],
+            [steps.logit[image, of_level][None] for of_level in rows],
+            [steps.deltas[image, of_level][None] for of_level in rows],
         )
 
     def _refuse_nonfinite_steps(self, grid, steps):
@@ -112,18 +120,18 @@ class AdaptiveRPN(FlooredRPN):
             self.refuse_nonfinite_level(name, logit, deltas)
 
 
-def center_targets(grid: Grid, truths) -> Targets:
+def center_targets(grid: Grid, truths: list[Instances]) -> Targets:
     """Targets of N images: positives near the truths' centres, of one class."""
     assign = class_agnostic(center_share)
     return Targets.stack([assign(grid, t.gt_boxes.tensor, t.gt_classes, 1) for t in truths])
 
 
-def shared_settings(spec, strides):
+def shared_settings(spec: Spec, strides: dict[str, int]) -> dict[str, Any]:
     """What both networks pass on to detectron2's RPN."""
     stage, steps = spec.first_stage, list(strides.values())
     return {
         "in_features": list(strides),
-        "anchor_generator": lambda maps: locations([each.shape[-2:] for each in maps], steps),
+        "anchor_generator": lambda maps: locations([level.shape[-2:] for level in maps], steps),
         "batch_size_per_image": 256,
         "positive_fraction": 0.5,
         "pre_nms_topk": (stage.pre_nms, spec.test.pre_nms),
@@ -133,17 +141,17 @@ def shared_settings(spec, strides):
     }
 
 
-def small(module):
+def small(module: nn.Module):
     """Initialise convolutions as detectron2's RPN does."""
-    for each in module.modules():
-        if isinstance(each, nn.Conv2d):
-            nn.init.normal_(each.weight, std=0.01)
-            if each.bias is not None:
-                nn.init.constant_(each.bias, 0)
+    for conv in module.modules():
+        if isinstance(conv, nn.Conv2d):
+            nn.init.normal_(conv.weight, std=0.01)
+            if conv.bias is not None:
+                nn.init.constant_(conv.bias, 0)
 
 
-def joined(levels):
+def joined(levels: list[tuple[Tensor, ...]]) -> Steps:
     """The maps of all levels, of each the four fields of Steps, as one."""
-    fields = [torch.cat([rows(each) for each in maps], 1) for maps in zip(*levels, strict=True)]
+    fields = [torch.cat([rows(level) for level in maps], 1) for maps in zip(*levels, strict=True)]
     location, anchor, logit, deltas = fields
     return Steps(location[..., 0], anchor, logit[..., 0], deltas)

@@ -6,6 +6,7 @@ too: `refine(targets, pred_boxes, logit) -> Targets`. The order of truths never 
 """
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import torch
@@ -13,6 +14,7 @@ from torch import Tensor
 from torch.nn.functional import one_hot, pad
 
 from p2s.maths.geometry import (
+    Grid,
     area,
     encode_ltrb,
     half_diagonal,
@@ -47,14 +49,14 @@ class Targets:
         return Targets(*(torch.stack(field) for field in zip(*map(_fields, targets), strict=True)))
 
 
-def class_agnostic(assign):
+def class_agnostic(assign: Callable) -> Callable:
     """An assigner to which every truth is of class 0, the object O of Eq. 1."""
     return lambda grid, boxes, classes, num_classes: assign(
         grid, boxes, torch.zeros_like(classes), num_classes
     )
 
 
-def center_peaks(grid, boxes, classes, num_classes) -> Targets:
+def center_peaks(grid: Grid, boxes: Tensor, classes: Tensor, num_classes: int) -> Targets:
     """CenterNet*: objects are peaks of a heat map, boxes are regressed around them (Sec. 5; C2).
 
     The cell that holds a box's centre is its positive on each level that its size is assigned to.
@@ -83,7 +85,7 @@ def center_peaks(grid, boxes, classes, num_classes) -> Targets:
     )
 
 
-def iou_thresholds(grid, boxes, classes, num_classes) -> Targets:
+def iou_thresholds(grid: Grid, boxes: Tensor, classes: Tensor, num_classes: int) -> Targets:
     """RetinaNet: an anchor with IoU of at least .5 answers for its best truth (Lin et al., 2017b).
 
     Below .4 it is background, between both it is ignored. The best anchors of a truth are its
@@ -97,7 +99,7 @@ def iou_thresholds(grid, boxes, classes, num_classes) -> Targets:
     return _hard(positive, truth, boxes, classes, num_classes, best >= BACKGROUND_BELOW)
 
 
-def adaptive_iou(grid, boxes, classes, num_classes) -> Targets:
+def adaptive_iou(grid: Grid, boxes: Tensor, classes: Tensor, num_classes: int) -> Targets:
     """ATSS: a truth sets its own IoU threshold (Zhang et al., 2020b, Alg. 1).
 
     Candidates are the 9 anchors a level that are nearest to its centre; positives those of an IoU
@@ -117,7 +119,7 @@ def adaptive_iou(grid, boxes, classes, num_classes) -> Targets:
     return replace(targets, weight=targets.weight * centerness(grid.points, targets.boxes))
 
 
-def center_region(grid, boxes, classes, num_classes) -> Targets:
+def center_region(grid: Grid, boxes: Tensor, classes: Tensor, num_classes: int) -> Targets:
     """FCOS: points near a centre, inside the box, on the level of its longest side (d2).
 
     Near is 1.5 strides along both axes; the longest distance to a side is between 4 and 8 strides.
@@ -135,7 +137,7 @@ def center_region(grid, boxes, classes, num_classes) -> Targets:
     return _hard(best == 1, truth, boxes, classes, num_classes)
 
 
-def center_share(grid, boxes, classes, num_classes) -> Targets:
+def center_share(grid: Grid, boxes: Tensor, classes: Tensor, num_classes: int) -> Targets:
     """Guided Anchoring: the middle fifth of a box, on the level of its size (Wang et al., 2019).
 
     Points in the middle of .2 of the sides are positive, and the centre's cell in any case; those
@@ -201,7 +203,9 @@ def near_center_positives(targets: Targets, pred_boxes: Tensor, logit: Tensor) -
     """
     good = (targets.weight > 0) & (giou_loss(pred_boxes, targets.boxes) < GOOD_BOX)  # (N, A)
     extra = one_hot(targets.classes, targets.heat.shape[-1]) * good[..., None]  # (N, A, K)
-    peaks, heat = (torch.maximum(each, extra.float()) for each in (targets.peaks, targets.heat))
+    peaks, heat = (
+        torch.maximum(of_score, extra.float()) for of_score in (targets.peaks, targets.heat)
+    )
     return replace(targets, peaks=peaks, heat=heat)
 
 

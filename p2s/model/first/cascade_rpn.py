@@ -6,7 +6,7 @@ Vu et al., 2019; a proposal network of Table 11. N images, A locations.
 import torch
 from detectron2.modeling.box_regression import Box2BoxTransform
 from detectron2.modeling.matcher import Matcher
-from detectron2.structures import Boxes
+from detectron2.structures import Boxes, Instances
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits, relu
 
@@ -22,6 +22,7 @@ from p2s.model.first.adaptive_rpn import (
     small,
 )
 from p2s.model.first.coding import decoded
+from p2s.spec import Spec
 
 SIDE = 8.0  # strides a side of the square that the first step starts from
 BOX_WEIGHT = 10.0  # of both box losses
@@ -64,7 +65,9 @@ class CascadeHead(nn.Module):
 class CascadeRPN(AdaptiveRPN):
     """Two steps of regression; only the second says what is an object."""
 
-    def first_step(self, grid: Grid, steps: Steps, anchors: Tensor, truths) -> dict[str, Tensor]:
+    def first_step(
+        self, grid: Grid, steps: Steps, anchors: Tensor, truths: list[Instances]
+    ) -> dict[str, Tensor]:
         """IoU loss of the anchors whose location is near a centre."""
         targets = center_targets(grid, truths)
         positive = targets.weight > 0  # (N, A)
@@ -84,7 +87,7 @@ class CascadeRPN(AdaptiveRPN):
         return {"loss_rpn_cls": unit * objectness, "loss_rpn_loc": unit * BOX_WEIGHT * box}
 
 
-def cascade_rpn(spec, strides: dict[str, int], channels: int) -> CascadeRPN:
+def cascade_rpn(spec: Spec, strides: dict[str, int], channels: int) -> CascadeRPN:
     """Cascade RPN of a Spec."""
     deltas = Box2BoxTransform(weights=(20.0, 20.0, 10.0, 10.0))
     matcher = Matcher([0.7], [0, 1], allow_low_quality_matches=True)

@@ -21,8 +21,8 @@ def deform_conv3x3(features: Tensor, offsets: Tensor, weight: Tensor, bias: Tens
     maps = features.reshape(images * groups, channels // groups, height, width)
     sampled = grid_sample(maps, places, align_corners=False)  # (N G, C / G, 9 H, W)
     sampled = sampled.view(images, channels, POINTS, height * width)
-    found = torch.einsum("ock,nckp->nop", weight.flatten(2), sampled)
-    return found.view(images, -1, height, width) + bias[:, None, None]
+    outputs = torch.einsum("ock,nckp->nop", weight.flatten(2), sampled)
+    return outputs.view(images, -1, height, width) + bias[:, None, None]
 
 
 def _places(offsets):

@@ -21,6 +21,7 @@ from p2s.model.first.heads import (
     tower,
 )
 from p2s.model.first.objective import Objective, centerness_loss, side_distribution_loss
+from p2s.spec import FirstStage
 
 OCTAVE = [4 * 2 ** (step / 3) for step in range(3)]  # strides; Lin et al. (2017b), Sec. 4
 RATIOS = (0.5, 1.0, 2.0)  # height over width
@@ -38,7 +39,7 @@ class Design:
     anchors: Anchors = Anchors()
 
 
-def centernet(stage) -> Design:
+def centernet(stage: FirstStage) -> Design:
     """CenterNet*: objects are peaks of a heat map (Sec. 5; C2)."""
     ignore_above = 1.0 if stage.ignore_above is None else stage.ignore_above
     refine = assign.near_center_positives if stage.extra_positives else assign.as_assigned
@@ -52,7 +53,7 @@ def centernet(stage) -> Design:
     )
 
 
-def retinanet(stage) -> Design:
+def retinanet(stage: FirstStage) -> Design:
     """RetinaNet: nine anchors a cell, IoU .5 and .4, focal loss (Lin et al., 2017b; d2)."""
     return Design(
         Objective(
@@ -68,7 +69,7 @@ def retinanet(stage) -> Design:
     )
 
 
-def atss(stage) -> Design:
+def atss(stage: FirstStage) -> Design:
     """ATSS: an IoU threshold of its own for each object; P is score times centerness (Sec. 5).
 
     Boxes are distances from a point, which its authors found as good as an anchor's deltas (Zhang
@@ -86,7 +87,7 @@ def atss(stage) -> Design:
     )
 
 
-def gfl_distances(stage) -> Design:
+def gfl_distances(stage: FirstStage) -> Design:
     """GFL with distances instead of the integral, as a first stage has it (Sec. 5)."""
     return Design(
         Objective(
@@ -98,14 +99,14 @@ def gfl_distances(stage) -> Design:
     )
 
 
-def gfl(stage) -> Design:
+def gfl(stage: FirstStage) -> Design:
     """GFL: the score is a box's quality, its distances are integrals (Li et al., 2020b)."""
     design = gfl_distances(stage)
     objective = replace(design.objective, extra_loss=side_distribution_loss)
     return replace(design, objective=objective, head=IntegralHead)
 
 
-def fcos(stage) -> Design:
+def fcos(stage: FirstStage) -> Design:
     """FCOS: points near a centre; P is score times centerness (Tian et al., 2020; d2)."""
     return Design(
         Objective(

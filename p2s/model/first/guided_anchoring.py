@@ -6,6 +6,7 @@ Wang et al., 2019; a proposal network of Table 11. N images, A locations.
 import torch
 from detectron2.modeling.box_regression import Box2BoxTransform
 from detectron2.modeling.matcher import Matcher
+from detectron2.structures import Instances
 from torch import Tensor, nn
 from torch.nn.functional import relu
 
@@ -23,6 +24,7 @@ from p2s.model.first.adaptive_rpn import (
 )
 from p2s.model.first.designs import NINE
 from p2s.model.layers import prior_bias
+from p2s.spec import Spec
 
 CENTRE_FLOOR = 0.01  # P(centre) below which a location has no anchor in test
 AWAY = 0.1  # weight of a location that is not a centre; the publication's code
@@ -65,7 +67,9 @@ class GuidedAnchoring(AdaptiveRPN):
         every = super().may_hold(steps, image)
         return every if self.training else steps.location[image].sigmoid() >= CENTRE_FLOOR
 
-    def first_step(self, grid: Grid, steps: Steps, anchors: Tensor, truths) -> dict[str, Tensor]:
+    def first_step(
+        self, grid: Grid, steps: Steps, anchors: Tensor, truths: list[Instances]
+    ) -> dict[str, Tensor]:
         """Focal loss of the location, bounded IoU loss of the shape (Wang et al., Sec. 3.5)."""
         targets = center_targets(grid, truths)
         location = steps.location[..., None]
@@ -73,7 +77,7 @@ class GuidedAnchoring(AdaptiveRPN):
         location_loss = (unit * peak_focal(location, targets.heat, targets.peaks)).sum()
         sides = anchors[..., 2:] - anchors[..., :2]
         shape_loss = sum(
-            self._shape_loss(grid, sides[n], each.gt_boxes) for n, each in enumerate(truths)
+            self._shape_loss(grid, sides[n], truth.gt_boxes) for n, truth in enumerate(truths)
         )
         return {
             "loss_rpn_location": location_loss * LOCATIONS / location.numel(),
@@ -89,7 +93,7 @@ class GuidedAnchoring(AdaptiveRPN):
         return bounded_iou_loss(sides[positive], wanted[:, 2:] - wanted[:, :2]).sum()
 
 
-def guided_anchoring(spec, strides: dict[str, int], channels: int) -> GuidedAnchoring:
+def guided_anchoring(spec: Spec, strides: dict[str, int], channels: int) -> GuidedAnchoring:
     """GA-RPN of a Spec."""
     deltas = Box2BoxTransform(weights=(1 / 0.07, 1 / 0.07, 1 / 0.11, 1 / 0.11))
     matcher = Matcher([0.3, 0.7], [0, -1, 1], allow_low_quality_matches=True)

@@ -3,6 +3,7 @@
 N images, L levels, A locations (all levels, concatenated), K classes, S anchors a cell.
 """
 
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import NamedTuple
 
@@ -26,7 +27,7 @@ class Predictions(NamedTuple):
     extra: Tensor | None = None  # (N, A, E): centerness logits, or logits of the sides' bins
 
 
-def tower(channels: int, layers: int, norm=GROUPED) -> nn.Sequential:
+def tower(channels: int, layers: int, norm: Callable = GROUPED) -> nn.Sequential:
     """3x3 convolutions of equal width, each with group normalisation and ReLU (Sec. 5; C2)."""
     modules = [
         module
@@ -39,12 +40,12 @@ def tower(channels: int, layers: int, norm=GROUPED) -> nn.Sequential:
 def plain_tower(channels: int, layers: int) -> nn.Sequential:
     """The same without normalisation, as RetinaNet has it (d2)."""
     modules = tower(channels, layers, lambda _: nn.Identity())
-    keep_gain(each for each in modules if isinstance(each, nn.Conv2d))
+    keep_gain(module for module in modules if isinstance(module, nn.Conv2d))
     return modules
 
 
 @torch.no_grad()
-def keep_gain(convs):
+def keep_gain(convs: Iterable[nn.Conv2d]):
     """Let convolutions that no norm follows pass on as much as at detectron2's 256 channels.
 
     Its deviation of .01 is for that width; in a narrow tower the signal would die out.
@@ -53,12 +54,12 @@ def keep_gain(convs):
         conv.weight.mul_((D2_CHANNELS / conv.in_channels) ** 0.5)
 
 
-def shared_tower(channels: int, layers: int, tower=tower):
+def shared_tower(channels: int, layers: int, tower: Callable = tower) -> tuple[nn.Module, ...]:
     """One tower for scores and boxes: enough for a class-agnostic first stage (Sec. 5)."""
     return tower(channels, layers), nn.Identity(), nn.Identity()
 
 
-def separate_towers(channels: int, layers: int, tower=tower):
+def separate_towers(channels: int, layers: int, tower: Callable = tower) -> tuple[nn.Module, ...]:
     """A tower for scores and one for boxes, as a K-class one-stage detector has (Sec. 5)."""
     return nn.Identity(), tower(channels, layers), tower(channels, layers)
 
@@ -69,7 +70,9 @@ class DenseHead(nn.Module):
     `towers` are what comes before both outputs, before the scores alone, before the boxes alone.
     """
 
-    def __init__(self, towers, channels: int, num_classes: int, num_levels: int):
+    def __init__(
+        self, towers: Sequence[nn.Module], channels: int, num_classes: int, num_levels: int
+    ):
         super().__init__()
         self.shared_tower, self.score_tower, self.box_tower = towers
         self.score = _conv(channels, num_classes, bias=prior_bias())
@@ -79,7 +82,7 @@ class DenseHead(nn.Module):
     def forward(self, maps: list[Tensor]) -> Predictions:
         """The predictions of all levels, the distances in strides and not negative."""
         levels = [self.at_level(features, level) for level, features in enumerate(maps)]
-        return Predictions(*(torch.cat(each, 1) for each in zip(*levels, strict=True)))
+        return Predictions(*(torch.cat(field, 1) for field in zip(*levels, strict=True)))
 
     def at_level(self, features: Tensor, level: int) -> list[Tensor]:
         """The same of one level."""
@@ -95,7 +98,9 @@ class DenseHead(nn.Module):
 class CenternessHead(DenseHead):
     """Says also how central a location is in its box, from the features of the box (ATSS, FCOS)."""
 
-    def __init__(self, towers, channels: int, num_classes: int, num_levels: int):
+    def __init__(
+        self, towers: Sequence[nn.Module], channels: int, num_classes: int, num_levels: int
+    ):
         super().__init__(towers, channels, num_classes, num_levels)
         self.centerness = _conv(channels, 1)
 
@@ -107,7 +112,9 @@ class CenternessHead(DenseHead):
 class IntegralHead(DenseHead):
     """Predicts a distribution of each distance over bins; their mean is the distance (GFL)."""
 
-    def __init__(self, towers, channels: int, num_classes: int, num_levels: int):
+    def __init__(
+        self, towers: Sequence[nn.Module], channels: int, num_classes: int, num_levels: int
+    ):
         super().__init__(towers, channels, num_classes, num_levels)
         self.ltrb = _conv(channels, 4 * BINS)
 
@@ -121,7 +128,14 @@ class IntegralHead(DenseHead):
 class AnchorHead(DenseHead):
     """Scores and deltas of each of S anchors a cell, without scales (RetinaNet)."""
 
-    def __init__(self, towers, channels: int, num_classes: int, num_levels: int, anchors: int):
+    def __init__(
+        self,
+        towers: Sequence[nn.Module],
+        channels: int,
+        num_classes: int,
+        num_levels: int,
+        anchors: int,
+    ):
         super().__init__(towers, channels, num_classes * anchors, num_levels)
         self.ltrb, self.anchors = _conv(channels, 4 * anchors), anchors
         self.scales = None
@@ -129,7 +143,7 @@ class AnchorHead(DenseHead):
     def at_level(self, features: Tensor, level: int) -> list[Tensor]:
         """Of one level; the anchors of a cell follow one another."""
         logit, deltas = super().at_level(features, level)
-        return [_by_anchor(each, self.anchors) for each in (logit, deltas)]
+        return [_by_anchor(rows, self.anchors) for rows in (logit, deltas)]
 
     def boxes(self, features: Tensor, level: int) -> list[Tensor]:
         """All predictions of one level but scores."""

@@ -49,7 +49,14 @@ class Bins(NamedTuple):
     x: Band
 
 
-def roi_align(features, rois, output_size, spatial_scale, sampling_ratio=0, aligned=True):
+def roi_align(
+    features: Tensor,
+    rois: Tensor,
+    output_size: int | tuple[int, int],
+    spatial_scale: float,
+    sampling_ratio: int = 0,
+    aligned: bool = True,
+) -> Tensor:
     """The regions of a map, resampled to one size: (N, C, H, W), (R, 5) -> (R, C, P, Q).
 
     A region is (index of its image, x1, y1, x2, y2) in pixels; the map has `spatial_scale` cells a
@@ -67,7 +74,7 @@ def roi_align(features, rois, output_size, spatial_scale, sampling_ratio=0, alig
     return torchvision_roi_align(features, rois, *arguments)
 
 
-def to_regions(rois, level, scale, aligned=True):
+def to_regions(rois: Tensor, level: Tensor, scale: float | Tensor, aligned: bool = True) -> Regions:
     """Rois (R, 5) on maps `level` (R,) that have `scale` cells a pixel, one number or (R, 1)."""
     offset = 0.5 if aligned else 0.0  # a cell's value is that of its centre
     start, end = rois[:, 1:3] * scale - offset, rois[:, 3:] * scale - offset
@@ -75,11 +82,16 @@ def to_regions(rois, level, scale, aligned=True):
     return Regions(rois[:, 0].long(), level, start, length if aligned else length.clamp(min=1))
 
 
-def lay_bins(maps, regions, output_size, sampling_ratio):
+def lay_bins(
+    maps: list[Tensor],
+    regions: Regions,
+    output_size: int | tuple[int, int],
+    sampling_ratio: int,
+) -> Bins:
     """The bins of all regions on a list of maps (N, C, H, W) that differ in H and W only."""
     rows, columns = _pair(output_size)
     images, level = len(maps[0]), regions.level
-    height, width = torch.tensor([each.shape[2:] for each in maps]).T  # (L,), (L,)
+    height, width = torch.tensor([level.shape[2:] for level in maps]).T  # (L,), (L,)
     area = height * width
     first = (images * area).cumsum(0) - images * area  # (L,)
     return Bins(
@@ -90,7 +102,7 @@ def lay_bins(maps, regions, output_size, sampling_ratio):
     )
 
 
-def by_bags(maps, bins):
+def by_bags(maps: list[Tensor], bins: Bins) -> Tensor:
     """RoIAlign of all bins as one embedding bag over the cells of all maps, -> (R, C, P, Q)."""
     channels = maps[0].shape[1]
     row = (bins.first[:, None, None] + bins.y.cell * bins.width[:, None, None]).int()
@@ -98,13 +110,13 @@ def by_bags(maps, bins):
     cell = row[:, :, None, :, None] + column[:, None, :, None, :]  # (R, P, Q, Ty, Tx)
     weight = bins.y.weight[:, :, None, :, None] * bins.x.weight[:, None, :, None, :]
     # (A, C): one map that is channels_last is only viewed
-    tables = [each.permute(0, 2, 3, 1).reshape(-1, channels) for each in maps]
+    tables = [level.permute(0, 2, 3, 1).reshape(-1, channels) for level in maps]
     table = torch.cat(tables) if len(tables) > 1 else tables[0]
     pooled = _Bags.apply(table, cell.flatten(0, 2).flatten(1), weight.flatten(0, 2).flatten(1))
     return pooled.reshape(*cell.shape[:3], channels).permute(0, 3, 1, 2)
 
 
-def bags_are_faster(maps, bins):
+def bags_are_faster(maps: list[Tensor], bins: Bins) -> bool:
     """Compare nanoseconds, fitted on one AVX2 core, over maps from 3 x 3 x 64 to 100 x 136 x 256.
 
     torchvision's time goes with the samples, and ten times that with a gradient; ours with the
@@ -113,7 +125,7 @@ def bags_are_faster(maps, bins):
     channels, y, x = maps[0].shape[1], bins.y, bins.x
     count = len(y.cell) * y.cell.shape[1] * x.cell.shape[1]
     cells = count * y.cell.shape[2] * x.cell.shape[2]
-    trains = torch.is_grad_enabled() and any(each.requires_grad for each in maps)
+    trains = torch.is_grad_enabled() and any(level.requires_grad for level in maps)
     torchvisions = 2.5 * channels * count * y.samples * x.samples * (10 if trains else 1)
     ours = (2e6 + cells * (20 + channels / 8)) * (2 if trains else 1)
     return cells <= MOST_CELLS and ours < torchvisions
@@ -122,11 +134,17 @@ def bags_are_faster(maps, bins):
 class RoIAlign(nn.Module):
     """`roi_align` with the constructor and the call of detectron2's ROIAlign."""
 
-    def __init__(self, output_size, spatial_scale, sampling_ratio, aligned=True):
+    def __init__(
+        self,
+        output_size: int | tuple[int, int],
+        spatial_scale: float,
+        sampling_ratio: int,
+        aligned: bool = True,
+    ):
         super().__init__()
         self.arguments = (output_size, spatial_scale, sampling_ratio, aligned)
 
-    def forward(self, features, rois):
+    def forward(self, features: Tensor, rois: Tensor) -> Tensor:
         return roi_align(features, rois, *self.arguments)
 
     def extra_repr(self):
@@ -151,13 +169,13 @@ class _Bags(torch.autograd.Function):
     @once_differentiable
     def backward(ctx, gradient):
         cell, weight = ctx.saved_tensors
-        each_bin = cell.shape[1]
+        of_bin = cell.shape[1]
         used = weight.flatten().nonzero()[:, 0]
         cell, weight = cell.flatten()[used], weight.flatten()[used]
         order = cell.argsort(stable=True)  # stable: the order of the sums is always the same
         readers = torch.bincount(cell, minlength=ctx.rows)
         table_gradient = F.embedding_bag(
-            used[order] // each_bin,
+            used[order] // of_bin,
             gradient.contiguous(),
             readers.cumsum(0) - readers,
             per_sample_weights=weight[order],

@@ -10,7 +10,8 @@ from functools import partial
 
 import torch
 from detectron2.modeling.roi_heads import FastRCNNOutputLayers
-from torch import nn
+from detectron2.structures import Instances
+from torch import Tensor, nn
 from torch.nn.functional import logsigmoid
 
 from p2s.maths import federated
@@ -18,16 +19,21 @@ from p2s.maths.federated import Frequencies
 from p2s.model.layers import prior_bias
 from p2s.model.second.stage import SecondStage
 from p2s.model.second.stage import second_stage as of_spec
+from p2s.spec import Spec
 
 
 class SigmoidPredictor(FastRCNNOutputLayers):
     """detectron2's predictor with a sigmoid a class; the last of its K + 1 logits is not used."""
 
-    def predict_probs(self, predictions, proposals):
+    def predict_probs(
+        self, predictions: tuple[Tensor, Tensor], proposals: list[Instances]
+    ) -> tuple[Tensor, ...]:
         """P(C|O) of each image, (R, K + 1); the last is that no class is there, all independent."""
         logit = predictions[0][:, :-1]
         none = logsigmoid(-logit).sum(1, keepdim=True).exp()
-        return torch.cat((logit.sigmoid(), none), 1).split([len(each) for each in proposals])
+        return torch.cat((logit.sigmoid(), none), 1).split(
+            [len(of_image) for of_image in proposals]
+        )
 
 
 class SelectivePredictor(SigmoidPredictor):
@@ -36,16 +42,18 @@ class SelectivePredictor(SigmoidPredictor):
     Which ones, (R, K) or (1, K), `counted` tells of the labels (R,) and images (R,) of all regions.
     """
 
-    def losses(self, predictions, proposals):
+    def losses(
+        self, predictions: tuple[Tensor, Tensor], proposals: list[Instances]
+    ) -> dict[str, Tensor]:
         """As detectron2's."""
-        rows = torch.tensor([len(each) for each in proposals])
-        label = torch.cat([each.gt_classes for each in proposals])
+        rows = torch.tensor([len(of_image) for of_image in proposals])
+        label = torch.cat([of_image.gt_classes for of_image in proposals])
         image = torch.arange(len(rows)).repeat_interleave(rows).to(label.device)
         cost = federated.sigmoid_ce(predictions[0][:, :-1], label)  # (R, K)
         loss = (cost * self.counted(label, image)).sum() / max(len(label), 1)
         return super().losses(predictions, proposals) | {"loss_cls": loss}
 
-    def sigmoid_cross_entropy_loss(self, logits, labels):
+    def sigmoid_cross_entropy_loss(self, logits: Tensor, labels: Tensor) -> Tensor:
         """Nothing: detectron2 does not tell a region's image here, `losses` knows it."""
         return logits.new_zeros(())
 
@@ -89,7 +97,7 @@ class SelectiveSecondStage(SecondStage):
         return Frequencies(self.image_counts, int(self.images))
 
 
-def second_stage(spec, strides: dict[str, int], channels: int) -> SecondStage:
+def second_stage(spec: Spec, strides: dict[str, int], channels: int) -> SecondStage:
     """The Faster or Cascade head of a Spec whose cls_loss is no softmax; see `stage`."""
     where, selective = (spec, strides, channels), spec.second_stage.is_selective
     predict = SelectivePredictor if selective else SigmoidPredictor
@@ -112,7 +120,7 @@ def _selection(stage):
 
 
 def _annotate(truths, frequencies):
-    known = torch.stack([each.gt_known.any(0) for each in truths])  # (N, K)
+    known = torch.stack([of_image.gt_known.any(0) for of_image in truths])  # (N, K)
     return lambda label, image: known[image]
 
 
@@ -124,7 +132,7 @@ def _equalize(choose_tail, truths, frequencies):
 # Draws are from torch's global generator, which replay.gradients seeds for each iteration.
 def _federate_images(size, power, truths, frequencies):
     weight = frequencies.image_counts.float() ** power
-    classes = [each.gt_classes for each in truths]
+    classes = [of_image.gt_classes for of_image in truths]
     sets = federated.sets_of_images(classes, weight, size)  # of all stages of the cascade
     return lambda label, image: sets[image]
 

@@ -48,7 +48,7 @@ class SecondStage(CascadeROIHeads):
     ) -> tuple[list[Instances], dict[str, Tensor]]:
         """As detectron2's; a truth that is there for the first stage alone is left out."""
         if targets is not None:
-            targets = [_annotated(each) for each in targets]
+            targets = [_annotated(truths) for truths in targets]
         return super().forward(images, features, proposals, targets)
 
     def set_test(self, test: Test):
@@ -63,14 +63,14 @@ class SecondStage(CascadeROIHeads):
         Row r belongs to proposal r. Boxes are clipped; probabilities are the mean of the stages.
         """
         boxes, p_class = self.classify_by_stage(features, proposals)
-        return boxes, [each.mean(0) for each in p_class]
+        return boxes, [by_stage.mean(0) for by_stage in p_class]
 
     def classify_by_stage(
         self, features: dict[str, Tensor], proposals: list[Instances]
     ) -> tuple[list[Tensor], list[Tensor]]:
         """As `classify`, with the class probabilities of each of S stages: (S, R, K+1)."""
         maps = [features[name] for name in self.box_in_features]
-        sizes = [each.image_size for each in proposals]
+        sizes = [of_image.image_size for of_image in proposals]
         regions, stage_probs = proposals, []
         for stage, predictor in enumerate(self.box_predictor):
             outputs = self._run_stage(maps, regions, stage)
@@ -79,7 +79,7 @@ class SecondStage(CascadeROIHeads):
             self._refuse_nonfinite("boxes of a cascade stage", torch.cat(boxes))
             regions = [_region(*of_image) for of_image in zip(boxes, sizes, strict=True)]
         p_class = [torch.stack(of_image) for of_image in zip(*stage_probs, strict=True)]
-        return [each.proposal_boxes.tensor for each in regions], p_class
+        return [of_image.proposal_boxes.tensor for of_image in regions], p_class
 
     def label_and_sample_proposals(
         self, proposals: list[Instances], targets: list[Instances]
@@ -87,11 +87,11 @@ class SecondStage(CascadeROIHeads):
         """As detectron2's, which appends truths: proposals may hold only what a truth has too."""
         bare = [
             Instances(
-                each.image_size,
-                proposal_boxes=each.proposal_boxes,
-                objectness_logits=each.objectness_logits,
+                of_image.image_size,
+                proposal_boxes=of_image.proposal_boxes,
+                objectness_logits=of_image.objectness_logits,
             )
-            for each in proposals
+            for of_image in proposals
         ]
         return super().label_and_sample_proposals(bare, targets)
 
