@@ -90,7 +90,10 @@ def sets_of_images(
     """A set S for each image (App. D), whose positives are its annotated classes (G,), (N, K)."""
     classes = len(weight)
     return torch.stack(
-        [drawn_classes(is_label(each, classes).any(0), weight, size, generator) for each in truths]
+        [
+            drawn_classes(is_label(labels, classes).any(0), weight, size, generator)
+            for labels in truths
+        ]
     )
 
 

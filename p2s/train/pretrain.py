@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 from detectron2.layers import ShapeSpec
 from detectron2.modeling.roi_heads import FastRCNNConvFCHead
-from detectron2.structures import Boxes, Instances
+from detectron2.structures import Boxes, ImageList, Instances
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
@@ -23,7 +23,7 @@ from p2s.model.detector import TwoStageDetector
 from p2s.model.second.pooler import FastROIPooler
 from p2s.model.second.stage import RESOLUTION
 from p2s.spec import Spec
-from p2s.spec.pretraining import READING
+from p2s.spec.pretraining import READING, Reading
 from p2s.train import engine
 
 
@@ -34,7 +34,9 @@ class GivenBoxes(nn.Module):
         super().__init__()
         self.jitter = jitter
 
-    def forward(self, images, features, truths):
+    def forward(
+        self, images: ImageList, features: dict[str, Tensor], truths: list[Instances]
+    ) -> tuple[list[Instances], dict[str, Tensor]]:
         """As detectron2's proposal generators, in training."""
         return [_jittered(of_image, self.jitter) for of_image in truths], {}
 
@@ -51,7 +53,13 @@ class Reader(nn.Module):
         self.character = nn.Linear(hidden, len(ink.CHARACTERS))
         self.style = nn.Linear(hidden, len(STYLES))
 
-    def forward(self, images, features, proposals, truths):
+    def forward(
+        self,
+        images: ImageList,
+        features: dict[str, Tensor],
+        proposals: list[Instances],
+        truths: list[Instances],
+    ) -> tuple[None, dict[str, Tensor]]:
         """As detectron2's heads, in training."""
         boxes = [of_image.proposal_boxes for of_image in proposals]
         seen = self.trunk(self.pool([features[name] for name in self.names], boxes))  # (R, C)
@@ -67,7 +75,7 @@ def spelt(label: Tensor) -> tuple[Tensor, Tensor]:
     return label // len(ink.CHARACTERS), label % len(ink.CHARACTERS)
 
 
-def read_glyphs(backbone, spec: Spec, cache: Path, reading=READING):
+def read_glyphs(backbone: nn.Module, spec: Spec, cache: Path, reading: Reading = READING):
     """Give the backbone of a Spec the weights of such a training, which is kept in the cache.
 
     The first that needs it trains; whoever comes meanwhile waits for it.
@@ -83,7 +91,7 @@ def read_glyphs(backbone, spec: Spec, cache: Path, reading=READING):
     backbone.load_state_dict(model.backbone.state_dict())
 
 
-def reader(spec: Spec, reading=READING) -> TwoStageDetector:
+def reader(spec: Spec, reading: Reading = READING) -> TwoStageDetector:
     """What is trained: the backbone of a Spec under a `Reader` of given boxes."""
     backbone = resnet_fpn(spec.backbone, spec.levels)
     strides = {name: shape.stride for name, shape in backbone.output_shape().items()}

@@ -74,7 +74,14 @@ class CascadeRPN(AdaptiveRPN):
         loss = (1 - paired_iou(anchors[positive], targets.boxes[positive])).sum()
         return {"loss_rpn_anchor": BOX_WEIGHT * loss * LOCATIONS / positive.numel()}
 
-    def losses(self, anchors, logits, labels, deltas, boxes):
+    def losses(
+        self,
+        anchors: list[Boxes],
+        logits: list[Tensor],
+        labels: list[Tensor],
+        deltas: list[Tensor],
+        boxes: list[Tensor],
+    ) -> dict[str, Tensor]:
         """Cross entropy of objectness and IoU loss of the boxes of one image."""
         label, logit = labels[0], torch.cat(logits, 1)[0]
         known, positive = label >= 0, label == 1
