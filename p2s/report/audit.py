@@ -5,19 +5,28 @@ from collections.abc import Sequence
 import matplotlib
 import numpy as np
 import pandas as pd
+import seaborn as sns
+from matplotlib.colors import to_rgba
 from matplotlib.lines import Line2D
 
 from p2s.maths.likelihood import AUDIT, LOG_2
 from p2s.report.intervals import estimate, number
 from p2s.report.products import Products
 from p2s.report.results import Results
-from p2s.report.style import COLOURS, FAINT, STYLE, Picture
+from p2s.report.style import COLOURS, FAINT, STYLE, Picture, legend, name_axes, panels
 from p2s.study.records import Record
 
 VALUES = {"exact": FAINT, "B1": COLOURS[0], "B2": COLOURS[1], "max": COLOURS[2]}
+WORST = "worst gap"
+GAPS = {"max - exact": COLOURS[2], WORST: COLOURS[2]}
 BOUNDS = ("exact@K", "B1", "B2", "max")
 ACTIVE = "B1 active"  # how names of shares begin
 TONES = (0.25, 0.45, 0.7, 1.0)  # of the shares, by P(O)
+ROWS = {  # of the picture: what is along an axis, and how it is scaled
+    "cost of background,\nnats a location": {"yscale": "log"},
+    "gap of the\nlarger bound": {"yscale": "log"},
+    "share in which B1 is\nthe larger bound": {"ylim": (-0.03, 1.03)},
+}
 LAST = 0.25  # of the iterations: what a table shows the mean of
 
 
@@ -29,26 +38,22 @@ def draw(records: Sequence[Record]) -> Picture:
     background in which B1 is the larger bound, by P(O).
     """
     groups = _groups(records)
+    columns = max(len(groups), 1)
     with matplotlib.rc_context(STYLE):
-        figure = Picture(figsize=(0.7 + 2.1 * max(len(groups), 1), 6.4), layout="constrained")
-        panels = figure.subplots(3, max(len(groups), 1), squeeze=False, sharex=True, sharey="row")
-        for (name, seeds), (above, below, last) in zip(groups.items(), panels.T, strict=False):
-            curves = {one: _mean(seeds, one) for one in (*VALUES, "worst gap")}
-            at = seeds[0].curve["iteration"]
-            for one, colour in VALUES.items():
-                above.plot(at, curves[one], color=colour, lw=1.2)
-            below.plot(at, curves["max"] - curves["exact"], color=COLOURS[2], lw=1.2)
-            below.plot(at, curves["worst gap"], color=COLOURS[2], lw=1.2, ls=":")
-            below.axhline(LOG_2, color=FAINT, lw=0.8)
-            for one, tone in zip(_bins(seeds), TONES, strict=False):
-                last.plot(at, _mean(seeds, one), color=COLOURS[0], alpha=tone, lw=1.2)
-            above.set(title=f"trained by {name}", yscale="log")
-            below.set(yscale="log")
-            last.set(xlabel="iteration", ylim=(-0.03, 1.03))
-        panels[0, 0].set_ylabel("cost of background,\nnats a location")
-        panels[1, 0].set_ylabel("gap of the larger bound")
-        panels[2, 0].set_ylabel("share in which\nB1 is the larger bound")
-        figure.legend(handles=_legend(groups), loc="outside upper left", ncols=4, frameon=False)
+        figure, drawn = panels(3 * len(groups), (1.8, 1.6), (0.2, 0.2), "x", columns)
+        name_axes(drawn, "iteration", "", "xy")
+        for k, (name, seeds) in enumerate(groups.items()):
+            _column(drawn[k::columns], _visited(seeds))
+            drawn[k].set_title(f"trained by {name}")
+        for row, (ylabel, limits) in enumerate(ROWS.items()):
+            line = drawn[row * columns : (row + 1) * columns]
+            for panel in line:
+                panel.sharey(line[0])
+                panel.set(**limits)
+            for panel in line[:1]:
+                panel.set_ylabel(ylabel)
+        legend(figure, _legend(groups), min(4, columns))
+    figure.alt = f"The objectives over a training: {'; '.join(words(records)) or 'no record'}."
     return figure
 
 
@@ -112,14 +117,31 @@ def _names(seeds):
     return [name.removeprefix(AUDIT) for name in seeds[0].curve if name.startswith(AUDIT)]
 
 
-def _mean(seeds, name):
-    """The mean over seeds of a number along the iterations."""
-    return np.mean([np.array(one.curve[f"{AUDIT}{name}"], float) for one in seeds], axis=0)
+def _visited(seeds):
+    """Means over seeds of all that was audited, a line a number and iteration."""
+    curves = [pd.DataFrame(record.curve, dtype=float).set_index("iteration") for record in seeds]
+    means = sum(curves) / len(curves)
+    means.columns = means.columns.str.removeprefix(AUDIT)
+    means["max - exact"] = means["max"] - means["exact"]
+    return means.melt(ignore_index=False, var_name="number").reset_index()
+
+
+def _column(column, visited):
+    """The panels of one objective."""
+    bins = [name for name in visited["number"].unique() if name.startswith(ACTIVE)]
+    shades = {name: to_rgba(COLOURS[0], tone) for name, tone in zip(bins, TONES, strict=False)}
+    for panel, colours in zip(column, (VALUES, GAPS, shades), strict=True):
+        lines = visited[visited["number"].isin(colours)]
+        style = {"hue": "number", "palette": colours, "estimator": None, "legend": False}
+        dashes = {name: (1, 1.2) if name == WORST else "" for name in colours}
+        style |= {"style": "number", "dashes": dashes, "lw": 1.2}
+        sns.lineplot(lines, x="iteration", y="value", ax=panel, **style)
+    column[1].axhline(LOG_2, color=FAINT, lw=0.8)
 
 
 def _worst(seeds, part=1.0):
     """The largest gap of the larger bound at any location, in the last part of all trainings."""
-    curves = [np.array(one.curve[f"{AUDIT}worst gap"], float) for one in seeds]
+    curves = [np.array(one.curve[f"{AUDIT}{WORST}"], float) for one in seeds]
     return max(np.nanmax(one[-max(1, int(part * len(one))) :]) for one in curves)
 
 

@@ -83,6 +83,7 @@ def dots(
 
     frame: columns row, panel, first, fusion, value and paper, a line a seed. notes: by panel what a
     line of its own says below a row, by the row and the line's name.
+    A fusion of "" is no score's.
     """
     lines = pd.DataFrame(
         _lines(frame, next(iter(notes.values()), ())), columns=["row", "note", "height"]
@@ -130,7 +131,7 @@ def _estimates(panel, frame):
     style |= {"native_scale": True, "legend": False, "ax": panel}
     sns.stripplot(frame, marker="|", jitter=False, linewidth=1, size=9, **style)
     for fusion, same in frame.groupby("fusion", sort=False):
-        mark = {"marker": MARKS[fusion], "markersize": 5.5, "linestyle": "none"}
+        mark = {"marker": MARKS.get(fusion, "o"), "markersize": 5.5, "linestyle": "none"}
         sns.pointplot(same, errorbar=student, err_kws=INTERVAL, **mark, **style)
     missing = frame.groupby("height")["value"].count()
     for height in missing.index[missing == 0]:
@@ -176,7 +177,8 @@ def _marks(frame):
     grey = {"color": FAINT, "ls": ""}
     handles = [Line2D([], [], color=PALETTE[one], lw=5, label=FIRSTS[one]) for one in firsts]
     handles += [
-        Line2D([], [], marker=MARKS[one], label=f"score {NAMED[one]}", **grey) for one in fusions
+        Line2D([], [], marker=MARKS[one], label=f"score {NAMED[one]}", **grey)
+        for one in filter(None, fusions)
     ]
     handles.append(Line2D([], [], color=FAINT, label="95 % interval of the mean", **INTERVAL))
     handles.append(Line2D([], [], marker="|", ms=9, label="one seed", **grey))

@@ -32,7 +32,7 @@ def curves(results: Results) -> Picture:
     style |= {"style": "training", "dashes": dashes, "estimator": None, "legend": False}
     losses = sorted(means["loss"].unique())
     with matplotlib.rc_context(STYLE):
-        figure, drawn = panels(len(losses), (2.4, 1.5), (0.55, 0.4), "x")
+        figure, drawn = panels(len(losses), (2.3, 1.5), (0.75, 0.4), "x")
         name_axes(drawn, "iteration", "loss", "x")
         for panel, loss in zip(drawn, losses, strict=True):
             sns.lineplot(means[means["loss"] == loss], lw=1.5, ax=panel, **style)

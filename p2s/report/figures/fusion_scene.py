@@ -54,9 +54,11 @@ class Scene:
     def drawn(self, class_power=1.0, object_power=1.0, threshold=0.3):
         """The detections by one score as a picture: green where right, orange where not."""
         with matplotlib.rc_context(STYLE):
-            figure = Photographs(figsize=(SIDE, SIDE + 0.4), layout="constrained")
-            panel = figure.subplots()
+            figure = Photographs(figsize=(SIDE, SIDE))
+            panel = figure.add_axes((0, 0, 1, 1))
             _draw(panel, self, (class_power, object_power), threshold)
+        powers = f"powers {class_power:g} of P(C|O) and {object_power:g} of P(O)"
+        figure.alt = f"Detections above {threshold:g} with {powers}: {panel.get_title()}."
         return figure
 
     def explored(self):
@@ -83,13 +85,15 @@ class Scene:
     def by_name(self, threshold=0.3):
         """The same for the named powers, side by side."""
         with matplotlib.rc_context(STYLE):
-            figure = Photographs(
-                figsize=(0.8 * SIDE * len(FUSIONS), 0.8 * SIDE + 0.5), layout="constrained"
-            )
-            panels = figure.subplots(1, len(FUSIONS))
+            side = 0.8 * SIDE
+            figure = Photographs(figsize=(side * len(FUSIONS), side))
+            space = {"left": 0, "right": 1, "bottom": 0, "top": 1, "wspace": 0.04}
+            panels = figure.subplots(1, len(FUSIONS), gridspec_kw=space)
             for panel, (name, powers) in zip(panels, FUSIONS.items(), strict=True):
                 _draw(panel, self, powers, threshold)
                 panel.set_title(f"{name}: {panel.get_title()}", size=9)
+        counts = "; ".join(panel.get_title() for panel in panels)
+        figure.alt = f"Detections above {threshold:g} by the named scores, {counts}."
         return figure
 
 

@@ -2,21 +2,23 @@
 
 import matplotlib
 import pandas as pd
+import seaborn as sns
 from matplotlib.lines import Line2D
 
-from p2s.report.intervals import Estimate, estimate
+from p2s.report.figures.ablation import dots, student
+from p2s.report.intervals import estimate
 from p2s.report.products import Products
 from p2s.report.results import Results
-from p2s.report.style import COLOURS, FAINT, STYLE, Picture
+from p2s.report.style import COLOURS, FAINT, STYLE, Picture, legend, name_axes, panels
 from p2s.report.tables.posterior import NAMES, WHEN, errors, learnt, readable, told
 from p2s.study.study import Study
 
-COLUMNS = 4  # panels side by side
-SIDE = 2.1  # inches of a panel
+SIDE = 1.8  # inches of a panel
+TICKS = [0, 0.5, 1]
 MARKS = {  # of moments
-    "after": {"marker": "^", "fillstyle": "none", "ms": 4},
-    "before": {"marker": "v", "fillstyle": "none", "ms": 4},
-    "relative": {"marker": "o", "ms": 4.5},
+    "relative": {"marker": "o", "ms": 5},
+    "before": {"marker": "v", "ms": 4, "mfc": "none", "mew": 1},
+    "after": {"marker": "^", "ms": 4, "mfc": "none", "mew": 1},
 }
 TRUTH = {"marker": "_", "color": FAINT, "ls": "", "ms": 13, "mew": 1.6}
 BEST = {"marker": "x", "color": COLOURS[1], "ls": "", "ms": 6}
@@ -34,7 +36,22 @@ def products(results: Results, study: Study) -> Products:
         ),
     }
     pictures = {name: against_truth(frame, name) for name in NAMES}
+    pictures["distances"] = distances(results.main, frame)
     return Products(pictures, {"learnt": frame, "errors": gaps}, {"words": texts})
+
+
+def distances(results: Results, frame: pd.DataFrame) -> Picture:
+    """How far each row is from the truth, relative to the control: a panel a number.
+
+    Percent, the mean over characters by chance; see `posterior_tables.errors`.
+    """
+    chance = frame[(frame["when"] == "relative") & (frame["q"] < 1)]
+    gaps = chance.assign(value=100 * (chance["learnt"] - chance["truth"]).abs())
+    gaps = gaps.groupby(["row", "number", "seed"], sort=False, as_index=False)["value"].mean()
+    first = {run.row: run.spec.first for run in results.runs}
+    gaps["first"] = gaps["row"].map(lambda row: first.get(row, "rpn"))
+    gaps = gaps.assign(panel=gaps["number"].map(NAMES), fusion="", paper=float("nan"))
+    return dots(gaps, "% from the truth")
 
 
 def against_truth(frame: pd.DataFrame, name: str = "p_object") -> Picture:
@@ -43,47 +60,47 @@ def against_truth(frame: pd.DataFrame, name: str = "p_object") -> Picture:
     Marks are means over seeds; those relative to the control have 95 % intervals. A cross is the
     population optimum of the row's loss, relative to the control.
     """
-    frame = frame[frame["number"] == name]
+    frame = frame[frame["number"] == name].reset_index(drop=True)
     rows = list(frame["row"].unique())
-    height = max(1, -(-len(rows) // COLUMNS))
     with matplotlib.rc_context(STYLE):
-        size = 0.5 + SIDE * COLUMNS, 0.9 + (SIDE + 0.2) * height
-        figure = Picture(figsize=size, layout="constrained")
-        panels = figure.subplots(height, COLUMNS, squeeze=False, sharex=True, sharey=True).ravel()
-        for panel, row in zip(panels, rows, strict=False):
+        figure, drawn = panels(len(rows), (SIDE, SIDE), (0.2, 0.4), "xy")
+        name_axes(drawn, "true P(O)", f"{NAMES[name]} learnt", "xy")
+        for panel, row in zip(drawn, rows, strict=True):
             _panel(panel, frame[frame["row"] == row])
             panel.set_title(row)
-        for panel in panels[len(rows) :]:
-            panel.axis("off")
-        for panel in panels[::COLUMNS]:
-            panel.set_ylabel(f"{NAMES[name]} learnt")
-        for panel in panels[max(0, len(rows) - COLUMNS) : len(rows)]:
-            panel.set_xlabel("true P(O)")
-            panel.tick_params(labelbottom=True)
-        figure.legend(handles=_legend(), loc="outside upper left", ncols=4, frameon=False)
+        legend(figure, _legend())
+    figure.alt = _ends(frame, NAMES[name])
     return figure
 
 
 def _panel(panel, lines):
-    relative = lines[lines["when"] == "relative"]
-    means = relative.groupby("q")[["truth", "optimum"]].mean()
+    means = lines[lines["when"] == "relative"].groupby("q")[["truth", "optimum"]].mean()
     panel.plot(means.index, means["truth"], **TRUTH)
-    for when, style in MARKS.items():
-        seeds = lines[lines["when"] == when].groupby("q")["learnt"]
-        found = pd.DataFrame({q: estimate(each) for q, each in seeds}, Estimate._fields).T
-        panel.plot(found.index, found["mean"], color=COLOURS[0], ls="", **style)
-        if when == "relative":
-            panel.vlines(found.index, found["low"], found["high"], color=COLOURS[0], lw=1)
+    for when, same in lines.groupby("when", sort=False):
+        style = {"errorbar": student if when == "relative" else None, "err_kws": {"lw": 1}}
+        style |= {"native_scale": True, "ls": "", "color": COLOURS[0], "ax": panel}
+        sns.pointplot(same, x="q", y="learnt", **style, **MARKS[when])
     panel.plot(means.index, means["optimum"], **BEST)
-    panel.set(xlim=(-0.03, 1.06), ylim=(-0.03, 1.16), aspect="equal")
-    panel.set(xticks=[0, 0.5, 1], yticks=[0, 0.5, 1])
+    panel.set(xlim=(-0.03, 1.06), ylim=(-0.03, 1.16), xticks=TICKS, yticks=TICKS)
     panel.grid()
 
 
 def _legend():
     marks = [
         Line2D([], [], ls="", color=COLOURS[0], label=WHEN[when], **style)
-        for when, style in reversed(MARKS.items())
+        for when, style in MARKS.items()
     ]
-    ends = [Line2D([], [], label="optimum of the loss, to the control", **BEST)]
-    return [*marks, *ends, Line2D([], [], label="truth", **TRUTH)]
+    best = Line2D([], [], label="optimum of the loss, to the control", **BEST)
+    return [*marks, best, Line2D([], [], label="truth", **TRUTH)]
+
+
+def _ends(frame, what):
+    """What each row learnt of the rarest character, relative to the control, in words."""
+    lines = frame[frame["when"] == "relative"]
+    rarest = lines[lines["q"] == lines["q"].min()].groupby("row", sort=False)
+    said = [
+        f"{row} {estimate(of['learnt']).mean:.2f} (truth {of['truth'].mean():.2f})"
+        for row, of in rarest
+    ]
+    heading = f"{what} learnt against the truth, to the control, of the character with the least"
+    return f"{heading} P(O): {'; '.join(said) or 'no record'}."

@@ -1,5 +1,6 @@
 """Scenes of glyphs with what detectors propose and detect, from records."""
 
+import textwrap
 from collections.abc import Sequence
 
 import matplotlib
@@ -25,7 +26,8 @@ def scenes(records: Sequence[Record]) -> Photographs:
         axes = blank(figure.subplots(*shape, squeeze=False, gridspec_kw=space))
         for k, record in enumerate(records):
             colour = PALETTE[record.spec["first"]]
-            axes[0, 2 * k].set_title(f"{record.detector}: proposals", color=colour, size=8.5)
+            title = textwrap.fill(f"{record.detector}: proposals", int(14 * side))
+            axes[0, 2 * k].set_title(title, color=colour, size=8.5)
             axes[0, 2 * k + 1].set_title("its detections", color=colour, size=8.5)
             for pair, shown in zip(axes[:, 2 * k : 2 * k + 2], record.scenes, strict=False):
                 _scene(pair, Glyphs(**record.spec["data"]), shown, colour)
