@@ -42,18 +42,18 @@ def draw(records: Sequence[Record]) -> Picture:
     with matplotlib.rc_context(STYLE):
         figure, drawn = panels(3 * len(groups), (1.8, 1.6), (0.2, 0.2), "x", columns)
         name_axes(drawn, "iteration", "", "xy")
+        for row, (ylabel, limits) in enumerate(ROWS.items()):
+            for panel in drawn[row * columns : (row + 1) * columns]:
+                panel.sharey(drawn[row * columns])
+                panel.set(**limits)
+            for panel in drawn[row * columns :][:1]:
+                panel.set_ylabel(ylabel)
         for k, (name, seeds) in enumerate(groups.items()):
             _column(drawn[k::columns], _visited(seeds))
             drawn[k].set_title(f"trained by {name}")
-        for row, (ylabel, limits) in enumerate(ROWS.items()):
-            line = drawn[row * columns : (row + 1) * columns]
-            for panel in line:
-                panel.sharey(line[0])
-                panel.set(**limits)
-            for panel in line[:1]:
-                panel.set_ylabel(ylabel)
         legend(figure, _legend(groups), min(4, columns))
-    figure.alt = f"The objectives over a training: {'; '.join(words(records)) or 'no record'}."
+    said = "; ".join(words(records)).replace("*", "") or "no record"
+    figure.alt = f"The objectives over a training: {said}."
     return figure
 
 

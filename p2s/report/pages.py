@@ -13,7 +13,8 @@ from p2s.study.project import PAGE
 INDEX = "report"
 OFFLINE = {"require_js_url": "", "mathjax_url": "", "jquery_url": "", "mermaid_js_url": ""}
 NO_WIDGETS = {"jupyter_widgets_base_url": "", "widget_renderer_url": ""}
-
+IMAGES = {"image/svg+xml", "image/png", "image/jpeg"}
+MARKUP = re.compile(r"^#+ |[`*$]", re.MULTILINE)
 FUNCTION = re.compile(r"(<mi>(?:exp|ln|log|max|min|sup|inf|lim)</mi>)(?!<mo)")  # log 2, not log2
 
 
@@ -41,8 +42,20 @@ def html(notebook, this, every):
         **NO_WIDGETS,
     )
     about = {"title": dict(every)[this], "address": this, "pages": every}
+    _describe(notebook, about["title"])
     body, _ = exporter.from_notebook_node(notebook, resources=about)
     return body
+
+
+def _describe(notebook, said):
+    """Give each picture without alternative text the last words of prose above it, or `said`."""
+    for cell in notebook.cells:
+        if cell.cell_type == "markdown":
+            said = MARKUP.sub("", cell.source.strip().split("\n\n")[-1]).strip() or said
+        for output in cell.get("outputs", ()):
+            for mime in IMAGES.intersection(output.get("data", ())):
+                about = output.metadata.setdefault(mime, {})
+                about["alt"] = about.get("alt") or output.metadata.get("alt") or said
 
 
 def prose(markdown):

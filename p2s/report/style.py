@@ -58,11 +58,12 @@ class Picture(Figure):
     def content(self) -> bytes:
         """The file's bytes, without date or version inside: equal whenever it is drawn."""
         about = {"svg": {"Date": None, "Creator": None}, "png": {"Software": None}}[self.kind]
+        about |= {"Title": self.alt} if self.alt else {}
         buffer = io.BytesIO()
         with matplotlib.rc_context(STYLE):
             if self.get_layout_engine():
                 self._settle()
-            options = {"format": self.kind, "metadata": about | {"Title": self.alt or None}}
+            options = {"format": self.kind, "metadata": about}
             options |= {"bbox_inches": "tight", "pad_inches": MARGIN}
             self.savefig(buffer, dpi=100, facecolor="white", **options)
         return buffer.getvalue().replace(b"<svg ", b'<svg role="img" ', self.kind == "svg")

@@ -96,10 +96,11 @@ def dots(
         figure, drawn = panels(len(names) + bool(published), size, (0.2, 0.95), "y")
         name_axes(drawn, quantity, "row", "y")
         for panel, name in zip(drawn, names, strict=False):
+            if panel is not drawn[0]:
+                panel.sharex(drawn[0])
             _estimates(panel, frame[frame["panel"] == name])
             _say(panel, lines, notes.get(name, {}))
             panel.set_title(textwrap.fill(name, 26))
-            panel.sharex(drawn[0])
             panel.xaxis.set_major_locator(MaxNLocator(4, steps=[1, 2, 5, 10]))
         if published:
             _published(drawn[-1], frame.drop_duplicates("row"))

@@ -97,12 +97,9 @@ def _maps(maps, size, numbers=False):
         name_axes(drawn, ACROSS, DOWN)
         shades = {"cmap": SHADES, "vmin": -SPAN, "vmax": SPAN, "cbar": False}
         for panel, (row, frame) in zip(drawn, maps.items(), strict=True):
-            words = (
-                {"annot": frame.map(number), "fmt": "", "annot_kws": {"color": INK}}
-                if numbers
-                else {}
-            )
-            sns.heatmap(frame - frame.loc[FUSIONS["class"]], ax=panel, **shades, **words)
+            words = {"annot": frame.map(number) if numbers else None, "fmt": ""}
+            gain = frame - frame.loc[FUSIONS["class"]]
+            sns.heatmap(gain, ax=panel, annot_kws={"color": INK}, **shades, **words)
             _mark(panel, frame, 21 if numbers else 9)
             panel.set_title(textwrap.fill(row, 28), size=None if numbers else 8.5)
         name_axes(drawn, ACROSS, DOWN, "xy")
