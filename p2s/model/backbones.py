@@ -15,8 +15,7 @@ from detectron2.modeling.backbone.fpn import LastLevelMaxPool, LastLevelP6P7
 from detectron2.modeling.backbone.resnet import BasicBlock, BasicStem, BottleneckBlock
 
 from p2s.model.layers import group_norm
-from p2s.model.weights import WITH_ARRAYS, read_weights, readable, require_fit
-from p2s.spec import Backbone
+from p2s.model.weights import read, readable, require_fit
 
 BLOCKS = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3), 50: (3, 4, 6, 3), 101: (3, 4, 23, 3)}  # He, Table 1
 
@@ -46,12 +45,11 @@ def resnet_fpn(backbone: Backbone, levels: tuple[int, int]) -> FPN:
 def load_imagenet(backbone: FPN, path: str | Path):
     """Fill the trunk of an FPN from a local ResNet file of torchvision or detectron2.
 
-    Reads .safetensors, .pth or .pt (tensors only) and detectron2's .pkl (arrays only): no code that
-    a file may hold is run. Raises ValueError, with the file and what is wrong, unless it holds
-    exactly this trunk; its classifier is dropped.
+    Reads .safetensors, .pth or .pt and detectron2's .pkl. Raises ValueError, with the file and what
+    is wrong, unless it holds exactly this trunk and no code; its classifier is dropped.
     """
     trunk = backbone.bottom_up
-    content = read_weights(path, WITH_ARRAYS)
+    content = read(path)
     with readable(path):  # a checkpoint may hold other things than tensors
         content = content.get("model", content)
         tensors = {_renamed(name): torch.as_tensor(value) for name, value in content.items()}

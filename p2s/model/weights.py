@@ -1,7 +1,7 @@
 """Weights files: read and filled in, or a ValueError of one line that names the file."""
 
 import pickle
-from collections.abc import Callable, Iterable, Iterator
+import re
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -10,36 +10,24 @@ from safetensors import safe_open
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-
-def _tensors_only(path):
-    return torch.load(path, map_location="cpu", weights_only=True)
+from p2s.model.pickled import load_arrays, refusal
 
 
-class _Arrays(pickle.Unpickler):
-    """A pickle of arrays in dicts, lists and tuples; it may name nothing that could run code."""
+def _tensors(path):
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        if unsafe := re.search(r"GLOBAL (\S+)", str(error)):  # after advice to run any code
+            raise refusal(unsafe[1]) from error
+        raise
 
-    def find_class(self, module, name):
-        if (module.replace("numpy.core", "numpy._core"), name) not in OF_ARRAYS:
-            raise pickle.UnpicklingError(f"it names {module}.{name}, which is no part of an array")
-        return super().find_class(module, name)
 
-
-def _pickled(path):
+def _arrays(path):
     with path.open("rb") as file:
-        return _Arrays(file, encoding="latin1").load()
+        return load_arrays(file)
 
 
-OF_ARRAYS = {  # all that numpy writes of an array, and what holds arrays
-    ("numpy._core.multiarray", "_reconstruct"),
-    ("numpy._core.multiarray", "scalar"),
-    ("numpy._core.numeric", "_frombuffer"),
-    ("numpy", "ndarray"),
-    ("numpy", "dtype"),
-    ("_codecs", "encode"),
-    ("collections", "OrderedDict"),
-}
-SAFE = {".pt": _tensors_only, ".pth": _tensors_only, ".safetensors": load_file}
-WITH_ARRAYS = {".pkl": _pickled, **SAFE}  # detectron2's files of converted weights
+FORMATS = {".pkl": _arrays, ".pt": _tensors, ".pth": _tensors, ".safetensors": load_file}
 
 
 @contextmanager
@@ -53,13 +41,13 @@ def readable(path: str | Path) -> Iterator[None]:
         raise ValueError(f"{path}: not a readable weights file: {reason}") from error
 
 
-def read_weights(path: str | Path, formats: dict[str, Callable] = SAFE) -> dict:
-    """The dict that a weights file holds."""
+def read(path):
+    """The dict that a weights file holds; of a file that would run code nothing is run."""
     path = Path(path)
-    if path.suffix not in formats:
-        raise ValueError(f"{path}: unknown format; valid: {', '.join(formats)}")
+    if path.suffix not in FORMATS:
+        raise ValueError(f"{path}: unknown format; valid: {', '.join(FORMATS)}")
     with readable(path):
-        content = formats[path.suffix](path)
+        content = FORMATS[path.suffix](path)
         if not isinstance(content, dict):
             raise TypeError(f"it holds a {type(content).__name__}, not a dict")
     return content
