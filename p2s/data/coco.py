@@ -13,7 +13,7 @@ import numpy as np
 from PIL import Image, ImageOps
 from pydantic_core import from_json
 
-from p2s.data.health import leaves
+from p2s.data.inside import leads_outside, outside
 
 
 @dataclass(frozen=True, eq=False)  # equal to itself alone: what is derived from it can be cached
@@ -66,7 +66,8 @@ class CocoSet:
     def sample(self, index):
         """Image (H, W, 3) uint8 RGB with its boxes (G, 4), classes (G,) and crowd boxes (C, 4).
 
-        Raises ValueError if the picture's size is not that in the annotation file.
+        Raises ValueError, and opens nothing, if the picture's name leads out of the folder; also
+        if its size is not that in the annotation file.
         """
         row = self.images[index]
         boxes, classes, crowd = self.boxes(index)
@@ -81,9 +82,8 @@ class CocoSet:
         }
 
     def _pixels(self, row):
-        if leaves(self.folder, row["file_name"]):
-            told = f"image {row['id']}: {row['file_name']}: outside of {self.folder}"
-            raise ValueError(f"{told} (valid: a path within it)")
+        if leads_outside(self.folder, row["file_name"]):  # a link may be newer than the check
+            raise ValueError(outside(row, self.folder))
         pixels = read_picture(self.folder / row["file_name"])
         height, width = pixels.shape[:2]
         if (width, height) != (row["width"], row["height"]):

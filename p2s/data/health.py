@@ -11,6 +11,8 @@ from pathlib import Path
 
 from pydantic_core import from_json
 
+from p2s.data.inside import is_foreign, leaves, outside
+
 LINES = 20  # told of each kind of problem, the others are counted
 BORDER = 1  # pixels a box may stick out: COCO's own boxes are rounded
 TABLES = ("images", "annotations", "categories")
@@ -121,47 +123,40 @@ def _images(rows, found):
 def pictures(rows, folder, found):
     """Add image rows without a picture in the folder to `found`.
 
-    To list a folder is cheaper than to ask for each file.
+    To list a folder is cheaper than to ask for each file; only links are resolved one by one.
     """
-    listings, root = {}, folder.resolve()
+    root, listings = os.path.realpath(folder), {}
     for row in rows:
-        path = row.get("file_name")
-        if not isinstance(path, str) or not path:
+        name = row.get("file_name")
+        if not isinstance(name, str) or not name:
             line = f"image {row.get('id')}: file_name: {shown(row, 'file_name')} (valid: a path)"
             found["file name"].append(line)
             continue
-        parent, _, base = path.rpartition("/")
+        parent, base = _split(name)
         if parent not in listings:
-            listings[parent] = None if leaves(folder, parent) else _listing(folder / parent, root)
-        listing = listings[parent]
-        if listing is None or listing.get(base) or _has_drive(path):
-            line = f"image {row.get('id')}: file_name: {path}: outside of {folder}"
-            found["outside the folder"].append(f"{line} (valid: a path within it)")
-        elif base not in listing:
-            line = f"image {row.get('id')}: file_name: {path}: no such file in {folder}"
+            listings[parent] = _listing(root, folder / parent)
+        entries = listings[parent]
+        if is_foreign(name) or entries is None or entries.get(base) and leaves(root, folder / name):
+            found["outside of the folder"].append(outside(row, folder))
+        elif base not in entries:
+            line = f"image {row.get('id')}: file_name: {name}: no such file in {folder}"
             found["picture"].append(f"{line} (valid: a path relative to it)")
 
 
-def leaves(folder: Path, name: str) -> bool:
-    """Whether a file name of an annotation leaves its folder, all links resolved."""
-    return _has_drive(name) or not (folder / name).resolve().is_relative_to(folder.resolve())
+def _split(name):
+    parent, _, base = name.rpartition("/")
+    return (name, "") if base == ".." else (parent, base)
 
 
-def _has_drive(name):
-    return name[1:2] == ":"  # as C:picture.jpg of Windows, which no folder of ours holds
-
-
-def _listing(folder, root):
-    """The names in a folder, and of each whether it is a link that leaves the root."""
+def _listing(root, folder):
+    """The names in a folder, and whether each is a link; None if the folder is not in the root."""
     try:
+        if leaves(root, folder):
+            return None
         with os.scandir(folder) as entries:
-            return {entry.name: _is_way_out(entry, root) for entry in entries}
-    except OSError:
+            return {entry.name: entry.is_symlink() for entry in entries}
+    except (OSError, ValueError):  # ValueError: what no file system can name
         return {}
-
-
-def _is_way_out(entry, root):
-    return entry.is_symlink() and not Path(entry.path).resolve().is_relative_to(root)
 
 
 def _annotations(rows, sizes, categories, found):
