@@ -78,7 +78,10 @@ class Job(Part):
 
 def run(job):
     """Train, or load what is trained, and evaluate; `job.output` holds model, numbers, pictures."""
-    data, val = coco.read(job.train, job.images), coco.read(job.val, job.val_images or job.images)
+    data, val = (
+        coco.read_coco(job.train, job.images),
+        coco.read_coco(job.val, job.val_images or job.images),
+    )
     coco.require_same_classes(data, val)
     spec = job.spec(data.classes)
     click.echo(_summary(job, spec, data))
@@ -99,7 +102,7 @@ def evaluate_folder(folder, annotations, images, settings):
     fields = ", ".join(f"test.{name}" for name in sorted(Test.model_fields))
     _refuse_settings_outside(["test"], settings, fields)
     model, spec, classes = load(folder)
-    data = coco.read(annotations, images)
+    data = coco.read_coco(annotations, images)
     _refuse_other_classes(classes, data.classes)
     return evaluate(model, data, reduce(Spec.changed, settings, spec).test)
 

@@ -103,7 +103,7 @@ def read_picture(path):
         raise ValueError(f"{path}: not a readable image: {error}") from error
 
 
-def read(annotation_file, image_dir) -> CocoSet:
+def read_coco(annotation_file, image_dir) -> CocoSet:
     """A data set from its annotation file and picture folder; `health.check` it first."""
     return of_tables(*tables(annotation_file), image_dir)
 

@@ -47,7 +47,7 @@ class LvisSet(CocoSet):
         }
 
 
-def read(annotation_file, image_dir) -> LvisSet:
+def read_lvis(annotation_file, image_dir) -> LvisSet:
     """A data set from its annotation file and picture folder; `check` it first.
 
     Pictures are under the folder as in `coco_url`: train2017/000000391895.jpg. Raises ValueError

@@ -37,7 +37,7 @@ RELEASES = {  # training and validation
 }
 
 
-def read(data: Coco) -> tuple[CocoSet, CocoSet]:
+def read_release(data: Coco) -> tuple[CocoSet, CocoSet]:
     """Training and validation set, read as the kind of `data` says.
 
     Raises FileNotFoundError, and ValueError that tells in what a file is not the published one,
@@ -49,7 +49,7 @@ def read(data: Coco) -> tuple[CocoSet, CocoSet]:
 
 
 def check(data: Coco, root) -> list[str]:
-    """Problems of both files, told as `health.check` does, else those that `read` would raise.
+    """Problems of both files, told as `health.check` does, else what `read_release` would raise.
 
     Paths are relative to `root`. Of a published set nothing is told that reading mends.
     """
@@ -61,7 +61,7 @@ def check(data: Coco, root) -> list[str]:
     (train, images), (val, val_images) = pairs
     here = {"train": train, "val": val, "images": images, "val_images": val_images}
     try:
-        read(data.model_copy(update=here))
+        read_release(data.model_copy(update=here))
     except ValueError as error:
         return str(error).splitlines()
     return []
@@ -100,7 +100,7 @@ def _split(data, number, file, folder):
     release = RELEASES[data.kind][number] if data.kind in RELEASES else None
     if release and not file.exists():
         raise FileNotFoundError(f"{file}: no such file{origin(data)}")
-    read_one = lvis.read if data.kind in LVIS else coco.read
+    read_one = lvis.read_lvis if data.kind in LVIS else coco.read_coco
     found = read_one(file.absolute(), folder.absolute())
     problems = differences(found, release) if release else []
     if data.fingerprints and found.fingerprint != data.fingerprints[number]:

@@ -15,7 +15,7 @@ from detectron2.modeling.backbone.fpn import LastLevelMaxPool, LastLevelP6P7
 from detectron2.modeling.backbone.resnet import BasicBlock, BasicStem, BottleneckBlock
 
 from p2s.model.layers import group_norm
-from p2s.model.weights import read, readable, require_fit
+from p2s.model.weights import read_weights, readable, require_fit
 
 BLOCKS = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3), 50: (3, 4, 6, 3), 101: (3, 4, 23, 3)}  # He, Table 1
 
@@ -49,7 +49,7 @@ def load_imagenet(backbone: FPN, path: str | Path):
     is wrong, unless it holds exactly this trunk and no code; its classifier is dropped.
     """
     trunk = backbone.bottom_up
-    content = read(path)
+    content = read_weights(path)
     with readable(path):  # a checkpoint may hold other things than tensors
         content = content.get("model", content)
         tensors = {_renamed(name): torch.as_tensor(value) for name, value in content.items()}

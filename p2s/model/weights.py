@@ -41,7 +41,7 @@ def readable(path: str | Path) -> Iterator[None]:
         raise ValueError(f"{path}: not a readable weights file: {reason}") from error
 
 
-def read(path):
+def read_weights(path):
     """The dict that a weights file holds; of a file that would run code nothing is run."""
     path = Path(path)
     if path.suffix not in FORMATS:

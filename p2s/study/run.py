@@ -49,7 +49,7 @@ def load_data(run, project):
     if not isinstance(data, Coco):
         return glyphs.load(data, project.cache / "data")
     with chdir(project.root):  # a data set's paths are relative to the project
-        return releases.read(data)
+        return releases.read_release(data)
 
 
 def trained(run, project, data):

@@ -161,7 +161,7 @@ def test_replay_prints_the_losses_of_the_step(files, trained, tmp_path):
     from p2s.data.loader import train_batch
 
     model, spec, _ = load(trained[0])
-    batch = train_batch(coco.read(files.train, files.images), spec.recipe, 0, 3)
+    batch = train_batch(coco.read_coco(files.train, files.images), spec.recipe, 0, 3)
     where = {"seed": 0, "iteration": 3, "rate": 0.1}
     replay.keep_step(tmp_path / "step.pt", model.train(), spec, batch, **where)
     losses, broken = replay.gradients(model, batch, 0, 3)

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from p2s.data.coco import read, read_picture, require_same_classes
+from p2s.data.coco import read_coco, read_picture, require_same_classes
 
 
 def write(folder, boxes, categories=((9, "dog"), (4, "cat")), size=(20, 10)):
@@ -23,7 +23,7 @@ def write(folder, boxes, categories=((9, "dog"), (4, "cat")), size=(20, 10)):
     (folder / "a.json").write_text(json.dumps(data))
     for k in (7, 3):
         Image.new("RGB", size, (k, 0, 255)).save(folder / f"{k}.png")
-    return read(folder / "a.json", folder)
+    return read_coco(folder / "a.json", folder)
 
 
 def test_classes_are_numbered_in_the_order_of_category_ids(tmp_path):

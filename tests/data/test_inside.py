@@ -104,7 +104,7 @@ def test_a_name_that_leads_outside_is_told_and_never_opened(images, tmp_path, op
     line += " (valid: a path inside it)"
     assert health.check(file, images) == [f"a.json: {line}"]
     with pytest.raises(ValueError) as told:
-        coco.read(file, images).sample(0)
+        coco.read_coco(file, images).sample(0)
     assert str(told.value) == line and opened == []
 
 
@@ -112,7 +112,7 @@ def test_a_name_that_leads_outside_is_told_and_never_opened(images, tmp_path, op
 def test_a_name_that_stays_inside_is_read(images, tmp_path, name):
     file = annotated(tmp_path, name)
     assert health.check(file, images) == []
-    assert coco.read(file, images).sample(0)["image"].shape == (48, 64, 3)
+    assert coco.read_coco(file, images).sample(0)["image"].shape == (48, 64, 3)
 
 
 @pytest.mark.parametrize("name", [*OUTSIDE, *INSIDE])
@@ -136,12 +136,12 @@ def test_a_loop_of_links_is_told(images, tmp_path):
     (images / "knot").symlink_to("knot")
     assert len(health.check(annotated(tmp_path, "knot/1.png"), images)) == 1
     with pytest.raises(ValueError, match="loop.png: not a readable image"):
-        coco.read(annotated(tmp_path, "loop.png"), images).sample(0)
+        coco.read_coco(annotated(tmp_path, "loop.png"), images).sample(0)
 
 
 def test_a_link_that_comes_after_the_check_is_not_followed(images, tmp_path, opened):
     file = annotated(tmp_path, "1.png")
-    data = coco.read(file, images)
+    data = coco.read_coco(file, images)
     assert health.check(file, images) == [] and data.sample(0)
     (images / "1.png").unlink()
     (images / "1.png").symlink_to("../secret.png")
@@ -161,7 +161,7 @@ def test_a_url_of_lvis_may_not_lead_outside(tmp_path, opened, url):
     name = f"image {content['images'][1]['id']}: file_name: ../secret.png: outside of "
     assert [line for line in lvis.check(file, folder) if name in line]
     with pytest.raises(ValueError, match=name):
-        lvis.read(file, folder).sample(1)
+        lvis.read_lvis(file, folder).sample(1)
     assert opened == []
 
 
@@ -180,7 +180,7 @@ def test_releases_refuse_such_a_name(tmp_path, kind, monkeypatch, opened):
     assert [line for line in releases.check(data, folder) if "secret.png: outside of" in line]
     monkeypatch.chdir(folder)
     with pytest.raises(ValueError, match="secret.png: outside of"):
-        releases.read(data)[0].sample(0)
+        releases.read_release(data)[0].sample(0)
     assert opened == []
 
 

@@ -24,7 +24,7 @@ def data(tmp_path):
             annotations.append(row | {"bbox": box, "iscrowd": int(k == 6)})
     tables = {"images": images, "annotations": annotations, "categories": [{"id": 1, "name": "a"}]}
     (tmp_path / "a.json").write_text(json.dumps(tables))
-    return coco.read(tmp_path / "a.json", tmp_path)
+    return coco.read_coco(tmp_path / "a.json", tmp_path)
 
 
 def plain(batch):

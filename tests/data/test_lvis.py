@@ -22,7 +22,7 @@ def told(folder, tables):
 
 
 def test_pictures_are_found_by_their_coco_url(folder):
-    data = lvis.read(written(folder, sound()), folder)
+    data = lvis.read_lvis(written(folder, sound()), folder)
     assert tuple(row["file_name"] for row in data.images) == PICTURES
     assert [int(data.sample(k)["image"].max()) for k in range(3)] == pytest.approx([1, 2, 3], abs=1)
 
@@ -32,19 +32,19 @@ def test_a_file_name_serves_where_there_is_no_coco_url(folder):
     for row in tables["images"]:
         del row["coco_url"]
     assert told(folder, tables) == []
-    assert lvis.read(folder / "a.json", folder).sample(1)["image"].shape == (48, 64, 3)
+    assert lvis.read_lvis(folder / "a.json", folder).sample(1)["image"].shape == (48, 64, 3)
 
 
 def test_the_lists_are_class_numbers_in_the_order_of_the_ids(folder):
-    data = lvis.read(written(folder, sound()), folder)
+    data = lvis.read_lvis(written(folder, sound()), folder)
     assert data.classes == ("class 2", "class 5", "class 9") and data.category_ids == (2, 5, 9)
     assert data.negatives == [{1}, set(), {0, 2}]
     assert data.not_exhaustive == [{0}, set(), set()]
 
 
 def test_all_else_is_read_as_from_a_coco_file(folder):
-    data = lvis.read(written(folder, sound()), folder)
-    plain = coco.read(written(folder, named(), "b.json"), folder)
+    data = lvis.read_lvis(written(folder, sound()), folder)
+    plain = coco.read_coco(written(folder, named(), "b.json"), folder)
     same = ("images", "annotations", "classes", "category_ids", "trainable", "present", "folder")
     assert all(getattr(data, name) == getattr(plain, name) for name in same)
     assert data.fingerprint == sha256((folder / "a.json").read_bytes()).hexdigest()
@@ -55,7 +55,7 @@ def test_an_image_counts_once_for_a_class_however_many_objects_it_has(folder):
     tables = sound()
     tables["annotations"][0]["bbox"][2] = 0  # LVIS counts what is annotated, flat or not
     tables["categories"].append({"id": 11, "name": "none"})
-    data = lvis.read(written(folder, tables), folder)
+    data = lvis.read_lvis(written(folder, tables), folder)
     assert data.image_counts.tolist() == [2, 1, 1, 0]
 
 
@@ -72,11 +72,11 @@ def test_the_real_counts_give_337_rare_461_common_and_405_frequent_classes():
 
 
 def test_an_object_carries_which_classes_its_image_tells_of(folder):
-    row = lvis.read(written(folder, sound()), folder).sample(0)
+    row = lvis.read_lvis(written(folder, sound()), folder).sample(0)
     fields = augment(row, 48, 64, flip=False)["instances"]
     assert fields.gt_annotated.all() and len(fields) == len(row["boxes"]) == 3
     assert fields.gt_known.tolist() == [[True, True, True]] * 3  # 2 and 9 annotated, 5 absent
-    assert lvis.read(folder / "a.json", folder).sample(1)["fields"]["gt_known"][0].sum() == 1
+    assert lvis.read_lvis(folder / "a.json", folder).sample(1)["fields"]["gt_known"][0].sum() == 1
 
 
 def test_a_sound_file_has_no_problems(folder):
@@ -121,7 +121,7 @@ def test_a_missing_list_is_told_and_never_read_as_empty(folder, name):
     problem = f"image 2: {name}: missing (valid: a list of category ids)"
     assert told(folder, tables) == [f"a.json: {problem}"]
     with pytest.raises(ValueError) as refused:
-        lvis.read(folder / "a.json", folder)
+        lvis.read_lvis(folder / "a.json", folder)
     assert str(refused.value) == f"{folder / 'a.json'}: {problem}"
 
 
@@ -129,7 +129,7 @@ def test_an_unknown_category_in_a_list_is_not_read(folder):
     tables = sound()
     tables["images"][2]["not_exhaustive_category_ids"] = [3]
     with pytest.raises(ValueError, match="image 3: not_exhaustive_category_ids: 3"):
-        lvis.read(written(folder, tables), folder)
+        lvis.read_lvis(written(folder, tables), folder)
 
 
 def test_no_fault_of_any_table_raises_in_the_check(folder):

@@ -22,14 +22,14 @@ def release(**changes):
 
 
 def test_a_data_set_as_published_has_no_differences(folder):
-    data = lvis.read(written(folder, sound()), folder)
+    data = lvis.read_lvis(written(folder, sound()), folder)
     for same in (release(), release(boxes=None), release(boxes=4, within=1)):
         assert releases.differences(data, same) == []
 
 
 def test_every_other_count_and_a_missing_picture_are_told(folder):
     (folder / "val2017" / "002.jpg").unlink()
-    data = lvis.read(written(folder, sound()), folder)
+    data = lvis.read_lvis(written(folder, sound()), folder)
     lines = releases.differences(data, release(classes=4, images=2, boxes=3, within=1))
     assert lines[:3] == [
         "categories: 3 (valid: 4, as published)",
@@ -46,10 +46,10 @@ def files(folder, **fields):
 @pytest.mark.parametrize("kind", ["lvis_v1", "objects365_v1"])
 def test_a_file_that_is_not_the_published_one_is_refused_with_all_its_faults(folder, kind):
     with pytest.raises(FileNotFoundError, match="a.json: no such file; it comes from https"):
-        releases.read(files(folder, kind=kind))
+        releases.read_release(files(folder, kind=kind))
     written(folder, named())
     with pytest.raises(ValueError) as refused:
-        releases.read(files(folder, kind=kind))
+        releases.read_release(files(folder, kind=kind))
     lines = str(refused.value).splitlines()
     assert len(lines) == 3 and all(line.startswith(str(folder / "a.json")) for line in lines)
     assert lines[0].endswith(f"3 (valid: {1203 if kind == 'lvis_v1' else 365}, as published)")
@@ -59,20 +59,23 @@ def test_a_published_set_is_read_once_its_counts_are_right(folder, monkeypatch):
     written(folder, named()), written(folder, named(), "b.json")
     for kind, made in (("lvis_v1", lvis.LvisSet), ("objects365_v1", coco.CocoSet)):
         monkeypatch.setitem(releases.RELEASES, kind, (release(), release()))
-        assert [type(one) for one in releases.read(files(folder, kind=kind))] == [made, made]
+        assert [type(one) for one in releases.read_release(files(folder, kind=kind))] == [
+            made,
+            made,
+        ]
         monkeypatch.setitem(releases.RELEASES, kind, (release(), release(images=4)))
         with pytest.raises(ValueError, match="b.json: images: 3 .valid: 4, as published"):
-            releases.read(files(folder, kind=kind))
+            releases.read_release(files(folder, kind=kind))
 
 
 @pytest.mark.parametrize("kind", ["coco", "lvis"])
 def test_another_fingerprint_than_the_one_asked_for_is_refused(folder, kind):
     written(folder, named()), written(folder, {**named(), "info": 1}, "b.json")
     right = tuple(sha256((folder / f"{name}.json").read_bytes()).hexdigest() for name in "ab")
-    found = releases.read(files(folder, kind=kind, fingerprints=right))
+    found = releases.read_release(files(folder, kind=kind, fingerprints=right))
     assert tuple(one.fingerprint for one in found) == right
     with pytest.raises(ValueError, match=f"b.json: fingerprint: {right[1]} .valid: {right[0]}, as"):
-        releases.read(files(folder, kind=kind, fingerprints=(right[0], right[0])))
+        releases.read_release(files(folder, kind=kind, fingerprints=(right[0], right[0])))
     with pytest.raises(ValidationError, match="fingerprints"):
         files(folder, fingerprints=("abc", right[1]))
 
@@ -81,7 +84,7 @@ def test_training_and_validation_have_the_same_classes(folder):
     other = {**named(), "categories": [{"id": 1}, {"id": 2}, {"id": 9}]}
     written(folder, named()), written(folder, {**other, "annotations": []}, "b.json")
     with pytest.raises(ValueError, match="categories: .* is not the same in train and val"):
-        releases.read(files(folder))
+        releases.read_release(files(folder))
 
 
 @pytest.mark.parametrize("kind, lists", [("coco", 0), ("lvis", 2)])
@@ -100,7 +103,7 @@ def test_problems_of_both_files_are_told_as_their_format_has_them(folder, kind, 
 
 def test_validation_pictures_may_have_a_folder_of_their_own(folder):
     written(folder, named()), written(folder, named(), "b.json")
-    train, val = releases.read(files(folder, val_images=folder / "other"))
+    train, val = releases.read_release(files(folder, val_images=folder / "other"))
     assert train.folder == folder and val.folder == folder / "other"
 
 
@@ -126,13 +129,13 @@ def test_what_reading_mends_is_told_of_own_data_alone(folder, kind, monkeypatch)
     written(folder, odd), written(folder, named(), "b.json")
     lines = releases.check(files(folder.relative_to(folder), kind=kind), folder)
     assert len(lines) == (0 if kind in releases.RELEASES else 2)
-    [train, _] = releases.read(files(folder, kind=kind))
+    [train, _] = releases.read_release(files(folder, kind=kind))
     assert train.boxes(0)[0].tolist()[0] == [50, 4, 64, 13] and len(train.boxes(0)[0]) == 2
 
 
 def test_validation_has_the_groups_of_the_training_file(folder, monkeypatch):
     monkeypatch.setattr(lvis, "MOST", {"r": 0, "c": 1})
     written(folder, sound()), written(folder, {**sound(), "annotations": []}, "b.json")
-    train, val = releases.read(files(folder, kind="lvis"))
+    train, val = releases.read_release(files(folder, kind="lvis"))
     assert val.groups == train.groups == {"r": [], "c": [1, 2], "f": [0]}
     assert lvis.groups(val.image_counts)["r"] == [0, 1, 2]

@@ -73,9 +73,9 @@ def measure(name, folder):
     spec = Spec.named(name).changed(TINY).changed(DETECTORS[name])
     files = glyphs.prepare(spec.data, folder / "data")
     torch.manual_seed(0)
-    data = coco.read(files.train, files.images)
+    data = coco.read_coco(files.train, files.images)
     model = train(build(spec), spec, data, folder / "run", seed=0)
-    (found,), _ = detect(model, coco.read(files.val, files.images), spec.test)
+    (found,), _ = detect(model, coco.read_coco(files.val, files.images), spec.test)
     losses = json.loads((folder / "run" / "curve.json").read_text())
     return {"losses": losses, "detections": deciles(found)}
 

@@ -44,7 +44,7 @@ def file(request, tmp_path):
 
 
 def test_every_format_is_read_as_it_was_written(file):
-    found = weights.read(file)
+    found = weights.read_weights(file)
     assert found.keys() == ONE.keys()
     assert all(torch.equal(torch.as_tensor(found[name]), ONE[name]) for name in ONE)
 
@@ -55,7 +55,7 @@ def test_every_format_is_read_as_it_was_written(file):
 def test_junk_is_told_in_one_line_that_names_the_file(file, content):
     file.write_bytes(content)
     with pytest.raises(ValueError, match=f"{file.name}: not a readable weights file: ") as told:
-        weights.read(file)
+        weights.read_weights(file)
     assert len(str(told.value).splitlines()) == 1 and "weights_only" not in str(told.value)
 
 
@@ -63,7 +63,7 @@ def test_half_a_file_is_told_too(file):
     content = file.read_bytes()
     file.write_bytes(content[: len(content) // 2])
     with pytest.raises(ValueError, match=f"{file.name}: not a readable .*") as told:
-        weights.read(file)
+        weights.read_weights(file)
     assert len(str(told.value).splitlines()) == 1
 
 
@@ -77,7 +77,7 @@ def test_an_unknown_format_is_told_with_those_that_are_known(tmp_path):
     with pytest.raises(
         ValueError, match="w.npz: unknown .*; valid: .pkl, .pt, .pth, .safetensors$"
     ):
-        weights.read(tmp_path / "w.npz")
+        weights.read_weights(tmp_path / "w.npz")
 
 
 @pytest.mark.parametrize("suffix", [".pkl", ".pt", ".pth"])
@@ -87,7 +87,7 @@ def test_a_file_that_would_run_code_is_refused_and_runs_nothing(tmp_path, suffix
     write({"a": Touch(trace)}, path)
     refused = rf"{path.name}: not a readable weights file: .*it would run (os|posix|nt).system \("
     with pytest.raises(ValueError, match=refused) as told:
-        weights.read(path)
+        weights.read_weights(path)
     assert len(str(told.value).splitlines()) == 1 and not trace.exists()
 
 

@@ -141,9 +141,9 @@ def prepare(glyphs: Glyphs, cache: Path) -> Coco:
 def _read(glyphs, split, files):
     file, identity = getattr(files, split), {"fingerprint": fingerprint(glyphs, split)}
     if not glyphs.federated:
-        return replace(coco.read(file, files.images), **identity)
+        return replace(coco.read_coco(file, files.images), **identity)
     groups = longtail.groups(glyphs.classes)
-    known = replace(lvis.read(file, files.images), groups=groups, **identity)
+    known = replace(lvis.read_lvis(file, files.images), groups=groups, **identity)
     if split == "val" or glyphs.unannotated == "hidden":
         return known
     truth = full_truth(known, split)

@@ -143,7 +143,7 @@ def test_prepared_data_is_healthy_coco_and_equals_the_scenes(tmp_path):
     files = glyphs.prepare(SMALL, tmp_path)
     for split, path in (("train", files.train), ("val", files.val)):
         assert health.check(path, files.images) == []
-        data = coco.read(path, files.images)
+        data = coco.read_coco(path, files.images)
         assert len(data) == getattr(SMALL, split) and data.classes == tuple("ARKE")
         for index in range(len(data)):
             sample, (image, objects) = data.sample(index), glyphs.scene(SMALL, split, index)
@@ -220,7 +220,7 @@ def test_a_split_keeps_its_fingerprint_whatever_the_size_of_the_other():
 
 def test_data_alike_but_for_fragments_have_different_annotation_files(tmp_path):
     files = [glyphs.prepare(changed(fragments=f, train=1, val=1), tmp_path) for f in (0.0, 2.0)]
-    assert len({coco.read(f.train, f.images).fingerprint for f in files}) == 2
+    assert len({coco.read_coco(f.train, f.images).fingerprint for f in files}) == 2
 
 
 def test_tiny_and_single_class_scenes_can_be_drawn():

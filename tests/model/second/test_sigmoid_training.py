@@ -30,7 +30,7 @@ def training(tmp_path_factory):
     )
     spec = spec.changed({"second_stage": {"federated_classes": 3}, "backbone": {"norm": "BN"}})
     files = glyphs.prepare(spec.data, tmp_path_factory.mktemp("glyphs"))
-    return spec, coco.read(files.train, files.images), coco.read(files.val, files.images)
+    return spec, coco.read_coco(files.train, files.images), coco.read_coco(files.val, files.images)
 
 
 def model_of(spec):
