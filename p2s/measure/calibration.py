@@ -18,14 +18,21 @@ One-stage detectors have a score alone. P(C|O) counts background as a class, so 
 than the event's share where a box overlaps an object too little to have been trained as one.
 """
 
+from typing import NamedTuple
+
 import numpy as np
 import torch
+from detectron2.structures import Instances
 from hotcoco import primitives
+from numpy.typing import NDArray
 from torchvision.ops import box_convert
 
+from p2s.data.coco import CocoSet
 from p2s.maths.geometry import paired_iou
 from p2s.measure import coco
 from p2s.measure.calibration_errors import Judged, d_ece, held_out, la_ece, reliability
+from p2s.measure.rows import Rows
+from p2s.spec import Spec
 
 IOU = 0.5  # of a box that is on an object
 # Without a threshold, COCO's 100 detections of an image are judged, whatever their score: most are
@@ -33,10 +40,18 @@ IOU = 0.5  # of a box that is on an object
 # (detectron2's threshold) are what a user sees. It acts on what ranks: the fused score of
 # detections, P(O) of proposals.
 SAMPLES = {"all": 0.0, "above_.05": 0.05}
-IMAGE, BOX, SCORE, LABEL = 0, slice(1, 5), 5, 6  # columns of `evaluate.coco_rows`
 
 
-def measure(model, data, spec):
+class _Truths(NamedTuple):
+    """The G annotations of all images, in order."""
+
+    image: NDArray  # (G,): position
+    boxes: NDArray  # (G, 4): x, y, width, height
+    labels: NDArray  # (G,): class numbers
+    crowd: NDArray  # (G,): whether it is one
+
+
+def measure(model, data: CocoSet, spec: Spec) -> dict:
     """Calibration of a trained detector on the images of `data`, as a dict for a record.
 
     By probability and sample: the number of claims, their mean, the share of hits, D-ECE, LaECE,
@@ -47,45 +62,48 @@ def measure(model, data, spec):
     judged = {"score": judge_scores(data, detections)}
     if spec.second != "none":
         judged |= judge_stages(data, detections, proposals)
-    found = {
+    summaries = {
         name: {
-            sample: _summary(each.where(each.score > floor)) for sample, floor in SAMPLES.items()
+            sample: _summary(claims.where(claims.score > floor))
+            for sample, floor in SAMPLES.items()
         }
-        for name, each in judged.items()
+        for name, claims in judged.items()
     }
-    return found | {"tide": tide(data, detections)}
+    return summaries | {"tide": tide(data, detections)}
 
 
-def judge_scores(data, detections):
-    """The fused scores of detections, a list of `Instances` an image, as `Judged`."""
-    rows = coco.rows_of(detections)
-    return _matched(data, rows, by_class=True)
+def judge_scores(data: CocoSet, detections: list[Instances]) -> Judged:
+    """The fused scores of detections as claims, each judged."""
+    return _matched(data, Rows.of_detections(detections), by_class=True)
 
 
-def judge_stages(data, detections, proposals):
-    """P(O) and P(C|O) of detections and proposals, lists of `Instances`, as `Judged` by name."""
-    truths, found, proposed = _truths(data), coco.rows_of(detections), _proposal_rows(proposals)
-    before, after = _nearest(proposed, truths), _nearest(found, truths)
+def judge_stages(
+    data: CocoSet, detections: list[Instances], proposals: list[Instances]
+) -> dict[str, Judged]:
+    """P(O) and P(C|O) of detections and proposals as claims, each judged."""
+    truths = _truths(data)
+    detected, proposed = Rows.of_detections(detections), _proposal_rows(proposals)
+    before, after = _nearest(proposed, truths), _nearest(detected, truths)
     p_object, p_class = (_column(detections, name) for name in ("p_object", "p_class"))
     return {
         "p_object": _matched(data, proposed, by_class=False),
-        "p_object_near": _near(proposed, proposed[:, SCORE], before),
-        "p_object_after": _near(found, p_object, after),
-        "p_class": _classified(found, p_class, after, truths),
+        "p_object_near": _near(proposed, proposed.scores, before),
+        "p_object_after": _near(detected, p_object, after),
+        "p_class": _classified(detected, p_class, after, truths),
     }
 
 
-def tide(data, detections):
+def tide(data: CocoSet, detections: list[Instances]) -> dict:
     """TIDE's errors of detections above .05: "counts", and "delta_ap", the AP50 each costs.
 
     In percent, by hotcoco (Bolya et al., 2020).
     """
-    rows = coco.rows_of(detections)
-    scorer = coco.scorer_of(data, rows[rows[:, SCORE] > SAMPLES["above_.05"]])
+    rows = Rows.of_detections(detections)
+    scorer = coco.scorer_of(data, rows.where(rows.scores > SAMPLES["above_.05"]))
     scorer.evaluate()
-    found = scorer.tide_errors(IOU)
-    lost = {name: round(100 * loss, 3) for name, loss in found["delta_ap"].items()}
-    return {"counts": found["counts"], "delta_ap": lost}
+    errors = scorer.tide_errors(IOU)
+    lost = {name: round(100 * loss, 3) for name, loss in errors["delta_ap"].items()}
+    return {"counts": errors["counts"], "delta_ap": lost}
 
 
 def _summary(judged):
@@ -101,20 +119,20 @@ def _summary(judged):
 
 
 def _matched(data, rows, by_class):
-    """Scores of (R, 7) rows against COCO's matches; rows on a crowd are left out."""
+    """Scores of rows against COCO's matches; rows on a crowd are left out."""
     scorer = coco.scorer_of(data, rows)
     scorer.params.use_cats = by_class
-    most = np.unique(rows[:, IMAGE], return_counts=True)[1].max(initial=10)
+    most = np.unique(rows.image, return_counts=True)[1].max(initial=10)
     scorer.params.max_dets = [1, 10, int(most)]
     scorer.evaluate()
-    found = scorer.image_diagnostics(IOU)
+    verdicts = scorer.image_diagnostics(IOU)
     ids = range(1, len(rows) + 1)  # hotcoco's, of rows as of annotations
-    counts = np.array([i in found["dt_status"] for i in ids], bool)
-    match = np.array([found["dt_match"].get(i, 0) for i in ids], int) - 1
+    counts = np.array([i in verdicts["dt_status"] for i in ids], bool)
+    match = np.array([verdicts["dt_match"].get(i, 0) for i in ids], int) - 1
     hit = match >= 0
     iou = np.zeros(len(rows))
-    iou[hit] = _iou(rows[hit, BOX], _truths(data)[match[hit], BOX])
-    return _judged(rows, rows[:, SCORE], hit, iou).where(counts)
+    iou[hit] = _iou(rows.boxes[hit], _truths(data).boxes[match[hit]])
+    return _judged(rows, rows.scores, hit, iou).where(counts)
 
 
 def _near(rows, prob, nearest):
@@ -126,23 +144,21 @@ def _near(rows, prob, nearest):
 def _classified(rows, prob, nearest, truths):
     iou, place, _ = nearest
     on = iou >= IOU
-    hit = rows[on, LABEL] == truths[place[on], LABEL]
-    return _judged(rows[on], prob[on], hit, iou[on] * hit)
+    hit = rows.labels[on] == truths.labels[place[on]]
+    return _judged(rows.where(on), prob[on], hit, iou[on] * hit)
 
 
 def _judged(rows, prob, hit, iou):
-    return Judged(prob, hit, iou, rows[:, LABEL], rows[:, SCORE], rows[:, IMAGE])
+    return Judged(prob, hit, iou, rows.labels, rows.scores, rows.image)
 
 
 def _nearest(rows, truths):
     """Of each row the IoU and place of the truth it overlaps most, and its share on a crowd."""
     iou, place, on_crowd = np.zeros(len(rows)), np.zeros(len(rows), int), np.zeros(len(rows))
-    for image in np.unique(truths[:, IMAGE]):
-        r, t = (
-            slice(*np.searchsorted(each[:, IMAGE], [image, image + 1])) for each in (rows, truths)
-        )
-        crowd = truths[t, SCORE] > 0
-        overlap = primitives.bbox_iou(rows[r, BOX], truths[t, BOX], crowd)  # (R, G)
+    for image in np.unique(truths.image):
+        r, t = (slice(*np.searchsorted(of.image, [image, image + 1])) for of in (rows, truths))
+        crowd = truths.crowd[t]
+        overlap = primitives.bbox_iou(rows.boxes[r], truths.boxes[t], crowd)  # (R, G)
         iou[r] = (overlap * ~crowd).max(1)
         place[r] = t.start + (overlap * ~crowd).argmax(1)
         on_crowd[r] = (overlap * crowd).max(1)
@@ -150,25 +166,25 @@ def _nearest(rows, truths):
 
 
 def _iou(boxes, others):
-    corners = [box_convert(torch.from_numpy(each), "xywh", "xyxy") for each in (boxes, others)]
+    corners = [box_convert(torch.from_numpy(side), "xywh", "xyxy") for side in (boxes, others)]
     return paired_iou(*corners).numpy()
 
 
 def _truths(data):
-    """All annotations in order, laid out as `evaluate.coco_rows`; a crowd's score is 1."""
     number = {category: k for k, category in enumerate(data.category_ids)}
-    rows = [
-        (image, *one["bbox"], one.get("iscrowd", 0), number[one["category_id"]])
-        for image, of_image in enumerate(data.annotations)
-        for one in of_image
-    ]
-    return np.array(rows, float).reshape(-1, 7)
+    pairs = [(image, item) for image, items in enumerate(data.annotations) for item in items]
+    return _Truths(
+        np.array([image for image, _ in pairs], int),
+        np.array([item["bbox"] for _, item in pairs], float).reshape(-1, 4),
+        np.array([number[item["category_id"]] for _, item in pairs], int),
+        np.array([item.get("iscrowd", 0) for _, item in pairs], bool),
+    )
 
 
 def _proposal_rows(proposals):
-    return coco.joined(
-        coco.coco_rows(image, each.proposal_boxes.tensor, _p_object(each), None)
-        for image, each in enumerate(proposals)
+    return Rows.joined(
+        Rows.of_image(image, proposed.proposal_boxes.tensor, _p_object(proposed))
+        for image, proposed in enumerate(proposals)
     )
 
 
@@ -177,4 +193,5 @@ def _p_object(proposals):
 
 
 def _column(detections, name):
-    return np.concatenate([np.zeros(0), *(each.get(name).double().numpy() for each in detections)])
+    columns = [detected.get(name).double().numpy() for detected in detections]
+    return np.concatenate([np.zeros(0), *columns])

@@ -11,6 +11,7 @@ from detectron2.structures import Boxes, Instances
 from p2s.measure import coco
 from p2s.measure.calibration import judge_scores, judge_stages, measure, tide
 from p2s.measure.calibration_errors import BINS, Judged, d_ece
+from p2s.measure.rows import Rows
 from p2s.spec import Spec
 
 CLASSES, SIDE = 3, 300
@@ -151,7 +152,7 @@ def test_d_ece_of_scores_is_hotcocos_calibration():
     data = scenes(1)
     found = guesses(data, 2)
     judged = judge_scores(data, found)
-    scorer = coco.scorer_of(data, coco.rows_of(found))
+    scorer = coco.scorer_of(data, Rows.of_detections(found))
     scorer.evaluate()
     theirs = scorer.calibration(BINS, 0.5)
     assert theirs["num_detections"] == len(judged.prob)

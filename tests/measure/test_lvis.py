@@ -9,8 +9,9 @@ import torch
 from detectron2.structures import Boxes, Instances
 
 from p2s.measure import lvis
-from p2s.measure.coco import coco_numbers, coco_rows
+from p2s.measure.coco import coco_numbers
 from p2s.measure.lvis import best_of_class, best_of_image, federated_numbers, lvis_numbers
+from p2s.measure.rows import Rows
 
 K, SIDE = 5, 400
 THRESHOLDS = np.linspace(0.5, 0.95, 10)
@@ -215,12 +216,12 @@ def test_the_numbers_of_a_data_set_are_by_its_own_lists(seed):
 
 
 def test_ap_fixed_keeps_the_first_ten_thousand_of_a_class_of_all_images():
-    rows = np.zeros((20_004, 7))
-    rows[:, 0], rows[:, 6] = np.arange(20_004) // 2, np.arange(20_004) % 2
-    rows[-2:, 5] = 1.0
+    count = 20_004
+    scores = np.where(np.arange(count) < count - 2, 0.0, 1.0)
+    rows = Rows(np.arange(count) // 2, np.zeros((count, 4)), scores, np.arange(count) % 2)
     counted = best_of_class(rows)
-    assert [(counted[:, 6] == k).sum() for k in (0, 1)] == [10_000, 10_000]
-    assert counted[:, 0].tolist() == [*np.repeat(np.arange(9999), 2), 10_001, 10_001]
+    assert [(counted.labels == k).sum() for k in (0, 1)] == [10_000, 10_000]
+    assert counted.image.tolist() == [*np.repeat(np.arange(9999), 2), 10_001, 10_001]
 
 
 HERE, AWAY = np.array([10.0, 10, 60, 60]), np.array([200.0, 200, 260, 260])
@@ -286,5 +287,5 @@ def test_a_list_for_too_few_images_is_refused():
 
 
 def test_rows_without_detections_have_no_best():
-    none = coco_rows(0, torch.zeros(0, 4), torch.zeros(0), None)
-    assert best_of_image(none).shape == best_of_class(none).shape == (0, 7)
+    none = Rows.of_image(0, torch.zeros(0, 4), torch.zeros(0))
+    assert best_of_image(none).array.shape == best_of_class(none).array.shape == (0, 7)

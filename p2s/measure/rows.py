@@ -1,0 +1,55 @@
+"""Rows: the boxes that were found in all images, one after the other, as evaluators take them."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class Rows:
+    """R boxes; the images and classes are told by their position in the data."""
+
+    image: NDArray  # (R,)
+    boxes: NDArray  # (R, 4): x, y, width, height in pixels of the image
+    scores: NDArray  # (R,)
+    labels: NDArray  # (R,): class numbers, 0 of what has no class
+
+    @classmethod
+    def of_image(cls, image: int, boxes: Tensor, scores: Tensor, labels: Tensor | None = None):
+        """Those of one image, whose boxes are x1, y1, x2, y2: (R, 4), (R,), (R,)."""
+        sides = boxes[:, 2:] - boxes[:, :2]
+        return cls(
+            np.full(len(boxes), image),
+            np.hstack([part.double().numpy() for part in (boxes[:, :2], sides)]),
+            scores.double().numpy(),
+            np.zeros(len(boxes), int) if labels is None else labels.numpy(),
+        )
+
+    @classmethod
+    def of_detections(cls, detections):
+        """Those of detections, a list of `Instances` an image."""
+        return cls.joined(
+            cls.of_image(image, found.pred_boxes.tensor, found.scores, found.pred_classes)
+            for image, found in enumerate(detections)
+        )
+
+    @classmethod
+    def joined(cls, parts):
+        """The rows of several images as one; of none, no rows."""
+        nothing = cls(np.zeros(0, int), np.zeros((0, 4)), np.zeros(0), np.zeros(0, int))
+        columns = zip(*(vars(rows).values() for rows in (nothing, *parts)), strict=True)
+        return cls(*map(np.concatenate, columns))
+
+    def __len__(self):
+        return len(self.image)
+
+    def where(self, chosen: NDArray) -> "Rows":
+        """The rows of a mask (R,), or of indices."""
+        return Rows(*(column[chosen] for column in vars(self).values()))
+
+    @property
+    def array(self) -> NDArray:
+        """What hotcoco loads, (R, 7): image, x, y, width, height, score, class."""
+        return np.column_stack([self.image, self.boxes, self.scores, self.labels])
