@@ -51,7 +51,7 @@ class _Truths(NamedTuple):
     crowd: NDArray  # (G,): whether it is one
 
 
-def measure(model, data: CocoSet, spec: Spec) -> dict:
+def calibration_numbers(model, data: CocoSet, spec: Spec) -> dict:
     """Calibration of a trained detector on the images of `data`, as a dict for a record.
 
     By probability and sample: the number of claims, their mean, the share of hits, D-ECE, LaECE,

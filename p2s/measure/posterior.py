@@ -15,12 +15,14 @@ import torch
 from detectron2.structures import Boxes, Instances
 
 from p2s.data import glyphs
+from p2s.data.coco import CocoSet
 from p2s.data.loader import test_inputs
 from p2s.maths.geometry import paired_iou, pairwise_iou
 from p2s.maths.optimum import NUMBERS, undone
 from p2s.measure.answers import answers, sampled_shares
 from p2s.model.first.assign import centerness
 from p2s.model.first.contract import TRAINING_FLOOR
+from p2s.spec import Spec
 
 ON_OBJECT = 0.5  # IoU from which a proposal is that of an object
 QUANTILES = np.linspace(0.025, 0.975, 20)  # of IoU and centerness, whose means are not enough
@@ -28,7 +30,7 @@ SAID = (*NUMBERS, "p_foreground", "p_any")  # 1 - P(bg|O), and that times P(O)
 
 
 @torch.inference_mode()
-def measure(model, data, spec) -> dict:
+def posterior_numbers(model, data: CocoSet, spec: Spec) -> dict:
     """What is said of each character of the spec's scenes, and what optima depend on.
 
     "characters": a dict each with q, r, how many objects, how many of them annotated and as A, and

@@ -26,9 +26,9 @@ SCENES = 4  # validation images whose proposals and detections are kept, for fig
 KEPT = 100  # proposals and detections of each, the likeliest
 CURVE_POINTS = 200
 MEASURES = {  # of Experiment.measures
-    "calibration": calibration.measure,
+    "calibration": calibration.calibration_numbers,
     "fusion": fusion.measure,
-    "posterior": posterior.measure,
+    "posterior": posterior.posterior_numbers,
 }
 
 

@@ -9,7 +9,7 @@ import torch
 from detectron2.structures import Boxes, Instances
 
 from p2s.measure import coco
-from p2s.measure.calibration import judge_scores, judge_stages, measure, tide
+from p2s.measure.calibration import calibration_numbers, judge_scores, judge_stages, tide
 from p2s.measure.calibration_errors import BINS, Judged, d_ece
 from p2s.measure.rows import Rows
 from p2s.spec import Spec
@@ -229,7 +229,7 @@ def no_pictures(monkeypatch):
 def test_what_is_measured_fits_a_record_and_asks_for_every_score():
     data = scenes(5, images=40)
     model = Still(guesses(data, 6))
-    found = measure(model, data, Spec.named("CenterNet2"))
+    found = calibration_numbers(model, data, Spec.named("CenterNet2"))
     assert model.test.score_threshold == 0 and model.test.fusion == "product"
     assert len(json.dumps(found, allow_nan=False)) < 20_000
     assert set(found) == {"score", "p_object", "p_object_near", "p_object_after", "p_class", "tide"}
@@ -241,7 +241,7 @@ def test_what_is_measured_fits_a_record_and_asks_for_every_score():
 
 def test_one_stage_detectors_have_a_score_alone():
     data = scenes(6)
-    found = measure(Still(guesses(data, 7)), data, Spec.named("RetinaNet"))
+    found = calibration_numbers(Still(guesses(data, 7)), data, Spec.named("RetinaNet"))
     assert set(found) == {"score", "tide"}
 
 
@@ -259,7 +259,7 @@ def test_without_truths_or_detections_numbers_are_missing_not_wrong(annotations,
     boxes = np.array([[200.0, 200, 260, 260], [10, 10, 50, 50]])[: 2 if count is None else 0]
     rng = np.random.default_rng(0)
     found = [instances(boxes, np.zeros(len(boxes), int), rng) for _ in annotations]
-    measured = measure(Still(found), data, Spec.named("CenterNet2"))
+    measured = calibration_numbers(Still(found), data, Spec.named("CenterNet2"))
     json.dumps(measured, allow_nan=False)
     assert measured["p_class"]["all"]["d_ece"] is None
     score = measured["score"]["all"]

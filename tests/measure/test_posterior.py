@@ -91,7 +91,7 @@ def test_the_share_of_negatives_is_that_of_detectron2s_sampler(positives):
 def test_a_measure_counts_the_scenes_objects_and_is_of_probabilities(name, tmp_path):
     model, spec = tiny(name)
     _, val = glyphs.load(spec.data, tmp_path)
-    found = posterior.measure(model, val, spec)
+    found = posterior.posterior_numbers(model, val, spec)
     items = [item for i in range(6) for item in glyphs.scene(spec.data, "val", i)[1]]
     for number, one in enumerate(found["characters"]):
         mine = [item for item in items if item["character"] == number]
@@ -109,7 +109,7 @@ def test_a_measure_counts_the_scenes_objects_and_is_of_probabilities(name, tmp_p
 def test_scenes_without_chances_are_refused():
     model, spec = tiny("FasterRCNN-CenterNet", chances=())
     with pytest.raises(ValueError, match="no chances; valid: glyphs with data.chances"):
-        posterior.measure(model, [], spec)
+        posterior.posterior_numbers(model, [], spec)
 
 
 def test_after_nms_an_object_has_its_likeliest_proposal_that_is_on_no_other_more():

@@ -1,4 +1,4 @@
-"""Calibration in tables: pure functions of records whose findings hold `calibration.measure`."""
+"""Calibration in tables: pure functions of records whose findings hold `calibration_numbers`."""
 
 from collections.abc import Sequence
 
@@ -48,8 +48,8 @@ def references(probability="score", sample="all"):
 def table(results: Results, columns: dict[str, Path]) -> pd.DataFrame:
     """Mean, interval and seeds by row, variant, scale and column, a line each.
 
-    columns: by header the probability, sample and quantity, see `measure.calibration`. NaN where no
-    record has it.
+    lines: of `tables.measured`; found: its records by id; columns: by header the probability,
+    sample and quantity, see `calibration_numbers`. NaN where no record has it.
     """
     keys = ["row", "variant", "scale", "probability"]
     values = [
@@ -131,7 +131,7 @@ def finding(record, probability, sample):
 
 
 def _value(record, probability, sample, quantity):
-    """A quantity of a sample in percent, NaN where there is none; see `calibration.measure`.
+    """A quantity of a sample in percent, NaN where there is none; see `calibration_numbers`.
 
     "more" is the share that is right less the mean claim.
     """

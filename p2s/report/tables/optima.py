@@ -1,6 +1,6 @@
 """The optimum of a record's losses for a character, by its Spec and by what it sampled.
 
-`finding` is of `posterior.measure`.
+`finding` is of `posterior_numbers`.
 """
 
 import numpy as np

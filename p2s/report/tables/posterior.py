@@ -28,8 +28,8 @@ FIRSTS = (  # rows of experiments/posterior.yaml that differ in the first stage 
 SHARED = ("row", "scale", "when", "number")
 
 
-def learnt(results: Results) -> pd.DataFrame:
-    """A line for each row, seed, character, moment and number of `posterior.measure`.
+def learnt(lines, found):
+    """A line for each row, seed, character, moment and number of `posterior_numbers`.
 
     Columns: row, scale, seed, q, r, when, number, learnt, truth and optimum; NaN where a detector
     found no such object.
