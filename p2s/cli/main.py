@@ -2,6 +2,7 @@
 
 import json
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import click
@@ -33,7 +34,7 @@ class Commands(click.Group):
             context.exit(2)
 
 
-def settings(text):
+def settings(text: str) -> Callable:
     """The option --set, with this help; a command gets every FIELD=VALUE as a nested dict."""
     return click.option(
         "--set", "settings", multiple=True, metavar="FIELD=VALUE", callback=_nested, help=text
@@ -41,7 +42,7 @@ def settings(text):
 
 
 def _nested(context, option, given):
-    return tuple(_setting(each, option.help) for each in given)
+    return tuple(_setting(text, option.help) for text in given)
 
 
 def _setting(given, valid):
@@ -131,8 +132,8 @@ def predict(model, images, output, draw_above):
     network, spec, classes = engine.load(model)
     options = {"draw_above": draw_above}
     answers = prediction.predict(network, spec.test, classes, images, output, **options)
-    for each in answers:
-        click.echo(f"{each['file']}: {len(each['detections'])} detections, {each['picture']}")
+    for row in answers:
+        click.echo(f"{row['file']}: {len(row['detections'])} detections, {row['picture']}")
 
 
 @main.command()
@@ -156,7 +157,7 @@ def glyphs(output, settings):
     from p2s.data.glyphs import prepare
     from p2s.spec import Glyphs
 
-    fields = {name: value for each in settings for name, value in each.items()}
+    fields = {name: value for setting in settings for name, value in setting.items()}
     files = prepare(Glyphs(**fields), output)
     click.echo(f"--train {files.train} --val {files.val} --images {files.images}")
 

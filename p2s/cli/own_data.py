@@ -1,6 +1,7 @@
 """Training on one's own images: what `p2s train` and `p2s evaluate` do after the health check."""
 
 import json
+from collections.abc import Sequence
 from functools import reduce
 from pathlib import Path
 from typing import Annotated, Any
@@ -51,7 +52,7 @@ class Job(Part):
     weights: Path | None  # of the ResNet, trained on ImageNet
     settings: tuple[dict[str, Any], ...]  # of --set, as Spec.changed takes them
 
-    def spec(self, classes):
+    def spec(self, classes: Sequence[str]) -> Spec:
         """The Spec to train: the named detector, made small, then the options, then --set."""
         _refuse_settings_outside(PARTS, self.settings, VALID)
         sides = {"long_edge": round(LONG * self.size)}
@@ -76,7 +77,7 @@ class Job(Part):
         return spec
 
 
-def run(job):
+def run(job: Job) -> None:
     """Train, or load what is trained, and evaluate; `job.output` holds model, numbers, pictures."""
     data, val = (
         coco.read_coco(job.train, job.images),
@@ -97,7 +98,9 @@ def run(job):
     click.echo(table(metrics))
 
 
-def evaluate_folder(folder, annotations, images, settings):
+def evaluate_folder(
+    folder: Path, annotations: Path, images: Path, settings: tuple[dict, ...]
+) -> dict:
     """Metrics, as a dict, of the model in a folder on annotated images; settings are of test."""
     fields = ", ".join(f"test.{name}" for name in sorted(Test.model_fields))
     _refuse_settings_outside(["test"], settings, fields)
@@ -107,7 +110,7 @@ def evaluate_folder(folder, annotations, images, settings):
     return evaluate(model, data, reduce(Spec.changed, settings, spec).test)
 
 
-def write_metrics(path, metrics):
+def write_metrics(path: str | Path, metrics: dict) -> None:
     """Write metrics as JSON, null where a number is undefined."""
     classes = {name: finite_or_none(value) for name, value in metrics["per_class"].items()}
     numbers = {
@@ -117,7 +120,7 @@ def write_metrics(path, metrics):
     write_atomic(Path(path), text.encode())
 
 
-def table(metrics):
+def table(metrics: dict) -> str:
     """Metrics as lines of text, a dash where a number is undefined."""
     flat = {name: value for name, value in metrics.items() if name != "per_class"}
     flat |= {f"AP of {name}": value for name, value in metrics["per_class"].items()}
@@ -128,7 +131,7 @@ def table(metrics):
     )
 
 
-def draw_curve(folder):
+def draw_curve(folder: str | Path) -> None:
     """Draw `curve.json` of a folder as `curve.png`: every loss by iteration, averaged a little."""
     from matplotlib.figure import Figure
 

@@ -31,27 +31,27 @@ class CocoSet:
         return len(self.images)
 
     @cached_property
-    def trainable(self):
+    def trainable(self) -> tuple[int, ...]:
         """Indices of the images with at least one object that is not a crowd."""
         return tuple(i for i, classes in enumerate(self.present) if classes)
 
     @cached_property
-    def present(self):
+    def present(self) -> list[frozenset[int]]:
         """The set of classes of each image's objects, crowds left out."""
         return [frozenset(self.boxes(i)[1].tolist()) for i in range(len(self))]
 
     @cached_property
-    def image_counts(self):
+    def image_counts(self) -> np.ndarray:
         """In how many images each class is annotated, (K,): LVIS's `image_count`."""
-        of_images = [{one["category_id"] for one in items} for items in self.annotations]
-        numbers = [self._number[category] for found in of_images for category in found]
+        of_images = [{item["category_id"] for item in items} for items in self.annotations]
+        numbers = [self._number[category] for categories in of_images for category in categories]
         return np.bincount(np.array(numbers, np.int64), minlength=len(self.classes))
 
     @cached_property
     def _number(self):
         return {category: k for k, category in enumerate(self.category_ids)}
 
-    def boxes(self, index):
+    def boxes(self, index: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Objects (G, 4) float32 xyxy within the image, their classes (G,), crowds (C, 4)."""
         image, items = self.images[index], self.annotations[index]
         crowd = np.array([item.get("iscrowd", 0) for item in items], bool)
@@ -63,7 +63,7 @@ class CocoSet:
         objects = solid & ~crowd
         return boxes[objects], classes[objects], boxes[solid & crowd]
 
-    def sample(self, index):
+    def sample(self, index: int) -> dict:
         """Image (H, W, 3) uint8 RGB with its boxes (G, 4), classes (G,) and crowd boxes (C, 4).
 
         Raises ValueError, and opens nothing, if the picture's name leads out of the folder; also
@@ -94,7 +94,7 @@ class CocoSet:
         return pixels
 
 
-def read_picture(path):
+def read_picture(path: str | Path) -> np.ndarray:
     """A picture (H, W, 3) uint8 RGB, turned as its camera says; ValueError names a bad file."""
     try:
         with Image.open(path) as file:
@@ -103,18 +103,18 @@ def read_picture(path):
         raise ValueError(f"{path}: not a readable image: {error}") from error
 
 
-def read_coco(annotation_file, image_dir) -> CocoSet:
+def read_coco(annotation_file: str | Path, image_dir: str | Path) -> CocoSet:
     """A data set from its annotation file and picture folder; `health.check` it first."""
     return of_tables(*tables(annotation_file), image_dir)
 
 
-def tables(annotation_file):
+def tables(annotation_file: str | Path) -> tuple[dict, str]:
     """The tables of an annotation file, by name, and its fingerprint."""
     text = Path(annotation_file).read_bytes()
     return from_json(text, cache_strings="keys"), hashlib.sha256(text).hexdigest()
 
 
-def of_tables(tables, fingerprint, image_dir) -> CocoSet:
+def of_tables(tables: dict, fingerprint: str, image_dir: str | Path) -> CocoSet:
     """A data set from COCO's tables and its picture folder."""
     categories = sorted(tables["categories"], key=lambda row: row["id"])
     fields = ("id", "file_name", "width", "height")
@@ -133,9 +133,9 @@ def of_tables(tables, fingerprint, image_dir) -> CocoSet:
     )
 
 
-def require_same_classes(train: CocoSet, val: CocoSet):
+def require_same_classes(train: CocoSet, val: CocoSet) -> None:
     """Raises ValueError, naming the first difference, unless both number the same classes alike."""
-    pairs = [list(zip(s.category_ids, s.classes, strict=True)) for s in (train, val)]
+    pairs = [list(zip(part.category_ids, part.classes, strict=True)) for part in (train, val)]
     if pairs[0] != pairs[1]:
         odd = sorted(set(pairs[0]) ^ set(pairs[1]))[0]
         raise ValueError(f"categories: {odd[0]} {odd[1]!r} is not the same in train and val")

@@ -6,6 +6,7 @@ Fast and light on purpose: no numpy, no torch, one pass over the tables.
 import gc
 import os
 from collections import defaultdict
+from collections.abc import Callable, Collection
 from math import inf
 from pathlib import Path
 
@@ -19,12 +20,23 @@ TABLES = ("images", "annotations", "categories")
 # Two boxes of COCO train2017 are flat (cocoapi issue 355); reading leaves them out.
 COCO_FLAT = {(918, 200365), (2206849, 550395)}  # (annotation, image)
 
+Problems = dict[str, list[str]]  # kind of problem: its lines; missing kinds appear when asked for
 
-def check(annotation_file, image_dir, special=lambda tables, found: None, mended=()) -> list[str]:
+
+def nothing_special(tables: dict, problems: Problems) -> None:
+    """COCO's own format has no more rules."""
+
+
+def check(
+    annotation_file: str | Path,
+    image_dir: str | Path,
+    special: Callable[[dict, Problems], None] = nothing_special,
+    mended: Collection[str] = (),
+) -> list[str]:
     """Problems of a data set, one line each: file, id, field, what is wrong and what is valid.
 
     Empty if there are none. Of each kind the first 20 are told and the rest counted. What is
-    `special` to a format goes first: it adds lines by kind to `found` and may name the pictures.
+    `special` to a format goes first: it adds lines by kind to `problems` and may name the pictures.
     Of the kinds `mended` nothing is told: in reading, "flat" boxes are left out and those that
     reach "outside" are cut.
     """
@@ -32,81 +44,81 @@ def check(annotation_file, image_dir, special=lambda tables, found: None, mended
     collecting = gc.isenabled()
     gc.disable()  # a million small objects that all stay alive: collecting doubles the time
     try:
-        found = _check(Path(annotation_file), Path(image_dir), special)
+        problems = _check(Path(annotation_file), Path(image_dir), special)
     finally:
         if collecting:
             gc.enable()
-    found = {kind: lines for kind, lines in found.items() if kind not in mended}
-    return [f"{name}: {line}" for line in told(found)]
+    problems = {kind: lines for kind, lines in problems.items() if kind not in mended}
+    return [f"{name}: {line}" for line in told(problems)]
 
 
-def told(found):
+def told(problems: Problems) -> list[str]:
     """The lines of all kinds of problem; of each the first 20, and how many more there are."""
-    return [line for lines in found.values() for line in _shortened(lines)]
+    return [line for lines in problems.values() for line in _shortened(lines)]
 
 
 def _check(file, folder, special):
-    found = defaultdict(list)  # kind of problem: its lines
+    problems = defaultdict(list)
     try:
         data = from_json(file.read_bytes(), cache_strings="keys")
     except OSError as error:
-        found["file"].append(f"cannot be read: {error.strerror}")
-        return found
+        problems["file"].append(f"cannot be read: {error.strerror}")
+        return problems
     except ValueError as error:
-        found["json"].append(f"not valid JSON: {error}")
-        return found
-    if not _tables(data, found):
-        return found
-    special(data, found)
-    sizes = _images(data["images"], found)
-    pictures(data["images"], folder, found)
-    categories = _ids(data["categories"], "category", found)
-    _names(data["categories"], found)
-    _annotations(data["annotations"], sizes, categories, found)
-    return found
+        problems["json"].append(f"not valid JSON: {error}")
+        return problems
+    if not _tables(data, problems):
+        return problems
+    special(data, problems)
+    sizes = _images(data["images"], problems)
+    pictures(data["images"], folder, problems)
+    categories = _ids(data["categories"], "category", problems)
+    _names(data["categories"], problems)
+    _annotations(data["annotations"], sizes, categories, problems)
+    return problems
 
 
-def _tables(data, found):
+def _tables(data, problems):
     if not isinstance(data, dict):
         kind = type(data).__name__
-        found["top"].append(f"top level: {kind} (valid: an object with {', '.join(TABLES)})")
+        problems["top"].append(f"top level: {kind} (valid: an object with {', '.join(TABLES)})")
         return False
     for table in TABLES:
         rows = data.get(table, "missing")
         if rows == "missing":
-            found["table"].append(f"{table}: missing (valid: a list)")
+            problems["table"].append(f"{table}: missing (valid: a list)")
         elif not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
-            found["table"].append(f"{table}: not a list of objects (valid: a list of objects)")
+            problems["table"].append(f"{table}: not a list of objects (valid: a list of objects)")
         elif not rows:
-            found["table"].append(f"{table}: none at all (valid: one or more)")
-    return not found
+            problems["table"].append(f"{table}: none at all (valid: one or more)")
+    return not problems
 
 
-def _ids(rows, kind, found):
+def _ids(rows, kind, problems):
     """The set of ids of a table's rows."""
     seen = set()
     for number, row in enumerate(rows):
         key = row.get("id")
         if type(key) is not int:
             line = f"{kind} number {number}: id: {shown(row, 'id')} (valid: a whole number)"
-            found[f"{kind} id"].append(line)
+            problems[f"{kind} id"].append(line)
         elif key in seen:
-            found[f"{kind} twice"].append(f"{kind} {key}: id: used twice (valid: unique)")
+            problems[f"{kind} twice"].append(f"{kind} {key}: id: used twice (valid: unique)")
         seen.add(key if type(key) is int else None)
     return seen - {None}
 
 
-def _names(rows, found):
+def _names(rows, problems):
     """A class may lack a name, and COCO allows two of the same name."""
     for row in rows:
         if not isinstance(row.get("name", ""), str):
             line = f"category {row.get('id')}: name: {shown(row, 'name')} (valid: a text)"
-            found["name"].append(line)
+            problems["name"].append(line)
 
 
-def _images(rows, found):
+def _images(rows, problems):
     """Image id: (width, height); None where the size is not known."""
-    _ids(rows, "image", found)
+    _ids(rows, "image", problems)
     sizes = {}
     for row in rows:
         key, sides = row.get("id"), (row.get("width"), row.get("height"))
@@ -116,12 +128,12 @@ def _images(rows, found):
         for field, fine in zip(("width", "height"), good, strict=True):
             if not fine:
                 line = f"image {key}: {field}: {shown(row, field)} (valid: pixels, 1 or more)"
-                found["size"].append(line)
+                problems["size"].append(line)
     return sizes
 
 
-def pictures(rows, folder, found):
-    """Add image rows without a picture in the folder to `found`.
+def pictures(rows: list[dict], folder: Path, problems: Problems) -> None:
+    """Add image rows without a picture in the folder to `problems`.
 
     To list a folder is cheaper than to ask for each file; only links are resolved one by one.
     """
@@ -130,17 +142,17 @@ def pictures(rows, folder, found):
         name = row.get("file_name")
         if not isinstance(name, str) or not name:
             line = f"image {row.get('id')}: file_name: {shown(row, 'file_name')} (valid: a path)"
-            found["file name"].append(line)
+            problems["file name"].append(line)
             continue
         parent, base = _split(name)
         if parent not in listings:
             listings[parent] = _listing(root, folder / parent)
         entries = listings[parent]
         if is_foreign(name) or entries is None or entries.get(base) and leaves(root, folder / name):
-            found["outside of the folder"].append(outside(row, folder))
+            problems["outside of the folder"].append(outside(row, folder))
         elif base not in entries:
             line = f"image {row.get('id')}: file_name: {name}: no such file in {folder}"
-            found["picture"].append(f"{line} (valid: a path relative to it)")
+            problems["picture"].append(f"{line} (valid: a path relative to it)")
 
 
 def _split(name):
@@ -159,7 +171,7 @@ def _listing(root, folder):
         return {}
 
 
-def _annotations(rows, sizes, categories, found):
+def _annotations(rows, sizes, categories, problems):
     for row in rows:
         try:  # the quick way for a sound row; whatever is odd is told by _problems
             x, y, width, height = row["bbox"]
@@ -179,12 +191,12 @@ def _annotations(rows, sizes, categories, found):
             sound = False
         if not sound:
             for kind, line in _problems(row, sizes, categories):
-                found[kind].append(f"annotation {row.get('id')}: {line}")
+                problems[kind].append(f"annotation {row.get('id')}: {line}")
     ids = [row.get("id") for row in rows]
     if set(map(type, ids)) != {int} or len(set(ids)) < len(ids):
-        _ids(rows, "annotation", found)
+        _ids(rows, "annotation", problems)
     if all(row.get("iscrowd", 0) == 1 for row in rows):
-        found["crowd"].append("annotations: every one is a crowd (valid: one or more objects)")
+        problems["crowd"].append("annotations: every one is a crowd (valid: one or more objects)")
 
 
 def _problems(row, sizes, categories):
@@ -225,7 +237,7 @@ def _box_problem(box, size):
     return None
 
 
-def shown(row, field):
+def shown(row: dict, field: str) -> str:
     """The value of a field as it is told: cut short, or that it is missing."""
     return repr(row[field])[:80] if field in row else "missing"
 

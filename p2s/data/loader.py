@@ -39,7 +39,9 @@ def test_inputs(data: CocoSet, index: int, test: Test) -> dict:
     return row
 
 
-def batch_indices(data: CocoSet, batch, seed, iteration, order=sampling.shuffled) -> list[int]:
+def batch_indices(
+    data: CocoSet, batch: int, seed: int, iteration: int, order: sampling.Order = sampling.shuffled
+) -> list[int]:
     """The images of one iteration: its places in the chain of an order's epochs."""
     if not data.trainable:
         raise ValueError("no image has an object to train on")

@@ -5,7 +5,9 @@ known.
 """
 
 from collections import defaultdict
+from collections.abc import Collection
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 
@@ -26,7 +28,7 @@ class LvisSet(CocoSet):
     # Per image: objects without annotation, (U, 4) xyxy; only synthetic scenes can tell.
     unannotated: dict[int, np.ndarray] = field(default_factory=dict)
 
-    def sample(self, index):
+    def sample(self, index: int) -> dict:
         """As a CocoSet's, with what training may ask of an object besides its box and class.
 
         "fields": `gt_annotated` (G,), whether it is, and `gt_known` (G, K), in each row the
@@ -47,7 +49,7 @@ class LvisSet(CocoSet):
         }
 
 
-def read_lvis(annotation_file, image_dir) -> LvisSet:
+def read_lvis(annotation_file: str | Path, image_dir: str | Path) -> LvisSet:
     """A data set from its annotation file and picture folder; `check` it first.
 
     Pictures are under the folder as in `coco_url`: train2017/000000391895.jpg. Raises ValueError
@@ -62,26 +64,28 @@ def read_lvis(annotation_file, image_dir) -> LvisSet:
         for line in _list_problems(row, number):
             raise ValueError(f"{annotation_file}: {line}")
     negatives, not_exhaustive = (
-        [frozenset(number[each] for each in row[name]) for row in tables["images"]]
+        [frozenset(number[category] for category in row[name]) for row in tables["images"]]
         for name in LISTS
     )
     told = {"negatives": negatives, "not_exhaustive": not_exhaustive}
     return LvisSet(**vars(data), **told, groups=groups(data.image_counts))
 
 
-def check(annotation_file, image_dir, mended=()) -> list[str]:
+def check(
+    annotation_file: str | Path, image_dir: str | Path, mended: Collection[str] = ()
+) -> list[str]:
     """Problems of a data set in LVIS's format, told as `health.check` tells those of COCO's."""
     return health.check(annotation_file, image_dir, _special, mended)
 
 
-def name_pictures(rows):
+def name_pictures(rows: list[dict]) -> None:
     """Give image rows the file name that LVIS v1 leaves to `coco_url`: its last two parts."""
     for row in rows:
         if isinstance(url := row.get("coco_url"), str):
             row["file_name"] = "/".join(url.split("/")[-2:])
 
 
-def groups(image_counts) -> dict[str, list[int]]:
+def groups(image_counts: np.ndarray) -> dict[str, list[int]]:
     """The numbers of the rare, common and frequent classes, as "r", "c" and "f".
 
     `image_counts` (K,) are those of the training file: rare is at most 10 images, common at most
@@ -91,7 +95,7 @@ def groups(image_counts) -> dict[str, list[int]]:
     return {name: np.flatnonzero(group == k).tolist() for k, name in enumerate("rcf")}
 
 
-def _special(tables, found):
+def _special(tables, problems):
     name_pictures(tables["images"])
     categories = {row.get("id") for row in tables["categories"] if type(row.get("id")) is int}
     annotated = defaultdict(set)
@@ -101,20 +105,20 @@ def _special(tables, found):
             annotated[image].add(category)
     for row in tables["images"]:
         if lines := list(_list_problems(row, categories)):
-            found["lists"] += lines
+            problems["lists"] += lines
         elif type(row.get("id")) is int:
             for category in sorted(annotated[row["id"]].intersection(row[LISTS[0]])):
                 line = f"image {row['id']}: {LISTS[0]}: {category} is annotated in the image"
-                found["negative"].append(f"{line} (valid: categories without an object in it)")
+                problems["negative"].append(f"{line} (valid: categories without an object in it)")
 
 
 def _list_problems(row, categories):
     """What is wrong with the lists of an image, a line each."""
     for name in LISTS:
         ids, start = row.get(name), f"image {row.get('id')}: {name}"
-        if not isinstance(ids, list) or any(type(each) is not int for each in ids):
+        if not isinstance(ids, list) or any(type(category) is not int for category in ids):
             yield f"{start}: {health.shown(row, name)} (valid: a list of category ids)"
         else:
-            for each in ids:
-                if each not in categories:
-                    yield f"{start}: {each} (valid: an id among the categories)"
+            for category in ids:
+                if category not in categories:
+                    yield f"{start}: {category} (valid: an id among the categories)"

@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from p2s.data import coco, health, lvis
 from p2s.data.coco import CocoSet
@@ -43,20 +44,20 @@ def read_release(data: Coco) -> tuple[CocoSet, CocoSet]:
     Raises FileNotFoundError, and ValueError that tells in what a file is not the published one,
     that it has not the fingerprint that `data` asks for, or that the classes of both differ.
     """
-    train, val = (_split(data, k, *each) for k, each in enumerate(_files(data)))
+    train, val = (_split(data, k, *pair) for k, pair in enumerate(_files(data)))
     coco.require_same_classes(train, val)
     return train, replace(val, groups=train.groups) if isinstance(train, lvis.LvisSet) else val
 
 
-def check(data: Coco, root) -> list[str]:
+def check(data: Coco, root: Path) -> list[str]:
     """Problems of both files, told as `health.check` does, else what `read_release` would raise.
 
     Paths are relative to `root`. Of a published set nothing is told that reading mends.
     """
-    check_one = lvis.check if data.kind in LVIS else health.check
+    check_file = lvis.check if data.kind in LVIS else health.check
     mended = {"mended": ("flat", "outside")} if data.kind in RELEASES else {}
     pairs = [[root / path for path in pair] for pair in _files(data)]
-    if problems := [line for pair in pairs for line in check_one(*pair, **mended)]:
+    if problems := [line for pair in pairs for line in check_file(*pair, **mended)]:
         return problems
     (train, images), (val, val_images) = pairs
     here = {"train": train, "val": val, "images": images, "val_images": val_images}
@@ -81,11 +82,11 @@ def differences(data: CocoSet, release: Release) -> list[str]:
         ("annotations", boxes, release.boxes, release.within),
     ]
     lines = [
-        f"{name}: {found} (valid: {published}, as published"
+        f"{name}: {count} (valid: {published}, as published"
         + f", within {within}" * bool(within)
         + ")"
-        for name, found, published, within in counts
-        if published is not None and abs(found - published) > within
+        for name, count, published, within in counts
+        if published is not None and abs(count - published) > within
     ]
     missing = defaultdict(list)
     health.pictures(data.images, data.folder, missing)
@@ -100,12 +101,12 @@ def _split(data, number, file, folder):
     release = RELEASES[data.kind][number] if data.kind in RELEASES else None
     if release and not file.exists():
         raise FileNotFoundError(f"{file}: no such file{origin(data)}")
-    read_one = lvis.read_lvis if data.kind in LVIS else coco.read_coco
-    found = read_one(file.absolute(), folder.absolute())
-    problems = differences(found, release) if release else []
-    if data.fingerprints and found.fingerprint != data.fingerprints[number]:
+    read_split = lvis.read_lvis if data.kind in LVIS else coco.read_coco
+    split = read_split(file.absolute(), folder.absolute())
+    problems = differences(split, release) if release else []
+    if data.fingerprints and split.fingerprint != data.fingerprints[number]:
         asked = f"(valid: {data.fingerprints[number]}, as asked for)"
-        problems.append(f"fingerprint: {found.fingerprint} {asked}")
+        problems.append(f"fingerprint: {split.fingerprint} {asked}")
     if problems:
         raise ValueError("\n".join(f"{file}: {line}" for line in problems))
-    return found
+    return split

@@ -4,6 +4,7 @@ An order gives the images of an epoch as a pure function of (data, seed, epoch),
 each epoch; a training walks along the chain of the epochs.
 """
 
+from collections.abc import Callable
 from functools import lru_cache, partial
 from math import ceil
 
@@ -14,9 +15,10 @@ from p2s.data.coco import CocoSet
 from p2s.spec import Recipe
 
 ORDER, IMAGES = 0, 2  # a seed's streams of random numbers; the loader's augmentation has 1
+Order = Callable[[CocoSet, int, int], np.ndarray]  # data, seed, epoch -> (L,) indices
 
 
-def order_of(recipe: Recipe):
+def order_of(recipe: Recipe) -> Order:
     """The order that a recipe asks for, as a function (data, seed, epoch) -> (L,) indices."""
     orders = {
         "shuffled": shuffled,

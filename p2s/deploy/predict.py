@@ -2,15 +2,19 @@
 
 import colorsys
 import json
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from detectron2.structures import Instances
 from PIL import Image, ImageDraw, ImageFont
+from torch import nn
 
-from p2s.data.coco import read_picture
+from p2s.data.coco import CocoSet, read_picture
 from p2s.files import write_atomic
 from p2s.measure.coco import detect
+from p2s.spec import Test
 
 GAP = 8  # pixels between the pictures of a sheet
 
@@ -22,24 +26,32 @@ class Photos:
     images: list[dict]
 
     @classmethod
-    def of(cls, paths):
+    def of(cls, paths: Iterable[str | Path]) -> "Photos":
         """The photos of some paths, turned as their cameras say."""
         return cls([_measured(Path(path)) for path in paths])
 
-    def sample(self, index):
+    def sample(self, index: int) -> dict:
         """One photo, with no boxes: "image" (H, W, 3) RGB."""
-        one = self.images[index]
+        row = self.images[index]
         nothing = {"boxes": np.zeros((0, 4), np.float32), "classes": np.zeros(0, np.int64)}
-        size = {"image_id": one["id"], "height": one["height"], "width": one["width"]}
+        size = {"image_id": row["id"], "height": row["height"], "width": row["width"]}
         return {
-            "image": read_picture(one["file_name"]),
+            "image": read_picture(row["file_name"]),
             **nothing,
             "crowd": nothing["boxes"],
             **size,
         }
 
 
-def predict(model, test, classes, paths, output, *, draw_above=0.3):
+def predict(
+    model: nn.Module,
+    test: Test,
+    classes: Sequence[str],
+    paths: Iterable[str | Path],
+    output: str | Path,
+    *,
+    draw_above: float = 0.3,
+) -> list[dict]:
     """Detect in image files; write `detections.json` and a picture of each image to `output`.
 
     Returns what is in the JSON: a list of {"file", "width", "height", "picture", "detections"}, a
@@ -47,19 +59,19 @@ def predict(model, test, classes, paths, output, *, draw_above=0.3):
     """
     photos, output = Photos.of(paths), Path(output)
     output.mkdir(parents=True, exist_ok=True)
-    answers, (found, _) = [], detect(model, photos, test)
-    for index, (one, each) in enumerate(zip(photos.images, found, strict=True)):
-        name = f"{index:03d}-{Path(one['file_name']).stem}.png"  # equal stems stay apart
-        detections = rows(each, classes)
+    answers, (detected, _) = [], detect(model, photos, test)
+    for index, (photo, instances) in enumerate(zip(photos.images, detected, strict=True)):
+        name = f"{index:03d}-{Path(photo['file_name']).stem}.png"  # equal stems stay apart
+        detections = rows(instances, classes)
         strong = [row for row in detections if row["score"] >= draw_above]
         drawn(photos.sample(index)["image"], strong).save(output / name)
-        size = {"width": one["width"], "height": one["height"], "picture": name}
-        answers.append({"file": one["file_name"], **size, "detections": detections})
+        size = {"width": photo["width"], "height": photo["height"], "picture": name}
+        answers.append({"file": photo["file_name"], **size, "detections": detections})
     write_atomic(output / "detections.json", json.dumps(answers, indent=1).encode())
     return answers
 
 
-def rows(instances, classes):
+def rows(instances: Instances, classes: Sequence[str]) -> list[dict]:
     """Detections as dicts, the likeliest first.
 
     "box" (x1, y1, x2, y2 in pixels), "class" (a name), "score", "p_object" = P(O), "p_class" =
@@ -80,13 +92,13 @@ def rows(instances, classes):
     ]
 
 
-def truth_rows(sample, classes):
+def truth_rows(sample: dict, classes: Sequence[str]) -> list[dict]:
     """The annotated boxes of a sample in the shape of `rows`, without scores."""
     pairs = zip(sample["boxes"].tolist(), sample["classes"].tolist(), strict=True)
     return [{"box": box, "class": classes[label]} for box, label in pairs]
 
 
-def drawn(image, boxes):
+def drawn(image: np.ndarray, boxes: list[dict]) -> Image.Image:
     """A picture of an image (H, W, 3) with labelled boxes, the first of them on top."""
     picture = Image.fromarray(image)
     pen = ImageDraw.Draw(picture)
@@ -102,7 +114,9 @@ def drawn(image, boxes):
     return picture
 
 
-def sample_sheet(data, detections, *, count=4, draw_above=0.3):
+def sample_sheet(
+    data: CocoSet, detections: list[Instances], *, count: int = 4, draw_above: float = 0.3
+) -> Image.Image:
     """A picture of evenly spaced images: truth on the left, detections on the right."""
     lines = []
     for index in sorted({*np.linspace(0, len(data.images) - 1, count).round().astype(int)}):
@@ -115,9 +129,9 @@ def sample_sheet(data, detections, *, count=4, draw_above=0.3):
     widest = max(truth.width for truth, _ in lines)
     height = sum(truth.height + GAP for truth, _ in lines) - GAP
     sheet, top = Image.new("RGB", (2 * widest + GAP, height), "white"), 0
-    for truth, found in lines:
+    for truth, detected in lines:
         sheet.paste(truth, (0, top))
-        sheet.paste(found, (widest + GAP, top))
+        sheet.paste(detected, (widest + GAP, top))
         top += truth.height + GAP
     return sheet
 

@@ -3,6 +3,7 @@
 R proposals or detections of which each claims a probability; all errors are in percent.
 """
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -26,12 +27,12 @@ class Judged(NamedTuple):
     score: NDArray  # (R,) what a score threshold acts on
     image: NDArray  # (R,) index
 
-    def where(self, rows):
+    def where(self, rows: NDArray) -> "Judged":
         """The claims of so many rows."""
         return Judged(*(field[rows] for field in self))
 
 
-def d_ece(prob, hit):
+def d_ece(prob: NDArray, hit: NDArray) -> float:
     """Detection expected calibration error: the mean over claims of |mean claim - share of hits|.
 
     Both means are of the claim's bin, one of 20 of equal width, all classes together (Kueppers et
@@ -40,7 +41,7 @@ def d_ece(prob, hit):
     return 100 * metrics.calibration_error(prob, hit, BINS)[0] if len(prob) else np.nan
 
 
-def la_ece(judged):
+def la_ece(judged: Judged) -> float:
     """Localisation-aware error: |mean claim - share of hits x their mean IoU|, the mean of classes.
 
     25 bins a class, weighted by their claims; the mean is over classes with a claim (Oksuz et al.,
@@ -53,7 +54,7 @@ def la_ece(judged):
     return 100 * float(np.mean(errors)) if errors else np.nan
 
 
-def reliability(judged):
+def reliability(judged: Judged) -> dict[str, list]:
     """What a reliability diagram shows, a value a bin: number, mean claim, share, IoU of hits.
 
     A dict of lists "count", "claimed", "share" and "iou"; None where a bin has no claim or no hit.
@@ -67,7 +68,7 @@ def reliability(judged):
     }
 
 
-def temperature(prob, hit):
+def temperature(prob: NDArray, hit: NDArray) -> float:
     """The T of highest likelihood of sigmoid(logit(p) / T), in .01 to 100 (Guo et al., 2017)."""
     sign = np.where(hit, 1, -1) * _logit(prob)
 
@@ -77,12 +78,12 @@ def temperature(prob, hit):
     return float(np.exp(minimize_scalar(loss, bounds=np.log([COLDEST, HOTTEST])).x))
 
 
-def heated(prob, t):
+def heated(prob: NDArray, t: float) -> NDArray:
     """Probabilities at temperature T: sigmoid(logit(p) / T), which leaves .5 where it is."""
     return expit(_logit(prob) / t)
 
 
-def isotonic(prob, hit):
+def isotonic(prob: NDArray, hit: NDArray) -> Callable[[NDArray], NDArray]:
     """The rising steps of highest likelihood, as a function of probabilities.
 
     Between the claims it was fitted to it is linear (Zadrozny and Elkan, 2002).
@@ -93,7 +94,7 @@ def isotonic(prob, hit):
     return lambda new: np.interp(new, claims, steps)
 
 
-def held_out(judged):
+def held_out(judged: Judged) -> dict[str, float]:
     """D-ECE of the odd images: as claimed, and recalibrated on the even ones, with T; NaN of none.
 
     A dict "as_claimed", "temperature", "isotonic" and "T": what recalibration alone would reach.
@@ -115,7 +116,7 @@ def _sums(judged, bins):
     """Number, claims, hits and IoU of hits, each summed in bins of equal width, (4, bins)."""
     place = np.minimum((judged.prob * bins).astype(int), bins - 1)
     summed = (None, judged.prob, judged.hit, judged.iou)
-    return np.array([np.bincount(place, each, bins) for each in summed])
+    return np.array([np.bincount(place, values, bins) for values in summed])
 
 
 def _ratios(parts, counts):

@@ -45,14 +45,14 @@ def posterior_numbers(model, data: CocoSet, spec: Spec) -> dict:
     model.eval()
     model.set_test(spec.test)
     seen = [_of_image(model, data, spec, index) for index in range(len(data))]
-    rows = [row for each in seen for row in each["rows"]]
-    values = {name: np.concatenate([each[name] for each in seen]) for name in ("ious", "center")}
+    rows = [row for image in seen for row in image["rows"]]
+    values = {name: np.concatenate([image[name] for image in seen]) for name in ("ious", "center")}
     return {
         "characters": [
             _summary([row for row in rows if row["character"] == number], *chance)
             for number, chance in enumerate(glyphs.dealt(spec.data))
         ],
-        **{name: _odds([each[name] for each in seen]) for name in ("negatives", "regions")},
+        **{name: _odds([image[name] for image in seen]) for name in ("negatives", "regions")},
         "ious": _quantiles(values["ious"]),
         "centerness": _quantiles(values["center"]),
     }
@@ -106,11 +106,11 @@ def _objects(items, size, height):
     return Instances(size, gt_boxes=Boxes(corners * (size[0] / height)), gt_classes=classes)
 
 
-def _of_locations(model, features, images, found):
+def _of_locations(model, features, images, answered):
     [size] = images.image_sizes
-    boxes = Boxes(found.boxes[found.rows])
+    boxes = Boxes(answered.boxes[answered.rows])
     boxes.clip(size)
-    logit = found.logit[found.rows]
+    logit = answered.logit[answered.rows]
     locations = Instances(size, proposal_boxes=boxes, objectness_logits=logit)
     return _said(model, features, locations)
 
@@ -156,9 +156,9 @@ def _summary(rows, q, r):
     }
 
 
-def _means(found, names):
-    means = np.mean(found, 0).round(5).tolist() if found else [None] * len(names)
-    return {"found": len(found)} | dict(zip(names, means, strict=True))
+def _means(said, names):
+    means = np.mean(said, 0).round(5).tolist() if said else [None] * len(names)
+    return {"found": len(said)} | dict(zip(names, means, strict=True))
 
 
 def _odds(shares):

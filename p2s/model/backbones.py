@@ -16,6 +16,7 @@ from detectron2.modeling.backbone.resnet import BasicBlock, BasicStem, Bottlenec
 
 from p2s.model.layers import group_norm
 from p2s.model.weights import read_weights, readable, require_fit
+from p2s.spec import Backbone
 
 BLOCKS = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3), 50: (3, 4, 6, 3), 101: (3, 4, 23, 3)}  # He, Table 1
 
@@ -42,13 +43,13 @@ def resnet_fpn(backbone: Backbone, levels: tuple[int, int]) -> FPN:
     return FPN(_resnet(backbone, stages), stages, channels, top_block=tops[levels])
 
 
-def load_imagenet(backbone: FPN, path: str | Path):
+def load_imagenet(fpn: FPN, path: str | Path) -> None:
     """Fill the trunk of an FPN from a local ResNet file of torchvision or detectron2.
 
     Reads .safetensors, .pth or .pt and detectron2's .pkl. Raises ValueError, with the file and what
     is wrong, unless it holds exactly this trunk and no code; its classifier is dropped.
     """
-    trunk = backbone.bottom_up
+    trunk = fpn.bottom_up
     content = read_weights(path)
     with readable(path):  # a checkpoint may hold other things than tensors
         content = content.get("model", content)

@@ -2,6 +2,7 @@
 
 import pickle
 import re
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -31,7 +32,7 @@ FORMATS = {".pkl": _arrays, ".pt": _tensors, ".pth": _tensors, ".safetensors": l
 
 
 @contextmanager
-def readable(path: str | Path) -> Iterator[None]:
+def readable(path: Path) -> Iterator[None]:
     """Turn whatever goes wrong while a file is read into a ValueError that names it."""
     try:
         yield
@@ -41,7 +42,7 @@ def readable(path: str | Path) -> Iterator[None]:
         raise ValueError(f"{path}: not a readable weights file: {reason}") from error
 
 
-def read_weights(path):
+def read_weights(path: str | Path) -> dict:
     """The dict that a weights file holds; of a file that would run code nothing is run."""
     path = Path(path)
     if path.suffix not in FORMATS:
@@ -67,24 +68,26 @@ def metadata(path: str | Path) -> dict[str, str]:
         return file.metadata() or {}
 
 
-def fill(model: nn.Module, tensors: dict[str, Tensor], path: str | Path):
+def fill(model: nn.Module, tensors: dict[str, Tensor], path: Path) -> None:
     """Load the tensors of a file, which must be exactly those of the model."""
     require_fit(path, model.state_dict(), tensors, "its Spec")
     model.load_state_dict(tensors)
 
 
-def require_fit(path: str | Path, wanted: dict[str, Tensor], held: dict[str, Tensor], whole: str):
+def require_fit(
+    path: Path, wanted: dict[str, Tensor], given: dict[str, Tensor], whole: str
+) -> None:
     """ValueError, with the first misfits, unless two dicts of tensors have the same shapes."""
-    if problems := _misfits(wanted, held):
+    if problems := _misfits(wanted, given):
         raise ValueError(f"{path} does not fit {whole}: {'; '.join(problems)}")
 
 
-def _misfits(wanted, held, shown=3):
-    missing, unknown = sorted(wanted.keys() - held.keys()), sorted(held.keys() - wanted.keys())
+def _misfits(wanted, given, shown=3):
+    missing, unknown = sorted(wanted.keys() - given.keys()), sorted(given.keys() - wanted.keys())
     shapes = [
-        f"{name} is {tuple(held[name].shape)}, not {tuple(value.shape)}"
+        f"{name} is {tuple(given[name].shape)}, not {tuple(value.shape)}"
         for name, value in wanted.items()
-        if name in held and held[name].shape != value.shape
+        if name in given and given[name].shape != value.shape
     ]
     kinds = {"missing": missing, "unknown": unknown, "of another shape": shapes}
     return [

@@ -65,7 +65,7 @@ def full_truth(data: coco.CocoSet, split: str) -> coco.CocoSet:
 def part(truth: coco.CocoSet, annotated: bool) -> coco.CocoSet:
     """A `full_truth` with its annotated, or its other, objects alone."""
     chosen = [
-        [one for one in items if one["annotated"] == annotated] for items in truth.annotations
+        [item for item in items if item["annotated"] == annotated] for items in truth.annotations
     ]
     return replace(truth, annotations=chosen)
 
@@ -196,8 +196,8 @@ def _write(glyphs, folder):
         share = folder / f"share-{worker}.json"
         drawn[worker::workers] = json.loads(share.read_text())
         share.unlink()
-    for split, found in zip(SPLITS, (drawn[: glyphs.train], drawn[glyphs.train :]), strict=True):
-        (folder / f"{split}.json").write_text(json.dumps(_coco_json(glyphs, split, found)))
+    for split, items in zip(SPLITS, (drawn[: glyphs.train], drawn[glyphs.train :]), strict=True):
+        (folder / f"{split}.json").write_text(json.dumps(_coco_json(glyphs, split, items)))
 
 
 def _draw_in_shares(glyphs, folder, workers):
@@ -239,16 +239,16 @@ def _file_name(split, index):
     return f"{split}/{index:06d}.bmp"
 
 
-def _coco_json(glyphs, split, found):
+def _coco_json(glyphs, split, of_images):
     """COCO's tables; an image's id is its index, `info` tells apart data alike but for pixels."""
-    rows = [(image, item) for image, items in enumerate(found) for item in items]
+    rows = [(image, item) for image, items in enumerate(of_images) for item in items]
     annotations = [_annotation(k, *row) for k, row in enumerate(rows, 1)]
     known = [item.get("annotated", True) for _, item in rows]
     return {
         "info": {"description": "p2s glyphs", "fingerprint": fingerprint(glyphs, split)},
-        "images": [_image(glyphs, split, index) for index in range(len(found))],
-        "annotations": [each for each, here in zip(annotations, known, strict=True) if here],
-        "unannotated": [each for each, here in zip(annotations, known, strict=True) if not here],
+        "images": [_image(glyphs, split, index) for index in range(len(of_images))],
+        "annotations": [item for item, here in zip(annotations, known, strict=True) if here],
+        "unannotated": [item for item, here in zip(annotations, known, strict=True) if not here],
         "categories": _categories(glyphs),
     }
 

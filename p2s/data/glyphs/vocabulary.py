@@ -15,12 +15,12 @@ SHOWN = {"shown in": "images", "annotated in": "annotated"}
 def counts(data: Glyphs, split: str = "train") -> dict[str, np.ndarray]:
     """By class, (K,): "objects", the "images" that show it and those in which it is "annotated"."""
     plan = glyphs.plan(data, split)
-    found = {name: np.zeros(data.classes, int) for name in ("objects", *SHOWN.values())}
+    numbers = {name: np.zeros(data.classes, int) for name in ("objects", *SHOWN.values())}
     for labels, told in zip(plan.labels, annotated(data, split), strict=True):
-        np.add.at(found["objects"], labels, 1)
-        found["images"][[*set(labels)]] += 1
-        found["annotated"][[*set(told)]] += 1
-    return found
+        np.add.at(numbers["objects"], labels, 1)
+        numbers["images"][[*set(labels)]] += 1
+        numbers["annotated"][[*set(told)]] += 1
+    return numbers
 
 
 def annotated(data: Glyphs, split: str = "train") -> list[list[int]]:
@@ -37,7 +37,7 @@ def table(data: Glyphs) -> list[dict]:
 
     The power is that of the real frequencies which leaves an object of every class.
     """
-    found, power = counts(data), glyphs.plan(data, "train").power
+    numbers, power = counts(data), glyphs.plan(data, "train").power
     parts = {"all": range(data.classes)}
     if data.imbalance == "lvis":
         groups = longtail.groups(data.classes)
@@ -45,7 +45,7 @@ def table(data: Glyphs) -> list[dict]:
     shown = {name: of for name, of in SHOWN.items() if data.federated or of == "images"}
     return [
         {"classes": name, "number": len(part), "power": power}
-        | {f"images, {what}": _range(found[of][[*part]]) for what, of in shown.items()}
+        | {f"images, {what}": _range(numbers[of][[*part]]) for what, of in shown.items()}
         for name, part in parts.items()
     ]
 
