@@ -6,8 +6,10 @@ N images, A locations (of all anchors), G objects, R pairs of a location and an 
 from typing import NamedTuple
 
 import torch
-from detectron2.structures import Boxes, Instances, pairwise_iou
+from detectron2.structures import Boxes, Instances
 from torch import Tensor, nn
+
+from p2s.maths.geometry import pairwise_iou
 
 ALL = (1.0, 1.0)  # shares where nothing is sampled
 
@@ -50,29 +52,29 @@ def _of_dense(stage, features, objects):
     targets = stage.objective.targets(grid, predictions, objects, 1)
     boxes = stage.objective.coding.decode(grid, predictions.box)  # (N, A, 4)
     logit = stage.score(predictions)[..., 0]  # (N, A)
-    per_image = []
+    of_images = []
     for n, truths in enumerate(objects):
         rows = targets.peaks[n, :, 0].nonzero()[:, 0]
         own = (targets.boxes[n, rows, None] == truths.gt_boxes.tensor).all(-1)  # (rows, G)
         row, owner = own.nonzero(as_tuple=True)
-        per_image.append(Answers(boxes[n], logit[n], grid.points, rows[row], owner, ALL))
-    return per_image
+        of_images.append(Answers(boxes[n], logit[n], grid.points, rows[row], owner, ALL))
+    return of_images
 
 
 def _of_rpn(stage, features, objects):
     maps = [features[name] for name in stage.in_features]
     anchors = Boxes.cat(stage.anchor_generator(maps))  # A
     logits, deltas = stage.rpn_head(maps)
-    logit = torch.cat([level.permute(0, 2, 3, 1).flatten(1) for level in logits], 1)  # (N, A)
-    deltas = torch.cat([_by_anchor(level) for level in deltas], 1)  # (N, A, 4)
-    per_image = []
+    logit = torch.cat([of_level.permute(0, 2, 3, 1).flatten(1) for of_level in logits], 1)  # (N, A)
+    deltas = torch.cat([_by_anchor(of_level) for of_level in deltas], 1)  # (N, A, 4)
+    of_images = []
     for n, truths in enumerate(objects):
         owner, label = stage.anchor_matcher(pairwise_iou(truths.gt_boxes.tensor, anchors.tensor))
         rows = (label == 1).nonzero()[:, 0]
         boxes = stage.box2box_transform.apply_deltas(deltas[n], anchors.tensor)
         points, shares = anchors.get_centers(), sampled_shares(stage, label)
-        per_image.append(Answers(boxes, logit[n], points, rows, owner[rows], shares))
-    return per_image
+        of_images.append(Answers(boxes, logit[n], points, rows, owner[rows], shares))
+    return of_images
 
 
 def _by_anchor(deltas):

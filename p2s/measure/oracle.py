@@ -6,7 +6,7 @@ of. N images, U objects, R proposals.
 """
 
 import torch
-from detectron2.structures import Boxes, Instances, pairwise_iou
+from detectron2.structures import Instances
 from torch import Tensor
 from torch.nn.functional import pad
 
@@ -33,10 +33,9 @@ def full_truth_numbers(
     numbers = full_numbers(truth, detections, data.groups)
     parts = {name: glyphs.part(truth, name == "annotated") for name in PARTS}
     recall = {
-        f"AR_{name}": proposal_recall(part, proposals)["proposal_AR"]
-        for name, part in parts.items()
+        f"AR_{name}": proposal_recall(one, proposals)["proposal_AR"] for name, one in parts.items()
     }
-    said = {f"p_object_{name}": 100 * _p_object(part, proposals) for name, part in parts.items()}
+    said = {f"p_object_{name}": 100 * _p_object(one, proposals) for name, one in parts.items()}
     return {f"{name}_full": numbers[name] for name in FIXED} | recall | said
 
 

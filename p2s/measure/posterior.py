@@ -13,6 +13,7 @@ N images, A locations, G objects, R proposals, K classes.
 import numpy as np
 import torch
 from detectron2.structures import Boxes, Instances
+from torch import nn
 
 from p2s.data import glyphs
 from p2s.data.coco import CocoSet
@@ -30,7 +31,7 @@ SAID = (*NUMBERS, "p_foreground", "p_any")  # 1 - P(bg|O), and that times P(O)
 
 
 @torch.inference_mode()
-def posterior_numbers(model, data: CocoSet, spec: Spec) -> dict:
+def posterior_numbers(model: nn.Module, data: CocoSet, spec: Spec) -> dict:
     """What is said of each character of the spec's scenes, and what optima depend on.
 
     "characters": a dict each with q, r, how many objects, how many of them annotated and as A, and

@@ -22,9 +22,7 @@ from p2s.data.coco import CocoSet
 from p2s.data.loader import train_batch
 from p2s.maths.federated import frequencies
 from p2s.maths.likelihood import AUDIT
-from p2s.model.weights import fill, metadata, read_parts, read_weights
-from p2s.model.zoo import build
-from p2s.spec import Spec
+from p2s.spec import Recipe, Spec
 from p2s.spec.identity import training_id
 from p2s.train import folder
 from p2s.train.folder import finished, load
@@ -197,46 +195,6 @@ def _stop_asked():
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-
-
-def _alone_in(output):
-    """The lock of a folder, to be held by `with`; whoever has to wait for it is told so."""
-    lock = FileLock(output / ".lock")
-    try:
-        return lock.acquire(timeout=0)
-    except Timeout:
-        print(f"{output}: another process trains into it; waiting for its end", file=sys.stderr)
-        return lock.acquire()
-
-
-def _fill(model, folder):
-    path = folder / "model.safetensors"
-    fill(model, read_weights(path), path)
-
-
-def _parsed(path, kind):
-    """A JSON file as `kind`; ValueError names the file and the first field that is wrong."""
-    try:
-        return TypeAdapter(kind).validate_json(path.read_bytes())
-    except ValidationError as error:
-        raise ValueError(f"{path}: {first_problem(error)}") from None
-
-
-@contextmanager
-def _told_to_delete():
-    """Say how to go on after a damaged file, which is kept: its training may be dear."""
-    try:
-        yield
-    except ValueError as error:
-        raise ValueError(f"{error}; delete it to start anew") from error
-
-
-def _refuse_other(output, found, wanted):
-    if found != wanted:
-        raise ValueError(
-            f"{output} holds another training ({found}, not {wanted}): other settings, data, seed "
-            "or version; nothing there was changed: choose another folder, or remove this one"
-        )
 
 
 def _refuse_absurd(spec):

@@ -2,10 +2,7 @@
 
 import os
 import pickle
-from collections import OrderedDict
-from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file

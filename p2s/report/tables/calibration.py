@@ -48,8 +48,8 @@ def references(probability="score", sample="all"):
 def table(results: Results, columns: dict[str, Path]) -> pd.DataFrame:
     """Mean, interval and seeds by row, variant, scale and column, a line each.
 
-    lines: of `tables.measured`; found: its records by id; columns: by header the probability,
-    sample and quantity, see `calibration_numbers`. NaN where no record has it.
+    columns: by header the probability, sample and quantity, see `measure.calibration`. NaN where no
+    record has it.
     """
     keys = ["row", "variant", "scale", "probability"]
     values = [

@@ -28,7 +28,7 @@ FIRSTS = (  # rows of experiments/posterior.yaml that differ in the first stage 
 SHARED = ("row", "scale", "when", "number")
 
 
-def learnt(lines, found):
+def learnt(results: Results) -> pd.DataFrame:
     """A line for each row, seed, character, moment and number of `posterior_numbers`.
 
     Columns: row, scale, seed, q, r, when, number, learnt, truth and optimum; NaN where a detector
