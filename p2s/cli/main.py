@@ -220,11 +220,12 @@ def study_status(scale, only, jobs):
 @study.command("framework")
 @click.option("--scale", default="desk", show_default=True, type=click.Choice(["desk", "smoke"]))
 def study_framework(scale):
-    """Record what a trained CenterNet2 says of one scene, from P(O) to the score: Figure 1."""
-    from p2s.study import observe
+    """Record built detectors, and what a trained one says of one scene: Figures 2 and 1."""
+    from p2s.study import framework
     from p2s.study.project import Project
 
-    click.echo(observe.keep(Project.at(), scale))
+    for path in framework.keep(Project.at(), scale):
+        click.echo(path)
 
 
 @study.command("report")

@@ -3,8 +3,7 @@
 Models are built on the meta device: they have layers and shapes, but no weight and no pixel.
 """
 
-from dataclasses import dataclass
-from functools import cache
+from typing import Any
 
 import torch
 from torch import nn
@@ -16,69 +15,32 @@ from p2s.spec import Spec
 
 IN_STEPS = ("ga_rpn", "cascade_rpn")  # first stages of more than one head
 TOWERS = ("shared_tower", "score_tower", "box_tower", "conv")  # of our heads, of detectron2's RPN
-SIZE = (800, 1088)  # height and width of the image, in pixels
-
-
-@dataclass(frozen=True)
-class Block:
-    """Layers of one kind in a row, their channels, and the multiply-adds of an image."""
-
-    layers: int
-    channels: int
-    multiply_adds: int
-
-
-@dataclass(frozen=True)
-class Structure:
-    """A built detector; without a second stage it has no heads and no proposals."""
-
-    detector: str
-    fusion: str  # that scores its detections
-    backbone: str
-    levels: tuple[int, int]
-    trunk: int  # multiply-adds of backbone and FPN
-    towers: tuple[Block, ...]  # convolutions before the dense outputs, which count as theirs
-    cells: int  # of the maps of all levels
-    anchors: int  # of a cell
-    scores: int  # of an anchor: 1, or one a class
-    proposals: int  # regions of an image
-    heads: tuple[Block, ...]  # fully connected layers of each cascade stage, with its outputs
-
-    @property
-    def parts(self):
-        """The multiply-adds of an image by part."""
-        blocks = {"dense part": self.towers, "second stage": self.heads}
-        sums = {name: sum(one.multiply_adds for one in row) for name, row in blocks.items()}
-        return {"backbone": self.trunk, **sums}
-
-
-@cache
-def measure(name, size=SIZE):
-    """The Structure of a named detector on an image of a size."""
-    return of_spec(name, Spec.named(name), size)
 
 
 @torch.no_grad()
-def of_spec(name, spec, size):
-    """The Structure of the detector of a Spec, under a name."""
+def structure(spec: Spec, size: tuple[int, int]) -> dict[str, Any]:
+    """What the detector of a Spec is made of, for images of a height and width in pixels.
+
+    The values are those of a `study.structures.Structure`, a dict a block of layers. ValueError
+    if its first stage is not one head.
+    """
     if spec.first in IN_STEPS:
-        raise ValueError(f"{name}: its first stage is not one head with its outputs")
+        raise ValueError(f"first {spec.first}: its first stage is not one head with its outputs")
     proposals = 0 if spec.second == "none" else spec.test.proposals
     with torch.device("meta"):
         model = build(spec).eval()
         trunk, maps = _features(model, size)
-        cells = sum(each[0, 0].numel() for each in maps)
-        return Structure(
-            detector=name,
-            fusion=spec.test.fusion,
-            backbone=f"ResNet-{spec.backbone.depth}",
-            levels=spec.levels,
-            trunk=trunk,
+        cells = sum(level[0, 0].numel() for level in maps)
+        return {
+            "fusion": spec.test.fusion,
+            "backbone": f"ResNet-{spec.backbone.depth}",
+            "levels": spec.levels,
+            "trunk": trunk,
             **_dense(_first_head(model), maps, cells),
-            cells=cells,
-            proposals=proposals,
-            heads=_heads(model.roi_heads, proposals, maps[0].shape[1]) if proposals else (),
-        )
+            "cells": cells,
+            "proposals": proposals,
+            "heads": _heads(model.roi_heads, proposals, maps[0].shape[1]) if proposals else [],
+        }
 
 
 def _features(model, size):
@@ -86,7 +48,7 @@ def _features(model, size):
     unit = model.backbone.size_divisibility  # images are padded to it
     image = torch.zeros(1, 3, *(-(-side // unit) * unit for side in size))
     counts, features = _counted(model.backbone, image)
-    return counts["Global"], [features[each] for each in model.proposal_generator.in_features]
+    return counts["Global"], [features[name] for name in model.proposal_generator.in_features]
 
 
 def _first_head(model):
@@ -104,16 +66,16 @@ def _dense(head, maps, cells):
     everything = counts["Global"]
     shares = [of_scores, everything - of_scores] if len(towers) == 2 else [everything]
     blocks = [
-        Block(len(convolutions), convolutions[0].out_channels, share)
+        _block(len(convolutions), convolutions[0].out_channels, share)
         for convolutions, share in zip(towers, shares, strict=True)
     ]
-    return {"towers": tuple(blocks), "anchors": places // cells, "scores": scores}
+    return {"towers": blocks, "anchors": places // cells, "scores": scores}
 
 
 def _shape(logit):
     """Anchors of all cells and scores of each: of (N, A, K), or of detectron2's (N, S, H, W)."""
     if isinstance(logit, list):
-        return sum(each.numel() for each in logit), 1
+        return sum(level.numel() for level in logit), 1
     return logit.shape[1:]
 
 
@@ -122,9 +84,13 @@ def _heads(stages, proposals, channels):
     blocks = []
     for trunk, predictor in zip(stages.box_head, stages.box_predictor, strict=True):
         counts, _ = _counted(nn.Sequential(trunk, predictor), regions)
-        layers = [each for each in trunk.modules() if isinstance(each, nn.Linear)]
-        blocks.append(Block(len(layers), layers[-1].out_features, counts["Global"]))
-    return tuple(blocks)
+        layers = [module for module in trunk.modules() if isinstance(module, nn.Linear)]
+        blocks.append(_block(len(layers), layers[-1].out_features, counts["Global"]))
+    return blocks
+
+
+def _block(layers, channels, multiply_adds):
+    return {"layers": layers, "channels": channels, "multiply_adds": multiply_adds}
 
 
 def _convolutions(module):

@@ -9,12 +9,12 @@ import torch
 
 from p2s import files
 from p2s.data import glyphs, releases
-from p2s.data.loader import test_inputs
 from p2s.data.lvis import LvisSet
 from p2s.maths.likelihood import AUDIT
 from p2s.measure import calibration, fusion, oracle, posterior
 from p2s.measure.coco import detect, score
 from p2s.measure.lvis import federated_numbers
+from p2s.measure.scenes import scene
 from p2s.model.zoo import build
 from p2s.spec import Coco, Glyphs
 from p2s.study import provenance, records
@@ -23,7 +23,6 @@ from p2s.train import engine
 from p2s.train.pretrain import read_glyphs
 
 SCENES = 4  # validation images whose proposals and detections are kept, for figures
-KEPT = 100  # proposals and detections of each, the likeliest
 CURVE_POINTS = 200
 MEASURES = {  # of Experiment.measures
     "calibration": calibration.calibration_numbers,
@@ -80,25 +79,6 @@ def thinned(curve, points=CURVE_POINTS):
     }
 
 
-@torch.inference_mode()
-def scene(model, data, index, test):
-    """What figures need of one image: its likeliest proposals and detections, as rounded rows.
-
-    Proposals are (x1, y1, x2, y2, p_object), detections (x1, y1, x2, y2, score, class, p_object,
-    p_class), boxes in pixels.
-    """
-    model.eval()
-    model.set_test(test)
-    [detections], [proposed] = model.detect([test_inputs(data, index, test)])
-    p_object = proposed.objectness_logits.sigmoid()
-    numbers = [detections.scores, detections.pred_classes, detections.p_object, detections.p_class]
-    return {
-        "image_id": data.images[index]["id"],
-        "proposals": _rows(proposed.proposal_boxes, [p_object]),
-        "detections": _rows(detections.pred_boxes, numbers),
-    }
-
-
 def measured(run, project, model, data):
     """COCO's or LVIS's numbers in percent, seconds, and the scenes, as fields of a record."""
     start = time.monotonic()
@@ -127,18 +107,6 @@ def _numbers(spec, data, detections, proposals):
     numbers = score(data, *found, federated_numbers)
     known = isinstance(spec.data, Glyphs)  # of other data nobody knows all objects
     return numbers | (oracle.full_truth_numbers(data, *found) if known else {})
-
-
-def _rows(boxes, numbers):
-    columns = torch.stack(
-        [values.double() for values in numbers], 1
-    )  # (R, 1 or 4), likeliness first
-    order = columns[:, 0].argsort(descending=True, stable=True)[:KEPT]
-    corners, columns = boxes.tensor[order].tolist(), columns[order].tolist()
-    return [
-        [round(v, 1) for v in box] + [round(v, 4) for v in row]
-        for box, row in zip(corners, columns, strict=True)
-    ]
 
 
 def _mean(values):

@@ -4,6 +4,8 @@ from typing import Any, Literal
 
 from p2s.spec.part import Part
 from p2s.study import records
+from p2s.study.project import Project
+from p2s.study.runs import Run
 from p2s.study.study import find
 
 SCALES = ("desk", "smoke")  # whose scenes can be drawn again, the better trained first
@@ -15,7 +17,7 @@ ROW = {
 }
 
 
-class Seen(Part):
+class Observation(Part):
     """All that a two-stage detector said of an image, rounded; boxes are in its pixels."""
 
     image_id: int
@@ -37,19 +39,19 @@ class View(Part):
     seed: int
     data: dict[str, Any]  # spec.Glyphs
     weights: str  # SHA-256, as in the records of its evaluations
-    seen: Seen
+    seen: Observation
     git: dict[str, str | bool | None] = {}
     versions: dict[str, str] = {}
     machine: dict[str, str | int | None] = {}
     created: str = ""
 
 
-def run(project, scale):
+def run(project: Project, scale: str) -> Run:
     """The Run whose trained model is looked at."""
     return find(project, scale=scale, seed=0, **ROW)
 
 
-def latest(project):
+def latest(project: Project) -> View | None:
     """The newest View by the best trained scale that has one, or None.
 
     One of another training than the project's own, of other settings or scenes, is none.
@@ -57,7 +59,7 @@ def latest(project):
     found, _ = records.survey(project.views, View)
     for scale in SCALES:
         training = run(project, scale).training_id
-        views = [one for one in found.values() if one.training_id == training]
+        views = [view for view in found.values() if view.training_id == training]
         if views:
-            return max(views, key=lambda one: one.created)
+            return max(views, key=lambda view: view.created)
     return None

@@ -1,14 +1,12 @@
-import re
-
 import pytest
-from matplotlib.patches import Rectangle
 
 from p2s.bench.infer import operations
-from p2s.measure import structure
-from p2s.report.figures import framework as figures
-from p2s.report.figures import structures
-from p2s.report.style import COLOURS
+from p2s.measure.structure import IN_STEPS, structure
 from p2s.spec import NAMED, Spec
+from p2s.study import structures
+from p2s.study.project import Project
+from p2s.study.structures import Structure
+from tests.support import ROOT
 
 SMALL = {"num_classes": 5, "backbone": {"depth": 18, "width": 16, "fpn_channels": 32}}
 SIZE = (64, 96)  # whose maps have 8 x 12, 4 x 6, 2 x 3, 1 x 2 and 1 x 1 cells
@@ -17,16 +15,11 @@ CELLS = 96 + 24 + 6 + 2 + 1
 
 def small(name, **changes):
     spec = Spec.named(name).changed(SMALL).changed(changes)
-    return structure.of_spec(name, spec, SIZE), spec
+    return Structure(detector=name, **structure(spec, SIZE)), spec
 
 
 def conv(channels, outputs):
     return CELLS * 9 * channels * outputs  # multiply-adds of a 3x3 convolution of all maps
-
-
-@pytest.fixture(scope="module")
-def full():
-    return [structure.measure(name) for name in figures.STRUCTURES]
 
 
 @pytest.mark.parametrize("name", ["CenterNet*", "RetinaNet", "GFL", "ATSS", "FCOS-RT"])
@@ -67,44 +60,15 @@ def test_every_stage_of_the_second_stage_works_on_every_region(name, count):
 
 
 def test_a_first_stage_in_steps_is_refused_by_name():
-    with pytest.raises(ValueError, match="GA RPN: its first stage"):
-        structure.measure("GA RPN")
-    assert set(structure.IN_STEPS) < {one.get("first") for one in NAMED.values()}
+    with pytest.raises(ValueError, match="first ga_rpn: its first stage"):
+        small("GA RPN")
+    assert set(IN_STEPS) < {one.get("first") for one in NAMED.values()}
 
 
-def test_figure_2_says_what_was_measured(full):
-    figure = structures.structures(full, structure.SIZE)
-    words = [text.get_text() for text in figure.axes[0].texts]
-    for one in full:
-        assert f"in all {1e-9 * sum(one.parts.values()):.1f} G multiply-adds" in words
-    assert "P(C) of 80 classes and a box" in words and "K = 1000 regions" in words
-    assert "K′ = 256 regions" in words and words.count("P(O)") == 1  # around the second stage
-    assert [re.sub(r"^.*: ", "", each) for each in words if each.startswith("score of")] == [
-        *("P(C)", "P(C|O)", "P(C|O) P(O)")
-    ]
-
-
-def test_blocks_are_as_wide_as_their_multiply_adds(full):
-    shapes = structures.structures(full, structure.SIZE).axes[0].patches
-    blocks = [
-        one for one in shapes if isinstance(one, Rectangle) and one.get_height() == structures.BLOCK
-    ]
-    counts = [each for one in full for row in structures.rows(one) for each in row]
-    widths = [one.get_width() for one in blocks]
-    assert widths == pytest.approx([count * widths[0] / counts[0] for count in counts])
-
-
-def test_there_is_a_map_for_each_score(full):
-    shapes = structures.structures(full[:1], structure.SIZE).axes[0].patches
-    maps = [
-        one
-        for one in shapes
-        if isinstance(one, Rectangle) and one.get_height() == structures.MAP[1]
-    ]
-    assert len(maps) == full[0].scores == 80
-
-
-def test_figure_2_has_the_same_bytes_whenever_it_is_drawn(full):
-    first, second = (structures.structures(full, structure.SIZE).content() for _ in range(2))
-    assert first == second and COLOURS[0].encode() in first
-    assert structures.structures([], structure.SIZE).content().startswith(b"<?xml")
+@pytest.mark.parametrize("at", range(len(structures.DETECTORS)))
+def test_the_committed_record_is_what_the_built_models_have(at):
+    record = structures.recorded(Project(ROOT, ROOT / ".p2s"))
+    kept = record.structures[at]
+    assert record.size == structures.SIZE and kept.detector == structures.DETECTORS[at]
+    measured = structure(Spec.named(kept.detector), record.size)
+    assert Structure(detector=kept.detector, **measured) == kept

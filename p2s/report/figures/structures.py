@@ -1,9 +1,10 @@
-"""Figure 2: the structures of detectors side by side, drawn from what was measured of built models.
+"""Figure 2: the structures of detectors side by side, drawn from their record.
 
 A column a detector, in hundredths of an inch from the top left corner. A block is as wide as its
 multiply-adds, on one scale for all; a square is a score of each place, a dot is a region.
 """
 
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import matplotlib
@@ -14,6 +15,7 @@ from matplotlib.transforms import Affine2D
 
 from p2s.report.figures.ablation import NAMED
 from p2s.report.style import COLOURS, FAINT, STYLE, Picture
+from p2s.study.structures import Structure, Structures
 
 COLUMN, HIGH = 300, 648  # width of a column, height of all
 TRUNK, FIRST, SECOND = "#9aa5b1", COLOURS[0], COLOURS[1]
@@ -29,7 +31,7 @@ LEGEND = (
 BYPASS = 136  # from the middle of a column to the line of P(O) around the second stage
 
 
-class Part(NamedTuple):
+class Section(NamedTuple):
     """A part of a column: shapes around the middle, their height, and words below them."""
 
     name: str
@@ -38,77 +40,68 @@ class Part(NamedTuple):
     lines: list[str]
 
 
-def structures(found, size):
-    """A column for each Structure (of `structure.measure`, on images of a size)."""
+def structures(record: Structures) -> Picture:
+    """A column for each Structure."""
     with matplotlib.rc_context(STYLE):
-        wide = COLUMN * max(1, len(found))
+        wide = COLUMN * max(1, len(record.structures))
         figure = Picture(figsize=(wide / 100, HIGH / 100))
         axes = figure.add_axes((0, 0, 1, 1), xlim=(0, wide), ylim=(HIGH, 0))
         axes.axis("off")
         legend = {"ha": "center", "va": "center", "color": FAINT, "size": 8.5}
         axes.text(wide / 2, TOPS["legend"], LEGEND, **legend)
-        widest = max((sum(row) for one in found for row in rows(one)), default=1)
-        for k, one in enumerate(found):
+        widest = max((sum(row) for one in record.structures for row in rows(one)), default=1)
+        for k, structure in enumerate(record.structures):
             middle = COLUMN * (k + 0.5)
-            _heading(axes, middle, one, f"({chr(ord('a') + k)}) {_kind(one)}")
-            _column(axes, middle, _parts(one, size, (COLUMN - 44) / widest))
-            if one.heads and one.fusion == "product":
+            _heading(axes, middle, structure, f"({chr(ord('a') + k)}) {_kind(structure)}")
+            _column(axes, middle, _sections(structure, record.size, (COLUMN - 44) / widest))
+            if structure.heads and structure.fusion == "product":
                 _bypass(axes, middle)
     return figure
 
 
-def _kind(one):
-    if not one.heads:
+def _kind(structure):
+    if not structure.heads:
         return "one-stage"
-    return "probabilistic two-stage" if one.fusion == "product" else "two-stage"
+    return "probabilistic two-stage" if structure.fusion == "product" else "two-stage"
 
 
-def rows(one):
+def rows(structure: Structure) -> list[list[int]]:
     """The multiply-adds of blocks that stand side by side: backbone, towers, heads."""
-    blocks = [[each.multiply_adds for each in row] for row in (one.towers, one.heads)]
-    return [[one.trunk], *blocks]
+    blocks = structure.towers, structure.heads
+    return [[structure.trunk], *([block.multiply_adds for block in row] for row in blocks)]
 
 
-def _parts(one, size, scale):
-    """The parts of a column from the image to the score."""
-    trunk, towers, heads = rows(one)
-    first, last = one.levels
-    names = f"{one.backbone}, P{first}–P{last}"
-    yield Part("image", [], 0, [f"image of {size[0]} × {size[1]} pixels"])
-    yield Part("trunk", _blocks(trunk, scale, TRUNK), BLOCK, [names, _giga(trunk)])
-    yield Part(
-        "towers",
-        _blocks(towers, scale, FIRST),
-        BLOCK,
-        [_layers(one.towers, "tower"), _giga(towers)],
-    )
-    yield Part("maps", _maps(one.scores), MAP[1], _scores(one))
+def _sections(structure, size, scale) -> Iterator[Section]:
+    """The sections of a column from the image to the score."""
+    (trunk, towers, heads), (first, last) = rows(structure), structure.levels
+
+    def blocks(name, row, colour, words):
+        return Section(name, _blocks(row, scale, colour), BLOCK, [words, _giga(row)])
+
+    yield Section("image", [], 0, [f"image of {size[0]} × {size[1]} pixels"])
+    yield blocks("trunk", trunk, TRUNK, f"{structure.backbone}, P{first}–P{last}")
+    yield blocks("towers", towers, FIRST, _layers(structure.towers, "tower"))
+    yield Section("maps", _maps(structure.scores), MAP[1], _scores(structure))
     if heads:
-        lines = -(-one.proposals // DOTS)
-        sort = "K" if one.fusion == "class" else "K′"
-        regions = f"{sort} = {one.proposals} regions"
-        yield Part("regions", _dots(one.proposals), DOT * lines, [regions])
-        yield Part(
-            "heads",
-            _blocks(heads, scale, SECOND),
-            BLOCK,
-            [_layers(one.heads, "head"), _giga(heads)],
-        )
-    score = NAMED[one.fusion] if heads else "P(C)"
-    yield Part("score", [], 0, [f"score of a detection: {score}"])
+        count, sort = structure.proposals, "K" if structure.fusion == "class" else "K′"
+        words = [f"{sort} = {count} regions"]
+        yield Section("regions", _dots(count), DOT * -(-count // DOTS), words)
+        yield blocks("heads", heads, SECOND, _layers(structure.heads, "head"))
+    score = NAMED[structure.fusion] if heads else "P(C)"
+    yield Section("score", [], 0, [f"score of a detection: {score}"])
 
 
 def _layers(row, name):
     """Of blocks that stand side by side, in words."""
     counts = [f"{len(row)} {name}", f"{row[0].layers} layer"]
-    counts = [each + "s" * (not each.startswith("1 ")) for each in counts]
+    counts = [count + "s" * (not count.startswith("1 ")) for count in counts]
     return f"{' of '.join(counts)}, {row[0].channels} channels"
 
 
-def _scores(one):
-    what = "P(O)" if one.scores == 1 else f"P(C) of {one.scores} classes"
-    anchors = "" if one.anchors == 1 else f" with {one.anchors} anchors"
-    return [f"{what} and a box", f"at {one.cells:,} cells{anchors}"]
+def _scores(structure):
+    what = "P(O)" if structure.scores == 1 else f"P(C) of {structure.scores} classes"
+    anchors = "" if structure.anchors == 1 else f" with {structure.anchors} anchors"
+    return [f"{what} and a box", f"at {structure.cells:,} cells{anchors}"]
 
 
 def _giga(row):
@@ -118,9 +111,9 @@ def _giga(row):
 def _blocks(row, scale, colour):
     """Blocks side by side, as wide as their multiply-adds."""
     left, shapes = -(scale * sum(row) + GAP * (len(row) - 1)) / 2, []
-    for each in row:
-        shapes.append(Rectangle((left, 0), scale * each, BLOCK, facecolor=colour))
-        left += scale * each + GAP
+    for count in row:
+        shapes.append(Rectangle((left, 0), scale * count, BLOCK, facecolor=colour))
+        left += scale * count + GAP
     return shapes
 
 
@@ -141,26 +134,26 @@ def _dots(count):
     return [PathPatch(path, facecolor=SECOND, lw=0)]
 
 
-def _heading(axes, middle, one, title):
+def _heading(axes, middle, structure, title):
     style = {"ha": "center", "va": "center"}
     axes.text(middle, 16, title, weight="bold", size=10.5, **style)
-    axes.text(middle, 34, one.detector, color=FAINT, **style)
-    total = f"in all {_giga(one.parts.values())}"
+    axes.text(middle, 34, structure.detector, color=FAINT, **style)
+    total = f"in all {_giga(structure.parts.values())}"
     axes.text(middle, TOPS["total"], total, weight="bold", **style)
 
 
-def _column(axes, middle, parts):
-    """Draw the parts of a column, an arrow from each to the next."""
+def _column(axes, middle, sections):
+    """Draw the sections of a column, an arrow from each to the next."""
     bottom = None
-    for part in parts:
-        top = TOPS[part.name]
+    for section in sections:
+        top = TOPS[section.name]
         if bottom is not None:
-            _arrow(axes, [(middle, bottom), (middle, top - (4 if part.shapes else 9))])
-        for shape in part.shapes:
+            _arrow(axes, [(middle, bottom), (middle, top - (4 if section.shapes else 9))])
+        for shape in section.shapes:
             axes.add_patch(shape)
             shape.set_transform(Affine2D().translate(middle, top) + axes.transData)
-        for k, line in enumerate(part.lines):
-            y = top + part.height + LINE * (k + 0.75 * bool(part.shapes))
+        for k, line in enumerate(section.lines):
+            y = top + section.height + LINE * (k + 0.75 * bool(section.shapes))
             axes.text(middle, y, line, ha="center", va="center", size=8.5)
         bottom = y + 10
 
