@@ -44,6 +44,7 @@ def factors(image: np.ndarray, seen: Observation, classes: Sequence[str]) -> Pho
             _crop(card[0], image, corners)
             card[0].set_title(f"{number}:  P(O) = {p_object:.2f}", size=9, color=FIRST)
             _outcomes(card[1], np.array(seen.p_class[row]), p_object, classes)
+    figure.alt = _said(seen, classes)
     return figure
 
 
@@ -58,6 +59,17 @@ def apart(seen: Observation) -> list[int]:
     """Rows of the likeliest proposals that overlap no likelier one of them much, for the cards."""
     proposals = torch.tensor(seen.proposals).reshape(-1, 5)
     return nms(proposals[:, :4], proposals[:, 4], APART)[:CARDS].tolist()
+
+
+def _said(seen, classes):
+    """The detections that are drawn, in words."""
+    scores = [
+        f"{classes[int(label)]} {score:.2f} = {p_class:.2f} × {p_object:.2f}"
+        for *_, score, label, p_object, p_class in seen.detections
+        if score > SHOWN_ABOVE
+    ]
+    said = "; ".join(scores) or "none"
+    return f"One scene, its P(O), proposals and detections; P(C) = P(C|O) P(O) of these: {said}."
 
 
 def _stages(panels, image, seen, classes):

@@ -35,6 +35,7 @@ def proposals(records: Sequence[Record]) -> Photographs:
                 _scene(panel, record, scene, name, colour)
             heading = f"{record.detector}\n{name} > {SHOWN_ABOVE}\n"
             panels[0].set_title(heading + panels[0].get_title(), color=colour, size=8.5)
+    figure.alt = _counts(records)
     return figure
 
 
@@ -50,6 +51,17 @@ def first_proposals(project: Project, scale: str) -> list[Record]:
     first = [run for run in main.runs if run.row in PROPOSERS and run.seed == main.runs[0].seed]
     having = [main.records[run.evaluation_id] for run in first if run.evaluation_id in main.records]
     return [record for record in having if record.spec["data"]["kind"] == "glyphs"]
+
+
+def _counts(records):
+    """How many proposals the scenes of each record show by each reading, in words."""
+    counts = [
+        f"{record.detector}, {name}: {sum(len(shown(scene, power)) for scene in record.scenes)}"
+        for name, power in READINGS.items()
+        for record in records
+    ]
+    said = "; ".join(counts) or "no record"
+    return f"Proposals above {SHOWN_ABOVE} on the same scenes: {said}."
 
 
 def _scene(panel, record, scene, name, colour):

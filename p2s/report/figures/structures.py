@@ -56,7 +56,17 @@ def structures(record: Structures) -> Picture:
             _column(axes, middle, _sections(structure, record.size, (COLUMN - 44) / widest))
             if structure.heads and structure.fusion == "product":
                 _bypass(axes, middle)
+    figure.alt = _sizes(record)
     return figure
+
+
+def _sizes(record):
+    """How much each detector multiplies, in words."""
+    sizes = [
+        f"{structure.detector}, {_kind(structure)}, {_giga(structure.parts.values())}"
+        for structure in record.structures
+    ]
+    return f"The structures of detectors side by side: {'; '.join(sizes) or 'no record'}."
 
 
 def _kind(structure):
