@@ -1,6 +1,7 @@
 """Pages: executed notebooks as HTML that needs no network, mathematics included."""
 
 import re
+from copy import deepcopy
 from pathlib import Path
 
 import nbformat
@@ -42,13 +43,13 @@ def html(notebook, this, every):
         **NO_WIDGETS,
     )
     about = {"title": dict(every)[this], "address": this, "pages": every}
-    _describe(notebook, about["title"])
-    body, _ = exporter.from_notebook_node(notebook, resources=about)
+    body, _ = exporter.from_notebook_node(_described(notebook, about["title"]), resources=about)
     return body
 
 
-def _describe(notebook, said):
-    """Give each picture without alternative text the last words of prose above it, or `said`."""
+def _described(notebook, said):
+    """A copy whose pictures all have alternative texts: the last prose above, or `said`."""
+    notebook = deepcopy(notebook)
     for cell in notebook.cells:
         if cell.cell_type == "markdown":
             said = MARKUP.sub("", cell.source.strip().split("\n\n")[-1]).strip() or said
@@ -56,6 +57,7 @@ def _describe(notebook, said):
             for mime in IMAGES.intersection(output.get("data", ())):
                 about = output.metadata.setdefault(mime, {})
                 about["alt"] = about.get("alt") or output.metadata.get("alt") or said
+    return notebook
 
 
 def prose(markdown):
