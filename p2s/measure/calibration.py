@@ -25,6 +25,7 @@ import torch
 from detectron2.structures import Instances
 from hotcoco import primitives
 from numpy.typing import NDArray
+from torch import nn
 from torchvision.ops import box_convert
 
 from p2s.data.coco import CocoSet
@@ -51,7 +52,7 @@ class _Truths(NamedTuple):
     crowd: NDArray  # (G,): whether it is one
 
 
-def calibration_numbers(model, data: CocoSet, spec: Spec) -> dict:
+def calibration_numbers(model: nn.Module, data: CocoSet, spec: Spec) -> dict:
     """Calibration of a trained detector on the images of `data`, as a dict for a record.
 
     By probability and sample: the number of claims, their mean, the share of hits, D-ECE, LaECE,

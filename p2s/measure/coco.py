@@ -12,6 +12,7 @@ import torch
 from detectron2.structures import Instances
 from hotcoco import COCO, COCOeval
 from numpy.typing import ArrayLike
+from torch import nn
 
 from p2s.data.coco import CocoSet
 from p2s.data.loader import test_inputs
@@ -22,7 +23,7 @@ PROPOSALS_AT = (100, 256)  # Sec. 5: proposals an image, of which recall is give
 
 
 @torch.inference_mode()
-def detect(model, data: CocoSet, test: Test) -> tuple[list[Instances], list[Instances]]:
+def detect(model: nn.Module, data: CocoSet, test: Test) -> tuple[list[Instances], list[Instances]]:
     """Detections and proposals of each image, as two lists of `Instances` in its pixels.
 
     One image at a time: what is found in an image depends on no other image.
@@ -81,7 +82,7 @@ def score(
     return {**numbers(data, detections), **proposal_recall(data, proposals)}
 
 
-def evaluate(model, data: CocoSet, test: Test) -> dict:
+def evaluate(model: nn.Module, data: CocoSet, test: Test) -> dict:
     """Detect in every image of `data` with the test settings, and score what was found.
 
     A dict as that of `score`.

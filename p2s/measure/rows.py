@@ -1,8 +1,10 @@
 """Rows: the boxes that were found in all images, one after the other, as evaluators take them."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
+from detectron2.structures import Instances
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -17,7 +19,9 @@ class Rows:
     labels: NDArray  # (R,): class numbers, 0 of what has no class
 
     @classmethod
-    def of_image(cls, image: int, boxes: Tensor, scores: Tensor, labels: Tensor | None = None):
+    def of_image(
+        cls, image: int, boxes: Tensor, scores: Tensor, labels: Tensor | None = None
+    ) -> "Rows":
         """Those of one image, whose boxes are x1, y1, x2, y2: (R, 4), (R,), (R,)."""
         sides = boxes[:, 2:] - boxes[:, :2]
         return cls(
@@ -28,15 +32,15 @@ class Rows:
         )
 
     @classmethod
-    def of_detections(cls, detections):
-        """Those of detections, a list of `Instances` an image."""
+    def of_detections(cls, detections: list[Instances]) -> "Rows":
+        """Those of the detections of each image."""
         return cls.joined(
             cls.of_image(image, found.pred_boxes.tensor, found.scores, found.pred_classes)
             for image, found in enumerate(detections)
         )
 
     @classmethod
-    def joined(cls, parts):
+    def joined(cls, parts: Iterable["Rows"]) -> "Rows":
         """The rows of several images as one; of none, no rows."""
         nothing = cls(np.zeros(0, int), np.zeros((0, 4)), np.zeros(0), np.zeros(0, int))
         columns = zip(*(vars(rows).values() for rows in (nothing, *parts)), strict=True)

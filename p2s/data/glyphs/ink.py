@@ -28,6 +28,7 @@ class Difficulty:
 
 
 DIFFICULTY = Difficulty()
+Colour = tuple[int, int, int]  # RGB, 0 to 255
 # No two alike when rotated and mirrored: greedy choice, IoU of masks < .6 within +-50 degrees.
 CHARACTERS = "ARKET&?QX@#J2ΨЮЩŁæ§%€√∑¥¶Ы★☂☎✈♫♞♜♛⚓⚙⚡☠☢☮✂✉✓✗❀❄☁☣➔⌂⌘⏏↻UVW$«½Җ☯☀≈±‡✎➤♪÷"
 SANS = ("DejaVuSans", "DejaVuSans-Bold", "DejaVuSansMono", "DejaVuSansMono-Bold")
@@ -36,13 +37,13 @@ FONT_SIZE, ANGLE_STEP = 112, 5
 LABELS = len(CHARACTERS) * len(styles.STYLES)  # a label is a character, in the plain style first
 
 
-def is_ink(mask):
+def is_ink(mask: Image.Image) -> np.ndarray:
     """The (H, W) boolean array of a mask's ink: at least half as dark as its darkest pixel."""
     alpha = np.asarray(mask)
     return alpha >= alpha.max() / 2
 
 
-def glyph(rng, label, size, side):
+def glyph(rng: np.random.Generator, label: int, size: float, side: int) -> Image.Image:
     """The mask of a glyph, randomly turned: its box has size**2 pixels, no side above `side`."""
     style, number = divmod(label, len(CHARACTERS))
     character = CHARACTERS[number]
@@ -56,13 +57,13 @@ def glyph(rng, label, size, side):
     )
 
 
-def name(label):
+def name(label: int) -> str:
     """A label in words: its character, then its style."""
     style, number = divmod(label, len(CHARACTERS))
     return " ".join(filter(None, (CHARACTERS[number], *styles.STYLES[style])))
 
 
-def fragment(rng, mask):
+def fragment(rng: np.random.Generator, mask: Image.Image) -> Image.Image:
     """The part of a glyph on one side of a random line: too little of it to be an object."""
     angle, share = rng.uniform(0, 2 * np.pi), rng.uniform(*DIFFICULTY.fragment_ink)
     alpha = np.asarray(mask)
@@ -74,7 +75,7 @@ def fragment(rng, mask):
     return part.crop(part.getbbox())
 
 
-def colour(rng, brightness):
+def colour(rng: np.random.Generator, brightness: float) -> Colour:
     """A random RGB colour that stands out from paper of this brightness, 0 to 255."""
     side, step, *hue = rng.random(5).tolist()
     darker, lighter = brightness - DIFFICULTY.contrast, 255 - brightness - DIFFICULTY.contrast
@@ -84,14 +85,20 @@ def colour(rng, brightness):
     return tuple(int(min(max(base + 140 * (part - grey), 0), 255)) for part in hue)
 
 
-def stamp(picture, mask, corner, fill, brightness):
+def stamp(
+    picture: Image.Image,
+    mask: Image.Image,
+    corner: tuple[int, int],
+    fill: Colour,
+    brightness: float,
+) -> None:
     """Print a mask in one colour with a thin shadow, its upper left at corner (x, y)."""
     x, y = corner
     picture.paste((int(brightness / 2),) * 3, (x + 1, y + 1), mask)
     picture.paste(fill, corner, mask)
 
 
-def paper(rng, side):
+def paper(rng: np.random.Generator, side: int) -> Image.Image:
     """A square picture of smooth random texture with faint shapes on it."""
     grid = (*rng.integers(2, 9, 2), 3)
     base = rng.uniform(60, 195) + rng.uniform(-30, 30, 3)
@@ -106,7 +113,7 @@ def paper(rng, side):
     return picture
 
 
-def grain(rng, picture):
+def grain(rng: np.random.Generator, picture: Image.Image) -> np.ndarray:
     """The picture as an (H, W, 3) uint8 array with grey pixel noise on it."""
     level, shape = DIFFICULTY.noise, picture.size[::-1]
     noise = rng.integers(-level, level, shape, dtype=np.int16, endpoint=True)

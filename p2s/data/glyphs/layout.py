@@ -1,9 +1,11 @@
 """Layout: how many glyphs of which size stand where in a scene, and what hides what."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import chain
 
 import numpy as np
+from PIL import Image
 
 from p2s.data.glyphs import ink
 from p2s.data.glyphs.scale_model import pairwise_iou
@@ -16,7 +18,7 @@ AGAIN = 300  # times an image, as an end to it
 
 @dataclass(frozen=True)
 class Crowding:
-    """How many objects of which size: computed to match COCO's statistics, see scale.py."""
+    """How many objects of which size: computed to match COCO's statistics, see scale_model.py."""
 
     mean: float = 7.2  # objects an image, of which some find no place
     shape: float = 1.6  # of the gamma distribution behind their number: smaller is more uneven
@@ -29,15 +31,22 @@ class Crowding:
 
 
 CROWDING = Crowding()
+Stamp = tuple[Image.Image, tuple[int, int], ink.Colour]  # mask, corner, colour
 
 
-def count(rng):
+def count(rng: np.random.Generator) -> int:
     """How many objects an image is to have: the first that is drawn of it."""
     extra = rng.gamma(CROWDING.shape, (CROWDING.mean - 1) / CROWDING.shape)
     return int(min(1 + rng.poisson(extra), CROWDING.most))
 
 
-def arrange(rng, side, classes, brightness, planned=None):
+def arrange(
+    rng: np.random.Generator,
+    side: int,
+    classes: int,
+    brightness: float,
+    planned: Sequence[int] | None = None,
+) -> tuple[list[Stamp], list[dict]]:
     """Stamps (mask, corner, colour) from the back to the front, and their annotations.
 
     Labels are drawn from all `classes` alike, or are those `planned`: as many as `count` tells.
@@ -64,7 +73,14 @@ def arrange(rng, side, classes, brightness, planned=None):
     return stamps, [{"bbox": box, "label": label} for box, label in zip(boxes, labels, strict=True)]
 
 
-def fragments(rng, stamps, classes, side, mean, brightness):
+def fragments(
+    rng: np.random.Generator,
+    stamps: list[Stamp],
+    classes: int,
+    side: int,
+    mean: float,
+    brightness: float,
+) -> list[Stamp]:
     """About `mean` fragments an object as stamps; with a higher mean the same ones and more."""
     parts = []
     for _ in range(int(mean * len(stamps) + rng.random())):

@@ -3,7 +3,10 @@
 A cell is one location of the finest level, stride 8; a box's size is the root of its area.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
+from numpy.typing import ArrayLike
 
 CELL = 8  # pixels: the stride of P3
 SMALL, LARGE = 32, 96  # pixels of the picture as stored: COCO's bounds of AP_S, AP_M and AP_L
@@ -47,7 +50,12 @@ BIASES = {
 }
 
 
-def statistics(boxes, sizes, proposals=256, short_edge=None):
+def statistics(
+    boxes: Sequence[ArrayLike],
+    sizes: Sequence[tuple[int, int]],
+    proposals: int = 256,
+    short_edge: int | None = None,
+) -> dict[str, float]:
     """COCO's quantities, of images with boxes (G, 4) xyxy and sizes (width, height) in pixels.
 
     `short_edge` is that of the network's input, None if images go in as they are. Raises
@@ -79,7 +87,7 @@ def statistics(boxes, sizes, proposals=256, short_edge=None):
     }
 
 
-def beside_coco(measured):
+def beside_coco(measured: dict[str, float]) -> list[dict]:
     """Rows {quantity, here, coco, source, bias}: a table to print; None where no number is."""
     rows = []
     for quantity in COCO | BIASES:
@@ -89,7 +97,7 @@ def beside_coco(measured):
     return rows
 
 
-def covered(boxes, size):
+def covered(boxes: ArrayLike, size: tuple[int, int]) -> float:
     """The share of an image (width, height) inside the union of its boxes (G, 4), exactly."""
     boxes = np.asarray(boxes, float).reshape(-1, 4).clip(0, np.tile(size, 2))
     x, y = np.unique(boxes[:, 0::2]), np.unique(boxes[:, 1::2])
@@ -101,7 +109,7 @@ def covered(boxes, size):
     return float((np.diff(y)[:, None] * np.diff(x) * inside).sum() / (size[0] * size[1]))
 
 
-def pairwise_iou(boxes, others):
+def pairwise_iou(boxes: np.ndarray, others: np.ndarray) -> np.ndarray:
     """Intersection over union of (G, 4) and (R, 4) boxes xyxy, -> (G, R); numpy."""
     upper = np.minimum(boxes[:, None, 2:], others[:, 2:])
     lower = np.maximum(boxes[:, None, :2], others[:, :2])

@@ -12,7 +12,7 @@ STROKE, GAP = 0.1, 0.08  # of the longer side of what is surrounded or marked
 CORNERS = 0.85  # of a character's diagonal in a round surround: few have ink in a corner
 
 
-def styled(mask, style):
+def styled(mask: Image.Image, style: int) -> Image.Image:
     """The mask of an upright character in style number `style`; 0 is the character itself."""
     surround, mark = STYLES[style]
     mask = _surrounded(mask, SURROUNDS[surround]) if surround else mask
