@@ -2,6 +2,7 @@
 
 import json
 import os
+import pickle
 import shutil
 import signal
 
@@ -44,6 +45,38 @@ def test_a_sick_data_set_is_told_line_by_line_before_any_work(files, tmp_path):
     assert done.returncode == 2 and done.stdout == "False\n"
     assert len(done.stderr.splitlines()) == 2 and done.stderr.count("sick.json") == 2
     assert not (tmp_path / "out").exists()
+
+
+def test_a_picture_outside_of_the_folder_is_told_before_any_work(files, tmp_path):
+    sick = json.loads(files.train.read_text())
+    sick["images"][2]["file_name"] = "../../etc/hostname"
+    (tmp_path / "sick.json").write_text(json.dumps(sick))
+    changed = files.model_copy(update={"train": tmp_path / "sick.json"})
+    done = p2s(*words_of_train(changed, tmp_path / "out"))
+    [line] = done.stderr.splitlines()
+    assert done.exit_code == 2 and not (tmp_path / "out").exists()
+    assert line.startswith("sick.json: image 2: file_name: ../../etc/hostname: outside of ")
+
+
+class Trace:
+    """What a weights file may hold: a call that leaves a trace."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return os.mkdir, (str(self.path),)
+
+
+def test_weights_that_hold_code_are_refused_in_a_line_and_run_nothing(files, tmp_path):
+    path = tmp_path / "R-50.pkl"
+    path.write_bytes(pickle.dumps({"model": Trace(tmp_path / "trace")}))
+    words = (*words_of_train(files, tmp_path / "out"), "--weights", str(path))
+    done = p2s(*words, "--set", "backbone.depth=50")
+    [line] = done.stderr.splitlines()
+    assert done.exit_code == 2 and not (tmp_path / "trace").exists()
+    assert line.startswith(f"p2s: {path}: not a readable weights file: ")
+    assert "it would run posix.mkdir (valid: " in line
 
 
 def test_train_leaves_everything_a_run_is_asked_for(trained):
