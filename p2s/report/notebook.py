@@ -3,17 +3,46 @@
 from dataclasses import dataclass
 from functools import cached_property
 
+import pandas as pd
 from IPython.display import Markdown, display
 
+from p2s.data.glyphs import vocabulary as of_scenes
 from p2s.report.figures import ablation as figures
 from p2s.report.figures import curves, scenes
 from p2s.report.intervals import RULE
 from p2s.report.products import bullets
 from p2s.report.results import Results, results
 from p2s.report.tables import ablation as tables
-from p2s.report.tables import origins, speed
+from p2s.report.tables import origins, speed, vocabulary
 from p2s.study.project import Project
 from p2s.study.study import Study
+
+LARGE = """\
+How rare the classes of the scale model are in training. At scale `desk` all rows, one-stage
+detectors too, train by AdamW at one rate, and from a trunk that has learnt to read glyphs, of all
+characters and styles alike often, but of no class: by gradient descent from nothing a large
+vocabulary does not start in so few iterations. A shape that is rare in training is therefore not
+new to the trunk, as with ImageNet's weights."""
+CELLS = """\
+AP in percent: mean ± half of the 95 % interval over seeds (number of seeds). A dash means that
+there is no record."""
+DIFFERENCES = """\
+The differences that the claim is about, paired seed by seed, each with its verdict. Below, in
+words, those of the first variant."""
+TIMES = """\
+Measured here at full size: ResNet-50, 800 × 1088 pixels, random weights with biases that keep all
+proposals alive, not compiled. The paper's are of its GPU; a dash stands where it prints none."""
+OTHERS = """\
+Everything else that was measured, in percent: mean ± half of the 95 % interval over seeds (number
+of seeds). The recall of the proposals bounds what any score can reach; that of a one-stage detector
+is of its detections."""
+SCENES = """\
+Four validation scenes, the same for all, one detector a first stage: proposals above a P(O) of .3,
+fainter the less sure they are, and detections with the character they were taken for."""
+LOSSES = """\
+Losses of the seeds, and their mean. Those of different names or first stages are not on one scale;
+the question is whether each has come to rest."""
+ORIGIN = "Where the records were made that every number above is computed from."
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,6 +72,13 @@ class Page:
         experiment = self.results.experiment
         display(Markdown(f"{experiment.question}\n\n> {experiment.claim}\n\n{RULE}"))
 
+    def classes(self):
+        """Classes of a large vocabulary by group: how many, and training images of a class."""
+        data = self.results.runs[0].spec.data
+        drawn = data.kind == "glyphs"
+        missing = Markdown("The scenes are files: not counted here.")
+        display(Markdown(LARGE), pd.DataFrame(of_scenes.table(data)) if drawn else missing)
+
     def answer(self):
         """AP of rows and variants as a picture and a table, the differences, the verdicts."""
         display(*figures.ablations(self.results))
@@ -52,23 +88,39 @@ class Page:
         said = tables.words(self.effects[self.effects["variant"] == main])
         display(Markdown(bullets(said)))
 
-    def metric(self, name: str):
-        """Another metric of the first variant as a table."""
-        display(tables.readable(tables.table(self.results.main, name)))
+    def metric(self, *names: str):
+        """Other metrics of the first variant, a table each, beside the paper's."""
+        for name in names:
+            display(tables.readable(tables.table(self.results.main, name)))
+
+    def panels(self, *metrics: str):
+        """Metrics of the first variant as a picture, a panel each."""
+        display(figures.by_metric(self.results, metrics))
+
+    def deviations(self):
+        """The first variant in the form of the paper's Table 9, see `vocabulary.deviations`."""
+        display(vocabulary.deviations(self.results.main))
+
+    def others(self, variant: str):
+        """Every metric but AP of a variant; of many metrics each is a line."""
+        grid = tables.beside(self.results.only(variant))
+        many = grid.shape[1] > max(len(grid), tables.WIDE)
+        display(Markdown(f"**{variant}**"), grid.T if many else grid)
 
     def runtimes(self, kind: str = ""):
         """Runtimes measured at full size beside the paper's: of the rows, or of another bench."""
         times = speed.frames(self.study.project).get(kind or speed.rows_of(self.name))
         command = kind or f"rows {self.name}"
         missing = Markdown(f"Not measured on this copy: `p2s bench {command}`.")
-        display(missing if times is None else speed.readable(times))
+        display(Markdown(TIMES), missing if times is None else speed.readable(times))
 
     def evidence(self):
         """What the verdicts rest on: other metrics, scenes, losses, and where records were made."""
         main = self.results.main
-        display(tables.beside(main))
+        display(Markdown(OTHERS))
+        self.others(main.runs[0].variant if main.runs else "")
         if examples := main.examples:
             display(scenes.scenes(examples))
         display(curves.curves(main))
         made = origins.origins(self.study)
-        display(made.style.hide().format({"training hours": "{:.1f}"}))
+        display(Markdown(ORIGIN), made.style.hide().format({"training hours": "{:.1f}"}))
