@@ -155,6 +155,7 @@ def _first_stage(spec):
         if alone
         else (test.proposal_floor, test.proposal_nms, test.proposals)
     )
+    ignore_above = stage.design.ignore_above
     settings = {
         "NUM_CLASSES": spec.num_classes,
         "ONLY_PROPOSAL": not alone,
@@ -164,8 +165,8 @@ def _first_stage(spec):
         "POS_WEIGHT": stage.weight,
         "NEG_WEIGHT": stage.weight,
         "REG_WEIGHT": 2 * stage.weight,
-        "MORE_POS": stage.extra_positives,
-        "IGNORE_HIGH_FP": -1.0 if stage.ignore_above is None else stage.ignore_above,
+        "MORE_POS": stage.design.extra_positives,
+        "IGNORE_HIGH_FP": -1.0 if ignore_above is None else ignore_above,
         "INFERENCE_TH": floor,
         "PRE_NMS_TOPK_TRAIN": stage.pre_nms,
         "POST_NMS_TOPK_TRAIN": stage.proposals,

@@ -106,7 +106,7 @@ class _Training:
         # The rate of a first step of warm-up: noise teaches nothing, a fast rate would diverge.
         rate = spec.recipe.scaled_rate / max(spec.recipe.warmup, 1000)
         self.model, self.spec, self.seed, self.losses = model, spec, seed, []
-        self.optimiser = torch.optim.SGD(model.parameters(), rate, spec.recipe.momentum)
+        self.optimiser = torch.optim.SGD(model.parameters(), rate, spec.recipe.optimizer.momentum)
 
     def __call__(self):
         seed = self.seed + len(self.losses)

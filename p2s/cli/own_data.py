@@ -33,7 +33,7 @@ PRETRAINED = {"width": 64, "norm": "FrozenBN", "frozen_stages": 2}  # d2
 EDGES = (0.8, 0.84, 0.88, 0.92, 0.96, 1.0)  # Sec. 5: 640, 672 ... of 800 pixels
 LONG = 1333 / 800  # Sec. 5: the long edge at most, in short edges
 WARMUP = 0.1  # of the iterations
-PARTS = sorted(set(Spec.model_fields) - {"num_classes", "data"})  # what --set may change
+PARTS = sorted(set(Spec.words()) - {"num_classes", "data"})  # what --set may change
 VALID = f"{', '.join(PARTS)} (the annotation file gives num_classes, the options give data)"
 
 

@@ -13,6 +13,7 @@ from detectron2.data.samplers import RepeatFactorTrainingSampler
 
 from p2s.data.coco import CocoSet
 from p2s.spec import Recipe
+from p2s.spec.recipe import ClassAware, RepeatFactor
 
 ORDER, IMAGES = 0, 2  # a seed's streams of random numbers; the loader's augmentation has 1
 Order = Callable[[CocoSet, int, int], np.ndarray]  # data, seed, epoch -> (L,) indices
@@ -20,12 +21,12 @@ Order = Callable[[CocoSet, int, int], np.ndarray]  # data, seed, epoch -> (L,) i
 
 def order_of(recipe: Recipe) -> Order:
     """The order that a recipe asks for, as a function (data, seed, epoch) -> (L,) indices."""
-    orders = {
-        "shuffled": shuffled,
-        "repeat_factor": partial(repeat_factor, threshold=recipe.repeat_threshold),
-        "class_aware": class_aware,
-    }
-    return orders[recipe.order]
+    match recipe.order:
+        case RepeatFactor(threshold=threshold):
+            return partial(repeat_factor, threshold=threshold)
+        case ClassAware():
+            return class_aware
+    return shuffled
 
 
 @lru_cache(maxsize=4)

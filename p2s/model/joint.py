@@ -198,7 +198,7 @@ def stages(
     """First and second stage of a Spec whose objective is a likelihood; see p2s.model.zoo."""
     assign = designs.OF_FIRST_STAGE[spec.first](spec.first_stage).objective.assign
     where, stage = (spec, strides, channels), spec.second_stage
-    focal = spec.first_stage.weighting == "focal"
+    focal = spec.first_stage.design.weighting == "focal"
     objective = Likelihood(stage.objective, stage.iou[0], stage.regions, focal)
     return (
         dense_stage(*where, partial(LabelledFirstStage, spec.num_classes, assign)),

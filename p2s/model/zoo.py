@@ -14,6 +14,7 @@ from p2s.model.first.rpn import rpn
 from p2s.model.second import sigmoid as large_vocabulary
 from p2s.model.second.stage import second_stage
 from p2s.spec import Spec
+from p2s.spec.second_stage import Softmax
 
 # All other first stages are one-stage detectors.
 PROPOSAL_NETWORKS = {"rpn": rpn, "ga_rpn": guided_anchoring, "cascade_rpn": cascade_rpn}
@@ -42,7 +43,7 @@ def two_stages(spec: Spec, strides: dict[str, int], channels: int):
     where = (spec, strides, channels)
     if spec.second_stage.objective != "sampled":
         return joint.stages(*where)
-    if spec.second_stage.cls_loss != "softmax":
+    if not isinstance(spec.second_stage.cls_loss, Softmax):
         return first_stage(*where), large_vocabulary.second_stage(*where)
     return first_stage(*where), second_stage(*where)
 

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, PositiveInt, model_validator
 
-from p2s.spec.part import Part, Probability
+from p2s.spec.part import YOUNGER, Part, Probability
 
 PARTS = ("annotated", "unannotated")  # of the objects of federated scenes
 Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
@@ -23,14 +23,14 @@ class Glyphs(Part):
     fragments: Annotated[float, Field(ge=0)] = 1.0  # hard negatives; 0 none, 1 default, 2 double
     # Truth by chance: how likely each character is annotated, and then as class A, else as B.
     # Empty: each is annotated, as a class of its own.
-    chances: tuple[tuple[Probability, Probability], ...] = ()
+    chances: Annotated[tuple[tuple[Probability, Probability], ...], YOUNGER] = ()
     # Training as uneven as the real data, by one power that leaves an object of every class;
     # validation with all classes alike. None: each object's class is drawn, all alike.
-    imbalance: Literal["lvis", "objects365"] | None = None
-    federated: bool = False  # annotated as LVIS is; the same pixels
+    imbalance: Annotated[Literal["lvis", "objects365"] | None, YOUNGER] = None
+    federated: Annotated[bool, YOUNGER] = False  # annotated as LVIS is; the same pixels
     # What training is told of objects without annotation: nothing, their boxes for the first
     # stage alone, or all, as if they were annotated. Validation never is.
-    unannotated: Literal["hidden", "boxes", "labelled"] = "hidden"
+    unannotated: Annotated[Literal["hidden", "boxes", "labelled"], YOUNGER] = "hidden"
 
     @model_validator(mode="after")
     def _consistent(self):
@@ -45,9 +45,14 @@ class Glyphs(Part):
         return self
 
     @property
-    def characters(self):
+    def characters(self) -> int:
         """How many different characters are drawn."""
         return len(self.chances) or self.classes
+
+    @property
+    def tells_absent_classes(self) -> bool:
+        """Whether an image's annotation tells of classes that are not in it, and not of others."""
+        return self.federated and self.unannotated != "labelled"
 
 
 class Coco(Part):
@@ -65,3 +70,8 @@ class Coco(Part):
     # Of train and val as the records that came with the project had them: an identity for files
     # that are not there. Files that are there may be others, and have their own.
     recorded: tuple[Sha256, Sha256] | None = None
+
+    @property
+    def tells_absent_classes(self) -> bool:
+        """As of Glyphs."""
+        return "lvis" in self.kind

@@ -1,15 +1,17 @@
 """Identity: what says when a training or an evaluation must run again."""
 
+from collections.abc import Iterable
 from pathlib import Path
 
 from p2s.files import canonical_hash, file_fingerprint
+from p2s.spec.detector import Spec
 from p2s.spec.pretraining import READING
 
 # Raised by any change that moves a golden trace; older records then no longer count.
 NUMERICS_VERSION = 1
 
 
-def training_id(spec, train_fingerprint, seed, root=""):
+def training_id(spec: Spec, train_fingerprint: str, seed: int, root: str | Path = "") -> str:
     """The identity of a training: every setting, the data and the seed that can move a weight.
 
     Pretrained weights count by content, their path is relative to `root`; those of glyphs count by
@@ -29,7 +31,10 @@ def training_id(spec, train_fingerprint, seed, root=""):
     return canonical_hash(fields)
 
 
-def evaluation_id(training, spec, val_fingerprint, measures=()):
+def evaluation_id(
+    training: str, spec: Spec, val_fingerprint: str, measures: Iterable[str] = ()
+) -> str:
     """The identity of an evaluation: its training's, its settings and data, and its measures."""
     fields = {"training": training, "test": spec.test_fields(), "data": val_fingerprint}
-    return canonical_hash(fields | ({"measures": list(measures)} if measures else {}))
+    names = list(measures)
+    return canonical_hash(fields | ({"measures": names} if names else {}))

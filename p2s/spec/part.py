@@ -1,10 +1,12 @@
 """The parts of settings: typed, frozen, and strict about words."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 Probability = Annotated[float, Field(ge=0, le=1)]
+# Marks a field that came after the first records: at its default it is no part of an identity.
+YOUNGER = "younger than the first records"
 
 
 class Part(BaseModel):
@@ -14,18 +16,35 @@ class Part(BaseModel):
 
     @model_validator(mode="before")
     @classmethod
-    def _refuse_unknown(cls, fields):
+    def _refuse_unknown(cls, fields: Any) -> Any:
         unknown = sorted(set(fields) - set(cls.model_fields)) if isinstance(fields, dict) else []
         if unknown:
-            raise ValueError(
-                f"unknown {', '.join(unknown)}; valid: {', '.join(sorted(cls.model_fields))}"
-            )
+            raise ValueError(f"unknown {', '.join(unknown)}; valid: {', '.join(cls.words())}")
         for name, value in fields.items() if isinstance(fields, dict) else ():
             kind = cls.model_fields[name].annotation
             if isinstance(value, bool | str) and kind in (int, float):  # True is no 1, "2" no 2
                 raise ValueError(f"{name}: {value!r} is not a number")
         return fields
 
-    def is_default(self, name):
-        """Whether a field has its default value."""
-        return getattr(self, name) == type(self).model_fields[name].default
+    @classmethod
+    def words(cls) -> list[str]:
+        """The names under which its settings are written."""
+        return sorted(cls.model_fields)
+
+    @classmethod
+    def younger(cls) -> list[str]:
+        """The names, in records, of fields that came after the first records."""
+        return [name for name, field in cls.model_fields.items() if YOUNGER in field.metadata]
+
+    def left_out(self) -> list[str]:
+        """Of the younger fields those at their default: an identity leaves them out."""
+        ours, default = self.model_dump(), type(self)().model_dump()
+        return [name for name in self.younger() if ours[name] == default[name]]
+
+    def nested(self) -> dict[str, Any]:
+        """Its fields, and those of its parts, as they are written: see p2s.spec.changes.merge."""
+        fields = {name: getattr(self, name) for name in type(self).model_fields}
+        return {
+            name: value.nested() if isinstance(value, Part) else value
+            for name, value in fields.items()
+        }

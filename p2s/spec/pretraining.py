@@ -6,8 +6,8 @@ It is part of the identity of every training that begins with such a trunk; see 
 from pydantic import PositiveFloat, PositiveInt
 
 from p2s.spec.data import Glyphs
-from p2s.spec.detector import Recipe
 from p2s.spec.part import Part
+from p2s.spec.recipe import AdamW, Recipe
 
 SIDE = 160  # pixels of a scene
 LABELS = 1242  # every character in every style, see p2s.data.glyphs.ink
@@ -21,7 +21,7 @@ class Reading(Part):
         iterations=4000,
         batch=8,
         rate=2e-3,
-        optimizer="adamw",
+        optimizer=AdamW(),
         warmup=200,
         flip=False,
         short_edge=(SIDE,),

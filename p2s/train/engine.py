@@ -24,6 +24,7 @@ from p2s.maths.federated import frequencies
 from p2s.maths.likelihood import AUDIT
 from p2s.spec import Recipe, Spec
 from p2s.spec.identity import training_id
+from p2s.spec.recipe import AdamW
 from p2s.train import folder
 from p2s.train.folder import finished, load
 from p2s.train.replay import NonFiniteLoss, gradients, keep_step, origin
@@ -37,9 +38,9 @@ def optimizer(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
     """The recipe's: gradient descent with momentum (d2) or AdamW; normalisations don't decay."""
     parameters = get_default_optimizer_params(model, weight_decay_norm=0.0)
     shared = {"lr": recipe.scaled_rate, "weight_decay": recipe.weight_decay}
-    if recipe.optimizer == "adamw":
+    if isinstance(recipe.optimizer, AdamW):
         return torch.optim.AdamW(parameters, **shared)
-    return torch.optim.SGD(parameters, momentum=recipe.momentum, **shared)
+    return torch.optim.SGD(parameters, momentum=recipe.optimizer.momentum, **shared)
 
 
 def train(
@@ -96,7 +97,7 @@ class _Training:
 
     def run(self, save_every):
         """Train to the end, from the saved state if there is one."""
-        if self.spec.second_stage.is_selective:
+        if self.spec.second_stage.cls_loss.is_selective:
             self.model.roi_heads.set_frequencies(frequencies(self.data))
         self._resume()
         self.model.train()

@@ -99,7 +99,8 @@ def test_a_name_is_trained_as_published(name):
     proposals = stage.pre_nms, stage.proposals, stage.nms
     found = stage.layers, stage.weight, *proposals, regions, spec.recipe.rate
     assert found == TRAINING[ROWS[name][-1]]
-    variant = stage.anchors, stage.norm, stage.weighting, spec.second_stage.objective
+    dump = spec.model_dump()["first_stage"]
+    variant = dump["anchors"], dump["norm"], dump["weighting"], spec.second_stage.objective
     assert variant == ("rpn", None, "focal", "sampled")
 
 
@@ -145,7 +146,8 @@ def test_unknown_name_lists_the_valid_ones():
         {"first": "gfl", "first_stage": {"extra_positives": False}},
         {"first": "retinanet", "first_stage": {"ignore_above": 0.85}},
         {"first_stage": {"ignore_above": 0.85, "weighting": "none"}},
-        {"first": "ga_rpn", "second": "faster", "second_stage": {"iou": [0.6]}},
+        {"first": "ga_rpn", "second": "faster", "second_stage": {"iou": [0.6]}},  # of 4 layers
+        {"first": "gfl", "first_stage": {"design": "atss"}},
         {"first": "rpn", "first_stage": {"weighting": "none"}},
         {"second_stage": {"objective": "exact"}},  # of a cascade
         {"first": "gfl", "second": "faster", "second_stage": {"iou": [0.6], "objective": "B1"}},

@@ -25,7 +25,6 @@ from p2s.files import canonical_hash
 from p2s.spec import Coco, Glyphs
 
 SPLITS = ("train", "val")
-YOUNGER = ("chances", "imbalance", "federated", "unannotated")  # than the first records
 FEW = 400  # scenes below which a second process takes longer to start than to draw
 
 
@@ -37,7 +36,7 @@ def fingerprint(glyphs: Glyphs, split: str) -> str:
     """
     glyphs = glyphs if split == "train" else _hidden(glyphs)
     settings = glyphs.model_dump(mode="json", exclude=set(SPLITS) - {split})
-    for name in filter(glyphs.is_default, YOUNGER):
+    for name in glyphs.left_out():
         del settings[name]
     drawing = ink.DIFFICULTY, layout.CROWDING
     parts = [settings, split, *map(asdict, drawing), _first_bytes(glyphs, split, *drawing)]

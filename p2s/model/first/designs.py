@@ -41,8 +41,9 @@ class Design:
 
 def centernet(stage: FirstStage) -> Design:
     """CenterNet*: objects are peaks of a heat map (Sec. 5; C2)."""
-    ignore_above = 1.0 if stage.ignore_above is None else stage.ignore_above
-    refine = assign.near_center_positives if stage.extra_positives else assign.as_assigned
+    chosen = stage.design
+    ignore_above = 1.0 if chosen.ignore_above is None else chosen.ignore_above
+    refine = assign.near_center_positives if chosen.extra_positives else assign.as_assigned
     return Design(
         Objective(
             assign=assign.center_peaks,
@@ -64,7 +65,7 @@ def retinanet(stage: FirstStage) -> Design:
             box_weight=1.0,
         ),
         head=partial(AnchorHead, anchors=len(NINE)),
-        tower=tower if stage.norm == "GN" else plain_tower,
+        tower=tower if stage.design.norm == "GN" else plain_tower,
         anchors=Anchors(NINE, offset=0.0),
     )
 
@@ -123,7 +124,7 @@ def fcos(stage: FirstStage) -> Design:
 
 def _scores(stage, weighted):
     """The score loss that a design has, or the same without its weights."""
-    return weighted if stage.weighting == "focal" else losses.plain_likelihood
+    return weighted if stage.design.weighting == "focal" else losses.plain_likelihood
 
 
 OF_DETECTOR = {

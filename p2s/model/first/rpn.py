@@ -85,7 +85,7 @@ def rpn(spec: Spec, strides: dict[str, int], channels: int) -> FlooredRPN:
     Every number not in the Spec is detectron2's default (Base-RCNN-FPN).
     """
     stage = spec.first_stage
-    ratios, scales = [0.5, 1.0, 2.0], SCALES[stage.anchors]
+    ratios, scales = [0.5, 1.0, 2.0], SCALES[stage.design.anchors]
     sizes = [[32.0 * 2**index * scale for scale in scales] for index in range(len(strides))]
     network = FlooredRPN(
         in_features=list(strides),

@@ -20,6 +20,7 @@ from p2s.model.layers import prior_bias
 from p2s.model.second.stage import SecondStage
 from p2s.model.second.stage import second_stage as of_spec
 from p2s.spec import Spec
+from p2s.spec.second_stage import AnnotatedClasses, Eql, Federated
 
 
 class SigmoidPredictor(FastRCNNOutputLayers):
@@ -99,24 +100,27 @@ class SelectiveSecondStage(SecondStage):
 
 def second_stage(spec: Spec, strides: dict[str, int], channels: int) -> SecondStage:
     """The Faster or Cascade head of a Spec whose cls_loss is no softmax; see `stage`."""
-    where, selective = (spec, strides, channels), spec.second_stage.is_selective
-    predict = SelectivePredictor if selective else SigmoidPredictor
-    make = SecondStage
-    if selective:
-        make = partial(SelectiveSecondStage, _selection(spec.second_stage))
+    where, loss = (spec, strides, channels), spec.second_stage.cls_loss
+    make, predict = SecondStage, SigmoidPredictor
+    if loss.is_selective:
+        make = partial(SelectiveSecondStage, _selection(loss))
+        predict = SelectivePredictor
     heads = of_spec(*where, make, partial(predict, use_sigmoid_ce=True))
     for predictor in heads.box_predictor:
         nn.init.constant_(predictor.cls_score.bias, prior_bias())  # C2
     return heads
 
 
-def _selection(stage):
-    if stage.cls_loss == "annotated":
-        return _annotate
-    if stage.cls_loss == "eql":
-        return partial(_equalize, federated.TAILS[stage.eql_tail])
-    federate = {"per_image": _federate_images, "per_batch": _federate_batch}[stage.federated_sets]
-    return partial(federate, stage.federated_classes, stage.federated_power)
+def _selection(loss):
+    match loss:
+        case AnnotatedClasses():
+            return _annotate
+        case Eql(tail=tail):
+            return partial(_equalize, federated.TAILS[tail])
+        case Federated(classes=size, power=power, sets="per_image"):
+            return partial(_federate_images, size, power)
+        case Federated(classes=size, power=power):
+            return partial(_federate_batch, size, power)
 
 
 def _annotate(truths, frequencies):

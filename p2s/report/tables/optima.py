@@ -58,9 +58,9 @@ def control(finding, name):
 
 
 def _best_object(spec, finding, q):
-    plain = spec.first_stage.weighting == "none"
     if spec.first == "rpn":
         return optimum.sampling(q, finding["negatives"])
+    plain = spec.first_stage.design.weighting == "none"
     if spec.first == "gfl":
         ious = finding["ious"]
         return q * float(np.mean(ious)) if plain else optimum.quality(q, ious)

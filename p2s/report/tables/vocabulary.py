@@ -7,6 +7,7 @@ from p2s.data.glyphs import longtail, vocabulary
 from p2s.maths import federated
 from p2s.report.intervals import DASH, number
 from p2s.report.results import METRICS, OF_GROUPS, Results
+from p2s.spec.second_stage import Federated, Sigmoid
 from p2s.study import published as paper
 from p2s.study.study import Study
 
@@ -47,9 +48,9 @@ def negatives(results: Results, study: Study) -> pd.DataFrame:
     published = {run.row: _images(run.spec) for run in at_paper}
     grid = {}
     for run in results.runs:
-        if run.row not in grid and run.spec.data.kind == "glyphs" and (size := _set_size(run.spec)):
+        if run.row not in grid and run.spec.data.kind == "glyphs" and (sets := _sets(run.spec)):
             images = {"images": _images(run.spec), "images, paper": published.get(run.row)}
-            grid[run.row] = _by_group(run.spec, size) | images
+            grid[run.row] = _by_group(run.spec, sets) | images
     return pd.DataFrame(grid).T.map(lambda count: DASH if pd.isna(count) else f"{count:,.0f}")
 
 
@@ -57,22 +58,25 @@ def _images(spec):
     return spec.recipe.iterations * spec.recipe.batch
 
 
-def _set_size(spec):
-    """How many classes count in an image at least, None of another kind of loss."""
-    stage, classes = spec.second_stage, spec.num_classes
-    if stage.cls_loss == "federated" and stage.federated_sets == "per_image":
-        return min(stage.federated_classes, classes)
-    return classes if stage.cls_loss == "sigmoid" else None
+def _sets(spec):
+    """The loss whose sets S say which classes count in an image, None of another kind of loss."""
+    match spec.second_stage.cls_loss:
+        case Federated(sets="per_image") as loss:
+            return loss
+        case Sigmoid():
+            return Federated(classes=spec.num_classes)  # every class
+    return None
 
 
-def _by_group(spec, size):
+def _by_group(spec, drawn):
     """The mean over a group's classes, of sets drawn once for each image with an annotation."""
     told, random = vocabulary.annotated(spec.data), torch.Generator().manual_seed(0)
     labels = [torch.tensor(of_image) for of_image in told if of_image]  # others are not trained on
     known = torch.stack(
         [federated.is_label(of_image, spec.num_classes).any(0) for of_image in labels]
     )
-    weight = known.sum(0).float() ** spec.second_stage.federated_power
+    weight = known.sum(0).float() ** drawn.power
+    size = min(drawn.classes, spec.num_classes)
     sets = federated.sets_of_images(labels, weight, size, random)  # (N, K)
     count = _images(spec) * (sets & ~known).float().mean(0)
     groups = longtail.groups(spec.num_classes)

@@ -30,7 +30,7 @@ def heads(spec):
     stage = second_stage(spec, STRIDES, CHANNELS)
     for predictor in stage.box_predictor:
         torch.nn.init.normal_(predictor.cls_score.weight, std=1)
-    if spec.second_stage.is_selective:
+    if spec.second_stage.cls_loss.is_selective:
         stage.set_frequencies(Frequencies(COUNTS, 1000))
     return stage.train()
 

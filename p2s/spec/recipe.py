@@ -1,0 +1,69 @@
+"""How a detector is trained: the optimiser, its schedule and the images (Sec. 5; App. B).
+
+The comment beside a field is its source, as in p2s.spec.detector.
+"""
+
+from typing import Annotated, Literal
+
+from pydantic import Field, PositiveFloat, PositiveInt
+
+from p2s.spec.choice import Choice, Chooser
+from p2s.spec.part import YOUNGER, Probability
+
+
+class Sgd(Choice):
+    """Stochastic gradient descent (d2)."""
+
+    kind: Literal["sgd"] = "sgd"
+    momentum: Probability = 0.9  # d2
+
+
+class AdamW(Choice):
+    """AdamW (Loshchilov and Hutter, 2019), where a class is too rare for sgd to start in time."""
+
+    kind: Literal["adamw"] = "adamw"
+
+
+class Shuffled(Choice):
+    """Each image once an epoch."""
+
+    kind: Literal["shuffled"] = "shuffled"
+
+
+class RepeatFactor(Choice):
+    """Images of rare classes are repeated; C2, LVIS."""
+
+    prefix = "repeat_"
+    kind: Literal["repeat_factor"] = "repeat_factor"
+    threshold: Annotated[Probability, YOUNGER] = 1e-3  # C2: a class in a smaller share is repeated
+
+
+class ClassAware(Choice):
+    """One image of each class an epoch; C2, Objects365."""
+
+    kind: Literal["class_aware"] = "class_aware"
+
+
+class Recipe(Chooser):
+    """The optimiser and the images in training (Sec. 5; App. B)."""
+
+    iterations: PositiveInt = 90_000  # Sec. 5: 1x
+    drops: tuple[Probability, ...] = (60 / 90, 80 / 90)  # Sec. 5: rate / 10 at 60k and 80k
+    rate: PositiveFloat = 0.02  # Sec. 5: two-stage; one-stage .01; for a batch of 16
+    batch: PositiveInt = 16  # d2
+    warmup: Annotated[int, Field(ge=0)] = 4000  # C2
+    optimizer: Annotated[Sgd | AdamW, Field(discriminator="kind"), YOUNGER] = Sgd()
+    weight_decay: Annotated[float, Field(ge=0)] = 1e-4  # d2
+    clip: PositiveFloat = 1.0  # C2: gradients clipped by value
+    short_edge: tuple[PositiveInt, ...] = (640, 672, 704, 736, 768, 800)  # Sec. 5: multi-scale
+    long_edge: PositiveInt = 1333  # Sec. 5
+    flip: bool = True  # d2
+    # In which order images train, see p2s.data.sampling
+    order: Annotated[Shuffled | RepeatFactor | ClassAware, Field(discriminator="kind"), YOUNGER] = (
+        Shuffled()
+    )
+
+    @property
+    def scaled_rate(self) -> float:
+        """The learning rate for this batch size, linear in it (Goyal et al., 2017)."""
+        return self.rate * self.batch / 16
