@@ -133,10 +133,10 @@ def blank(grid):
 
 
 def box(panel, corners, colour, alpha, lw=1.4):
-    """Draw the frame of a box x1, y1, x2, y2."""
+    """Draw the frame of a box x1, y1, x2, y2; it moves no limit of the panel."""
     left, top, right, bottom = corners
     frame = {"fill": False, "edgecolor": colour, "alpha": alpha, "lw": lw}
-    panel.add_patch(Rectangle((left, top), right - left, bottom - top, **frame))
+    panel.add_artist(Rectangle((left, top), right - left, bottom - top, **frame))
 
 
 def tag(panel, corner, words, colour, size=7.5):
