@@ -1,6 +1,7 @@
 """The `p2s` command. Whatever takes long to import is imported by the command that needs it."""
 
 import json
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -24,6 +25,9 @@ class Commands(click.Group):
         """Run a command; what is not an error of the input keeps its traceback."""
         try:
             return super().invoke(context)
+        except BrokenPipeError:  # of `p2s ... | head`: whoever read has enough
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            context.exit(1)
         except KeyboardInterrupt:
             click.echo("stopped; the same command goes on from here", err=True)
             context.exit(130)
