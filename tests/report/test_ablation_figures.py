@@ -1,8 +1,12 @@
 from dataclasses import replace
 
 import numpy as np
+import pytest
 
 from p2s.report.figures import ablation as figures
+from p2s.report.figures.curves import DASHES, curves
+from p2s.report.figures.scenes import scenes
+from p2s.report.style import PALETTE, SHOWN_ABOVE
 from p2s.report.tables import ablation as tables
 from p2s.report.tables import vocabulary as vocabulary_tables
 from tests.support import fakes
@@ -31,14 +35,18 @@ def test_figures_of_several_lines_of_panels_have_the_same_bytes(project):
 
 def test_a_metric_has_a_panel_of_the_first_variant_without_the_paper(results):
     figure = figures.by_metric(results, ["APl", "APr"])
-    large, rare, published = figure.axes[:3]
+    large, rare = figure.axes
     assert [axes.get_title() for axes in (large, rare)] == ["APl", "APr"]
-    assert not published.axison
-    seeds = [line.get_xdata() for line in large.lines if line.get_marker() == "|"]
-    of_rows = results.main.of("APl").groupby("row", sort=False)["value"]
-    assert np.array_equal(seeds, [values for _, values in of_rows])
-    empty = [line.get_xdata() for line in rare.lines if line.get_marker() == "|"]
-    assert len(empty) == len(results.rows) and np.isnan(empty).all()
+    values = results.main.of("APl")["value"]
+    assert sorted(seeds_of(large)) == pytest.approx(sorted(values))
+    assert not np.isfinite(seeds_of(rare)).any()
+    said = [text.get_text() for text in rare.texts if text.get_text()]
+    assert said == ["–"] * len(results.rows)
+
+
+def seeds_of(panel):
+    """The places along the axis of the marks of single seeds."""
+    return [x for marks in panel.collections for x, _ in marks.get_offsets().data]
 
 
 def xs(figure):
@@ -52,11 +60,9 @@ def test_every_measured_mean_is_a_point_of_its_panel(results):
     figure = figures.ablation(results)
     assert set(tables.table(results)["mean"].dropna()) <= xs(figure)
     effects = tables.effects(results)
-    gains = [
-        f"{name.split(': ')[1]}: {cell}"
-        for name, cell in zip(effects["contrast"], tables.cells(effects), strict=True)
-    ]
-    assert gains and all(gain in words(figure) for gain in gains)
+    rows = [text.get_text() for text in figure.axes[0].get_yticklabels()]
+    assert {name.split(": ")[1] for name in effects["contrast"]} <= set(rows)
+    assert all(cell in words(figure) for cell in tables.cells(effects))
 
 
 def test_without_records_a_figure_shows_dashes_and_the_paper(project):
@@ -77,7 +83,7 @@ def test_each_variant_has_a_panel_and_the_paper_one_of_its_own(results):
 def test_the_legend_has_published_values_only_where_they_are(results):
     unpublished = fakes.with_lines(results, lambda lines: lines.assign(paper=np.nan))
     named = [
-        {text.get_text() for text in figures.ablation(some).axes[-1].get_legend().texts}
+        {text.get_text() for text in figures.ablation(some).legends[0].texts}
         for some in (results, unpublished)
     ]
     assert named[0] - named[1] == {"published"}
@@ -91,19 +97,19 @@ def test_photographs_are_left_out_of_scenes(results):
 
 
 def test_curves_have_a_panel_for_each_loss_and_no_clock(results):
-    titles = [axes.get_title() for axes in figures.curves(first(results, 8)).axes]
+    titles = [axes.get_title() for axes in curves(first(results, 8)).axes]
     assert titles == ["loss_box", "loss_cls"]
 
 
 def test_a_training_is_drawn_once_whatever_its_evaluations(results):
     once, twice = (first(results, count) for count in (1, 2))
     assert len({record.training_id for record in twice.chosen}) == 1 < len(twice.chosen)
-    counts = [len(figures.curves(some).axes[0].lines) for some in (once, twice)]
+    counts = [len(curves(some).axes[0].lines) for some in (once, twice)]
     assert counts == [2, 2]  # the seed and the mean
 
 
 def legend(results):
-    return [text.get_text() for text in figures.curves(results).legends[0].texts]
+    return [text.get_text() for text in curves(results).legends[0].texts]
 
 
 def test_trainings_on_other_data_are_drawn_apart(results):
@@ -118,7 +124,7 @@ def test_trainings_on_scenes_of_their_seed_are_alike(project):
     same = [run for run in posterior.runs if run.row == posterior.rows[0]]
     of_row = fakes.holding(posterior, [fakes.record(run) for run in same])
     assert len({run.spec.data.seed for run in same}) == 3
-    assert len(figures.curves(of_row).axes[0].lines) == 4  # three seeds and their mean
+    assert len(curves(of_row).axes[0].lines) == 4  # three seeds and their mean
     assert legend(of_row) == [same[0].row]
 
 
@@ -129,8 +135,8 @@ def test_the_legend_names_the_row_of_a_training(results):
 def styles_of(project, table):
     every = fakes.results(project, table)
     found = [fakes.record(run) for run in every.runs if run.seed == 0]
-    drawn = figures.curves(fakes.holding(every, found)).legends[0].get_lines()
-    return {line.get_label(): (line.get_linestyle(), line.get_color()) for line in drawn}
+    drawn = curves(fakes.holding(every, found)).legends[0].get_lines()
+    return {line.get_label(): (line._unscaled_dash_pattern[1], line.get_color()) for line in drawn}
 
 
 def test_trainings_of_the_same_stages_have_styles_of_their_own(project):
@@ -143,24 +149,26 @@ def test_a_colour_is_a_first_stage_and_a_dash_a_second(project):
     faster, cascade, alone = (
         styles[f"{name}RetinaNet"] for name in ("FasterRCNN-", "CascadeRCNN-", "")
     )
-    assert faster[1] == cascade[1] == alone[1] and (faster[0], alone[0]) == ("--", ":")
+    assert faster[1] == cascade[1] == alone[1] == PALETTE["retinanet"]
+    assert (faster[0], alone[0]) == (DASHES["faster"], DASHES["none"])
     assert styles["FasterRCNN-RetinaNet, GN towers"] not in (faster, cascade, alone)
 
 
 def test_curves_and_scenes_of_no_record_are_empty_pictures(results):
-    assert figures.curves(replace(results, records={})).content().startswith(b"<?xml")
-    assert figures.scenes([]).content().startswith(b"\x89PNG")
+    assert curves(replace(results, records={})).content().startswith(b"<?xml")
+    assert scenes([]).content().startswith(b"\x89PNG")
 
 
 def test_scenes_show_what_is_likely_and_only_that(results):
     [record] = first(results, 1).chosen
-    proposals, detections = figures.scenes([record]).axes[:2]
+    proposals, detections = scenes([record]).axes[:2]
     shown = record.scenes[0]
-    above = [row for row in shown["proposals"] if row[4] > figures.SHOWN_ABOVE]
+    above = [row for row in shown["proposals"] if row[4] > SHOWN_ABOVE]
     assert len(proposals.patches) == len(above)
-    assert len(detections.texts) == sum(row[4] > figures.SHOWN_ABOVE for row in shown["detections"])
+    assert len(detections.texts) == sum(row[4] > SHOWN_ABOVE for row in shown["detections"])
 
 
 def test_notebooks_show_a_picture_as_it_is_saved(results):
-    assert "<svg" in figures.curves(results.main)._repr_mimebundle_()["image/svg+xml"]
-    assert set(figures.scenes([])._repr_mimebundle_()) == {"image/png"}
+    shown, about = curves(results.main)._repr_mimebundle_()
+    assert "<svg" in shown["image/svg+xml"] and "loss_box" in about["image/svg+xml"]["alt"]
+    assert set(scenes([])._repr_mimebundle_()[0]) == {"image/png"}
