@@ -2,12 +2,13 @@
 
 import time
 from functools import partial
+from typing import Any
 
 import torch
 from torch.utils._pytree import tree_map_only
 
 from p2s.bench.timing import medians, turns
-from p2s.bench.train import noise_batch
+from p2s.bench.training import noise_batch
 from p2s.model.first.candidates import suppress
 from p2s.model.zoo import build
 from p2s.spec import Spec
@@ -16,7 +17,7 @@ EDGE = {"short_edge": [928], "long_edge": 928}  # a square of as many pixels as 
 CHANGES = {"recipe": {"batch": 2, **EDGE}}
 
 
-def measure(detector="CenterNet2", rounds=7, seed=0):
+def step_shares(detector: str = "CenterNet2", rounds: int = 7, seed: int = 0) -> dict[str, Any]:
     """Seconds of a step and of the first stage's assignment, losses and decoding, a row each.
 
     `share` is of the step; losses are taken with their gradients.
@@ -37,9 +38,11 @@ def measure(detector="CenterNet2", rounds=7, seed=0):
         "assignment and losses": lambda: _losses(stage, grid, answer, truths),
         "decoding": lambda: _decode(stage, grid, answer, truths),
     }
-    middle = {way: medians(each)["total"] for way, each in turns(ways, rounds).items()}
+    middle = {way: medians(seconds)["total"] for way, seconds in turns(ways, rounds).items()}
+    columns = {"detector": detector, "runtime": "ours"}
     rows = [
-        {"way": way, "total": each, "share": each / middle["step"]} for way, each in middle.items()
+        {"way": way, **columns, "total": seconds, "share": seconds / middle["step"]}
+        for way, seconds in middle.items()
     ]
     return {"rows": rows}
 

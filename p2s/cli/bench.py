@@ -38,22 +38,22 @@ def bench():
 @ROUNDS
 def infer(detector, every, words, profile, size, threads, rounds):
     """Full-size inference: ours, the authors' and torchvision's, part by part."""
-    from p2s.bench import infer, nets
+    from p2s.bench import inference, ways
 
     if every:
-        make, name = nets.detectors, "detectors"
+        make, name = ways.detectors, "detectors"
     else:
-        make, name = partial(nets.means, detector, size), "infer"
+        make, name = partial(ways.means, detector, size), "infer"
     settings = {"detector": "all" if every else detector, "size": size, "threads": threads}
     settings |= {"ways": words} if words else {}
-    ways = {
+    chosen = {
         key: way
         for index, (key, way) in enumerate(make().items())
         if not words or index == 0 or any(word in key for word in words)
     }
-    _inferred(name, settings | {"rounds": rounds}, ways)
+    _inferred(name, settings | {"rounds": rounds}, chosen)
     if profile:
-        click.echo(infer.profile(ways, size, profile))
+        click.echo(inference.profile(chosen, size, profile))
 
 
 @bench.command("memory")
@@ -62,11 +62,12 @@ def infer(detector, every, words, profile, size, threads, rounds):
 @THREADS
 def memory(detector, size, threads):
     """The most memory that full-size inference holds, each way in a process of its own."""
-    from p2s.bench import infer, nets
+    from p2s.bench.memory import memories
+    from p2s.bench.ways import means
 
     settings = {"detector": detector, "size": size, "threads": threads}
-    make = partial(nets.means, detector, size)
-    _measured("memory", settings, lambda: infer.memories(make, size, threads))
+    make = partial(means, detector, size)
+    _measured("memory", settings, lambda: memories(make, size, threads))
 
 
 @bench.command("classes")
@@ -77,9 +78,9 @@ def memory(detector, size, threads):
 @ROUNDS
 def classes(detector, counts, size, threads, rounds):
     """Inference time against the number of classes."""
-    from p2s.bench import nets
+    from p2s.bench.ways import with_classes
 
-    ways = nets.with_classes(detector, counts)
+    ways = with_classes(detector, counts)
     settings = {"detector": detector, "counts": counts, "size": size, "threads": threads}
     _inferred("classes", settings | {"rounds": rounds}, ways)
 
@@ -94,9 +95,9 @@ def classes(detector, counts, size, threads, rounds):
 @ROUNDS
 def proposals(detector, counts, size, threads, rounds):
     """Inference time against the number of proposals."""
-    from p2s.bench import nets
+    from p2s.bench.ways import with_proposals
 
-    ways = nets.with_proposals(detector, counts)
+    ways = with_proposals(detector, counts)
     settings = {"detector": detector, "counts": counts, "size": size, "threads": threads}
     _inferred("proposals", settings | {"rounds": rounds}, ways)
 
@@ -108,17 +109,17 @@ def proposals(detector, counts, size, threads, rounds):
 @ROUNDS
 def rows(experiment, size, threads, rounds):
     """Inference time of the rows of an EXPERIMENT: table1, table4, ..."""
-    from p2s.bench import nets
-    from p2s.report.tables import speed as tables
+    from p2s.bench.ways import of_rows
     from p2s.study import experiments
+    from p2s.study.benches import rows_of
     from p2s.study.project import Project
 
     project = Project.at()
     experiments.refuse_unknown("experiment", [experiment], experiments.experiment_names(project))
     full = experiments.load_scales(project)["paper"]
-    ways = nets.of_rows(experiments.load_experiment(project, experiment), full)
+    ways = of_rows(experiments.load_experiment(project, experiment), full)
     settings = {"size": size, "threads": threads, "rounds": rounds}
-    _inferred(tables.rows_of(experiment), settings, ways)
+    _inferred(rows_of(experiment), settings, ways)
 
 
 @bench.command("train")
@@ -127,21 +128,21 @@ def rows(experiment, size, threads, rounds):
 @click.option("--threads", default=1, show_default=True, type=click.IntRange(min=1))
 def train(detector, steps, threads):
     """Training steps at the reference step (desk, width 32, batch 16), ours and the stock way."""
-    from p2s.bench import train as benchmark
+    from p2s.bench import training
     from p2s.study.project import Project
 
-    spec = benchmark.reference_step(Project.at(), detector)
+    spec = training.reference_step(Project.at(), detector)
     settings = {"detector": detector, "steps": steps, "threads": threads}
-    _measured("train", settings, lambda: benchmark.measure(spec, steps))
+    _measured("train", settings, lambda: training.training_steps(detector, spec, steps))
 
 
 @bench.command("eval")
 @click.option("--images", default=2000, show_default=True, type=click.IntRange(min=1))
 def evaluation(images):
     """COCO evaluation: hotcoco's time and numbers beside pycocotools'."""
-    from p2s.bench import evaluation
+    from p2s.bench.evaluation import evaluator_times
 
-    _measured("eval", {"images": images, "threads": 1}, lambda: evaluation.measure(images))
+    _measured("eval", {"images": images, "threads": 1}, lambda: evaluator_times(images))
 
 
 @bench.command("step")
@@ -150,48 +151,49 @@ def evaluation(images):
 @ROUNDS
 def step(detector, threads, rounds):
     """A full-size training step: the share of assignment, losses and decoding."""
-    from p2s.bench import step
+    from p2s.bench.step import step_shares
 
     settings = {"detector": detector, "threads": threads, "rounds": rounds}
-    _measured("step", settings, lambda: step.measure(detector, rounds))
+    _measured("step", settings, lambda: step_shares(detector, rounds))
 
 
 @bench.command("desk")
 def desk():
     """One whole run at scale desk on one thread: scenes, training, evaluation; minutes."""
-    from p2s.bench import desk
+    from p2s.bench.desk import desk_run
     from p2s.study.project import Project
 
     project = Project.at()
-    _measured("desk", {"threads": 1}, lambda: desk.measure(project))
+    _measured("desk", {"threads": 1}, lambda: desk_run(project))
 
 
 @bench.command("precision")
 @THREADS
 def precision(threads):
     """AP of a desk model by precision; trains it first where its weights are not in the cache."""
-    from p2s.bench import precision
+    from p2s.bench.precision import precisions
     from p2s.study.project import Project
 
     project = Project.at()
-    _measured("precision", {"threads": threads}, lambda: precision.measure(project))
+    _measured("precision", {"threads": threads}, lambda: precisions(project))
 
 
 def _inferred(name, settings, ways):
     """Measure ways of full-size inference as the settings say; see `_measured`."""
-    from p2s.bench import infer
+    from p2s.bench.inference import inference_times
 
-    _measured(name, settings, lambda: infer.measure(ways, settings["size"], settings["rounds"]))
+    size, rounds = settings["size"], settings["rounds"]
+    _measured(name, settings, lambda: inference_times(ways, size, rounds))
 
 
 def _measured(name, settings, measure):
     """Measure with the threads of the settings, write the record and print it as a table."""
-    from p2s.bench import timing
-    from p2s.study import benches
+    from p2s.bench.timing import threads
+    from p2s.study import benches, records
     from p2s.study.project import Project
 
     project = Project.at()
-    with timing.threads(settings["threads"]):
+    with threads(settings["threads"]):
         path = benches.write(project, name, settings, measure())
-    click.echo(benches.table(benches.read(path)))
+    click.echo(benches.table(records.read(path, benches.Bench)))
     click.echo(path)

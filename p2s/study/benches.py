@@ -1,14 +1,18 @@
 """Measurements of speed as records, and the tables that they become."""
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any, Literal
 
 import pandas as pd
-from pydantic import Field
+from pydantic import ConfigDict, Field
+from typing_extensions import TypedDict
 
 from p2s.files import canonical_hash, finite_or_none
 from p2s.spec.part import Part
 from p2s.study import provenance, records
+from p2s.study.project import Project
 
 SHOWN = {  # columns of a printed table: unit factor and digits
     "way": None, "precision": None,
@@ -22,14 +26,35 @@ UNITS = {"operations": "GFLOP", "memory": "MB", "share": "of ceiling"} | dict.fr
 )
 
 
+Runtime = Literal[
+    "ours", "authors", "detectron2", "torchvision", "onnxruntime", "pycocotools", "hotcoco"
+]
+
+
+class Row(TypedDict):
+    """A way to do it: what it is, as columns that a table selects by, and any numbers besides.
+
+    None where a bench has no such thing.
+    """
+
+    __pydantic_config__ = ConfigDict(extra="allow", strict=True)  # type: ignore[misc]
+
+    way: str  # as a table prints it
+    detector: str | None  # a name of the paper's tables, or of torchvision's
+    count: int | None  # of classes or proposals, where that is what varies
+    runtime: Runtime | None  # whose program it is
+    means: Literal["none", "eager", "compiled"] | None  # of ours that make it fast
+    precision: Literal["fp32", "bf16", "int8"] | None
+
+
 class Bench(Part):
     """One measurement of speed: what was measured, how fast each way was, and where."""
 
-    schema_version: Literal[1] = 1
+    schema_version: Literal[2] = 2
     id: str  # bench_id; also the file's name
     bench: str  # a command of `p2s bench`
     settings: dict[str, Any]  # what was asked of it
-    rows: list[dict[str, Any]]  # a dict a way
+    rows: list[Row]
     facts: dict[str, Any] = {}  # what holds for all rows, such as the machine's ceiling
     git: dict[str, str | bool | None] = {}
     versions: dict[str, str] = {}
@@ -37,26 +62,35 @@ class Bench(Part):
     created: str = Field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
 
 
-def bench_id(bench, settings, created):
+def bench_id(bench: str, settings: Mapping[str, Any], created: str) -> str:
     """The name of a measurement: what, and when."""
     return f"{bench}-{canonical_hash({'settings': settings, 'created': created})}"
 
 
-def write(project, bench, settings, measured):
+def rows_of(experiment: str) -> str:
+    """The kind of measurement that holds the times of an experiment's rows."""
+    return f"rows_{experiment}"
+
+
+def write(project: Project, bench: str, settings: dict, measured: dict[str, Any]) -> Path:
     """Keep what a bench measured ({"rows": [...], other facts}); returns the record's path.
 
-    An allocator that is not the C library's default is added to the settings.
+    Columns that a row lacks are None. An allocator that is not the C library's default is added
+    to the settings.
     """
     created = datetime.now(UTC).isoformat(timespec="seconds")
     allocator = provenance.allocator()
     settings = settings | ({"allocator": allocator} if allocator else {})
-    facts = {key: value for key, value in measured.items() if key != "rows"}
+    columns = dict.fromkeys(Row.__annotations__)
     record = Bench(
         id=bench_id(bench, settings, created),
         bench=bench,
         settings=settings,
-        rows=[{key: finite_or_none(v) for key, v in row.items()} for row in measured["rows"]],
-        facts=facts,
+        rows=[
+            {key: finite_or_none(value) for key, value in (columns | row).items()}
+            for row in measured["rows"]
+        ],
+        facts={key: value for key, value in measured.items() if key != "rows"},
         git=provenance.git_state(project.root),
         versions=provenance.versions(),
         machine=provenance.machine(),
@@ -65,26 +99,20 @@ def write(project, bench, settings, measured):
     return records.write(record, project.benches)
 
 
-def read(path):
-    """A Bench from its file."""
-    return records.read(path, Bench)
-
-
-def table(record):
+def table(record: Bench) -> str:
     """A Bench as text: its rows as a table, the machine and the facts below."""
-    frame = readable(record)
     machine = record.machine
     lines = [
-        frame.to_markdown(index=False, disable_numparse=True),
+        readable(record).to_markdown(index=False, disable_numparse=True),
         f"{machine['cpu']}, {machine['threads']} of {machine['cores']} cores, {machine['isa']}",
         *(f"{name}: {value}" for name, value in record.facts.items()),
     ]
     return "\n\n".join(lines)
 
 
-def readable(record):
-    """The rows of a Bench as a data frame for people: rounded, units in the column names."""
-    frame = pd.DataFrame(record.rows)
+def readable(record: Bench) -> pd.DataFrame:
+    """The rows of a Bench for people: rounded, units in the column names, nothing that is empty."""
+    frame = pd.DataFrame(record.rows).dropna(axis="columns", how="all")
     return pd.DataFrame({
         f"{name}, {UNITS[name]}" if name in UNITS else name: _rounded(frame[name], shown)
         for name, shown in SHOWN.items() if name in frame

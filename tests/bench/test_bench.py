@@ -8,13 +8,14 @@ import torch
 from detectron2.modeling.poolers import ROIPooler
 from detectron2.structures import Boxes, Instances
 
-from p2s.bench import desk, evaluation, infer, nets, precision, step, timing
-from p2s.bench import train as bench_train
-from p2s.bench.train import noise_batch, stock
+from p2s.bench import desk, inference, nets, precision, step, timing, training, ways
+from p2s.bench.evaluation import evaluator_times
+from p2s.bench.matching import unmatched
+from p2s.bench.training import noise_batch, stock
 from p2s.model.second.pooler import FastROIPooler
 from p2s.model.zoo import build
 from p2s.spec import Spec
-from p2s.study import benches
+from p2s.study import benches, records
 from p2s.study.project import Project
 from tests.support.commands import p2s
 
@@ -59,7 +60,7 @@ def test_the_stock_way_is_nchw_with_torchvisions_roi_align(spec):
 
 
 def test_both_ways_train_to_the_same_losses(spec):
-    found = bench_train.measure(spec, steps=2)
+    found = training.training_steps("CenterNet2", spec, steps=2)
     by_way = {row["way"]: row for row in found["rows"]}
     assert by_way["ours"]["loss"] == pytest.approx(by_way["stock"]["loss"], rel=1e-3)
     assert found["loss_difference"] < 1e-3 and len(by_way["ours"]["loss"]) == 3
@@ -67,7 +68,7 @@ def test_both_ways_train_to_the_same_losses(spec):
 
 
 def test_the_reference_step_is_the_desk_profile_wider_and_in_larger_batches():
-    spec = bench_train.reference_step(Project.at(), "CascadeRCNN-CenterNet")
+    spec = training.reference_step(Project.at(), "CascadeRCNN-CenterNet")
     assert (spec.backbone.width, spec.recipe.batch, spec.second_stage.regions) == (32, 16, 128)
 
 
@@ -114,19 +115,22 @@ def test_detections_are_matched_one_to_one_by_class_box_and_score():
     twice = instances([box, box], [0.9, 0.9], [1, 1])
     moved = instances([box, [1.05, 2, 30, 40]], [0.9, 0.8995], [1, 1])
     once = instances([box], [0.9], [1])
-    assert infer.unmatched(twice, moved) == (0, 0)
-    assert infer.unmatched(twice, once) == (1, 0)  # at the end of the list: as low as the lowest
+    assert unmatched(twice, moved) == (0, 0)
+    assert unmatched(twice, once) == (1, 0)  # at the end of the list: as low as the lowest
     other = instances([box, box], [0.9, 0.5], [2, 1])
-    assert infer.unmatched(other, instances([box, box], [0.9, 0.5], [1, 1])) == (2, 2)
+    assert unmatched(other, instances([box, box], [0.9, 0.5], [1, 1])) == (2, 2)
     far = instances([[1.2, 2, 30, 40], box], [0.9, 0.5], [1, 1])
-    assert infer.unmatched(far, instances([box, box], [0.9, 0.5], [1, 1])) == (2, 2)
+    assert unmatched(far, instances([box, box], [0.9, 0.5], [1, 1])) == (2, 2)
 
 
 def test_every_way_of_a_detector_is_measured_on_the_same_network(tiny):
-    ways = nets.means("CascadeRCNN-CenterNet", SIZE)
-    chosen = [name for name in ways if "torchvision" not in name and "optimised, " not in name]
-    chosen += ["ours, optimised, eager"]
-    found = infer.measure({name: ways[name] for name in chosen}, SIZE, rounds=1)
+    every = ways.means("CascadeRCNN-CenterNet", SIZE)
+    chosen = [
+        name
+        for name, way in every.items()
+        if way.runtime != "torchvision" and way.means != "compiled"
+    ]
+    found = inference.inference_times({name: every[name] for name in chosen}, SIZE, rounds=1)
     assert [row["way"] for row in found["rows"]] == chosen
     for row in found["rows"]:
         assert row["valid"], row
@@ -135,30 +139,31 @@ def test_every_way_of_a_detector_is_measured_on_the_same_network(tiny):
     assert len({row["operations"] for row in found["rows"]}) == 1
     staged = [row for row in found["rows"] if "first" in row]
     assert len(staged) == len(chosen) - 2  # onnxruntime runs a whole graph
-    parts = [sum(row[part] for part in infer.PARTS[:-1]) for row in staged]
+    parts = [sum(row[part] for part in inference.PARTS[:-1]) for row in staged]
     assert parts == pytest.approx([row["total"] for row in staged], rel=0.05)
 
 
 def test_a_one_stage_detector_has_no_second_stage(tiny):
     spec = Spec.named("CenterNet*")
-    ways = {"plain": nets.Way(lambda: nets.lively(spec), spec)}
-    [row] = infer.measure(ways, SIZE, rounds=1)["rows"]
+    plain = {"plain": ways.Way(lambda: nets.lively(spec), "CenterNet*", spec)}
+    [row] = inference.inference_times(plain, SIZE, rounds=1)["rows"]
     assert row["valid"] and row["second"] < 0.1 * row["first"]
 
 
 def test_classes_and_proposals_are_those_asked_for(tiny):
-    ways = nets.with_classes(["CenterNet2"], [5, 365, 1203])
-    ways |= nets.with_proposals(["CenterNet2"], [7])
-    *specs, proposals = (way.spec for way in ways.values())
+    asked = ways.with_classes(["CenterNet2"], [5, 365, 1203])
+    asked |= ways.with_proposals(["CenterNet2"], [7])
+    assert [way.columns["count"] for way in asked.values()] == [5, 365, 1203, 7]
+    *specs, proposals = (way.spec for way in asked.values())
     assert [spec.num_classes for spec in specs] == [5, 365, 1203]
     assert [spec.test.detections for spec in specs] == [TINY["test"]["detections"], 300, 300]
     assert proposals.test.proposals == 7
-    assert next(iter(nets.detectors())) == "CenterNet2"
+    assert next(iter(ways.detectors())) == "CenterNet2"
 
 
 def test_the_parts_of_a_full_size_step_are_shares_of_it(tiny, monkeypatch):
     monkeypatch.setattr(step, "CHANGES", {"recipe": {"batch": 1}})
-    found = {row["way"]: row for row in step.measure(rounds=1)["rows"]}
+    found = {row["way"]: row for row in step.step_shares(rounds=1)["rows"]}
     assert found["step"]["share"] == 1
     for way in ("assignment and losses", "decoding"):
         assert found[way]["share"] == pytest.approx(found[way]["total"] / found["step"]["total"])
@@ -173,10 +178,10 @@ def trained(tmp_path, monkeypatch):
 
 
 def test_a_whole_run_is_the_sum_of_its_parts_and_leaves_nothing(trained, tmp_path):
-    found = desk.measure(trained)
+    found = desk.desk_run(trained)
     *parts, whole = [row["total"] for row in found["rows"]]
     assert sum(parts) == pytest.approx(whole) and found["AP"] >= 0
-    assert list(tmp_path.iterdir()) == []
+    assert {path.name for path in tmp_path.iterdir()} <= {"fingerprints"}  # no scenes, no weights
 
 
 def test_every_precision_is_evaluated_on_the_same_weights(trained, monkeypatch):
@@ -188,28 +193,46 @@ def test_every_precision_is_evaluated_on_the_same_weights(trained, monkeypatch):
 
     monkeypatch.setattr(precision, "optimize", optimize)
     monkeypatch.setattr(precision, "onnx", lambda model, size, calibration: model)
-    rows = precision.measure(trained)["rows"]
+    rows = precision.precisions(trained)["rows"]
     assert asked == [(name, precision.CALIBRATION) for name in ("fp32", "bf16", "int8")]
     assert len({row["AP"] for row in rows}) == 1 and len(rows) == 5
 
 
 def test_both_evaluators_agree():
-    found = evaluation.measure(images=12)
+    found = evaluator_times(images=12)
     assert found["largest_difference"] < 1e-6
     assert {row["way"] for row in found["rows"]} == {"pycocotools", "hotcoco"}
 
 
 def test_a_measurement_leaves_a_record_that_reads_back_as_a_table(tmp_path):
     project = Project(tmp_path, tmp_path / "cache")
-    rows = [{"way": "a", "total": 0.5, "ratio": 1.0}, {"way": "b", "total": 0.25, "share": None}]
+    rows = [{"way": "a", "total": 0.5, "ratio": 1.0}, {"way": "b", "total": 0.25}]
     path = benches.write(project, "infer", {"threads": 1}, {"rows": rows, "ceiling": {"fp32": 1e9}})
-    kept = benches.read(path)
-    assert kept.rows == rows and kept.facts == {"ceiling": {"fp32": 1e9}}
+    kept = records.read(path, benches.Bench)
+    of_each = dict.fromkeys(("detector", "count", "runtime", "means", "precision"))
+    assert kept.rows == [of_each | row for row in rows] and kept.facts == {"ceiling": {"fp32": 1e9}}
     text = benches.table(kept)
     assert "500.0" in text and "250.0" in text and "–" in text
     path.write_text(path.read_text().replace("0.25", "0.2"))
     with pytest.raises(ValueError, match="edited by hand"):
-        benches.read(path)
+        records.read(path, benches.Bench)
+
+
+@pytest.mark.parametrize(
+    "row, said",
+    [
+        ({"way": "a"}, "rows.0.detector: Field required"),
+        ({"way": "a", "runtime": "our"}, "rows.0.runtime"),
+        ({"way": "a", "count": "80"}, "rows.0.count"),
+    ],
+)
+def test_a_row_without_its_columns_or_with_unknown_words_is_no_record(tmp_path, row, said):
+    columns = {} if len(row) == 1 else dict.fromkeys(benches.Row.__annotations__)
+    fields = {"id": "x", "bench": "infer", "settings": {}, "rows": [columns | row]}
+    path = tmp_path / "x.json"
+    path.write_text(json.dumps(fields))
+    with pytest.raises(ValueError, match=f"x.json: {said}"):
+        records.read(path, benches.Bench)
 
 
 def test_bench_eval_prints_a_table_and_the_records_path(tmp_path, monkeypatch):

@@ -4,7 +4,7 @@ import nbformat
 import numpy as np
 import pytest
 
-from p2s.bench import nets
+from p2s.bench.ways import of_rows
 from p2s.report import site
 from p2s.report.figures import speed as figures
 from p2s.report.tables import speed as tables
@@ -20,24 +20,27 @@ from tests.support import fakes
 
 FULL = {"size": [800, 1088], "threads": 2}
 AUTHORS = "authors' centernet2"
-NETS = [f"torchvision {net}_resnet50_fpn" for net in ("fasterrcnn", "retinanet")]
-SECONDS = {  # by way: fp32 is twice as fast as the authors', bf16 three times
-    AUTHORS: 6.0,
-    "ours, as trained": 5.0,
-    "ours, optimised, eager": 4.0,
-    "ours, optimised, fp32": 3.0,
-    "ours, optimised, bf16": 2.0,
-    "ours, onnxruntime": 4.5,
-    "ours, onnxruntime, int8": 1.5,
-    NETS[0]: 4.0,
-    f"{NETS[0]}, our means": 3.2,
-    NETS[1]: 3.5,
+NET = "fasterrcnn_resnet50_fpn"
+WAYS = {  # runtime, means, precision, seconds: fp32 is twice as fast as the authors', bf16 3 times
+    AUTHORS: ("authors", "none", "fp32", 6.0),
+    "ours, as trained": ("ours", "none", "fp32", 5.0),
+    "ours, optimised, eager": ("ours", "eager", "fp32", 4.0),
+    "ours, optimised, fp32": ("ours", "compiled", "fp32", 3.0),
+    "ours, optimised, bf16": ("ours", "compiled", "bf16", 2.0),
+    "ours, onnxruntime": ("onnxruntime", "none", "fp32", 4.5),
+    "ours, onnxruntime, int8": ("onnxruntime", "none", "int8", 1.5),
+    f"torchvision {NET}": ("torchvision", "none", "fp32", 4.0),
+    f"torchvision {NET}, our means": ("torchvision", "compiled", "fp32", 3.2),
+    "torchvision retinanet_resnet50_fpn": ("torchvision", "none", "fp32", 3.5),
 }
+OURS = {"runtime": "ours", "means": "compiled"}
+COLUMNS = dict.fromkeys(benches.Row.__annotations__)
 
 
-def row(way, seconds, detector="", precision="fp32"):
-    """A row as `infer.measure` makes it: half of the time in the first stage."""
-    fixed = {"way": way, "detector": detector, "precision": precision, "total": seconds}
+def row(way, seconds, detector="CenterNet2", precision="fp32", **columns):
+    """A row of times: half of the time in the first stage."""
+    fixed = COLUMNS | {"way": way, "detector": detector, "precision": precision, "total": seconds}
+    fixed |= OURS | columns
     parts = {"pre": 0.0, "first": seconds / 2, "second": seconds / 2, "post": 0.0}
     return fixed | parts | {"seconds": [0.9 * seconds, seconds, 1.2 * seconds]}
 
@@ -46,21 +49,21 @@ def bench(kind, rows, settings=FULL, created="2026-01-01", **facts):
     machine = {"cpu": "a processor", "cores": 2, "threads": 2, "isa": "AVX2"}
     name = benches.bench_id(kind, settings, created)
     fields = {"settings": settings, "machine": machine, "created": created}
+    rows = [COLUMNS | row for row in rows]
     return Bench(id=name, bench=kind, rows=rows, facts=facts, **fields)
 
 
 def infer(**changes):
     """CenterNet2's ways; `changes` are seconds by precision."""
     rows = []
-    for way, seconds in SECONDS.items():
-        last = way.rpartition(", ")[2]
-        precision = last if last in ("bf16", "int8") else "fp32"
-        one = row(way, seconds, precision=precision)
-        one |= {"ratio": 6.0 / seconds, "operations": 3e11, "share": 0.8, "detections": 100}
-        if way.startswith("torchvision") or "onnx" in way:
-            one = {key: each for key, each in one.items() if key not in ("first", "share")}
-        rows.append(one)
-    rows += [row(f"ours, optimised, {name}", s, "", name) for name, s in changes.items()]
+    for way, (runtime, means, precision, seconds) in WAYS.items():
+        detector = way.split()[1].strip(",") if runtime == "torchvision" else "CenterNet2"
+        timed = row(way, seconds, detector, precision, runtime=runtime, means=means)
+        timed |= {"ratio": 6.0 / seconds, "operations": 3e11, "share": 0.8, "detections": 100}
+        if runtime in ("torchvision", "onnxruntime"):
+            del timed["first"], timed["share"]
+        rows.append(timed)
+    rows += [row(f"ours, optimised, {name}", s, precision=name) for name, s in changes.items()]
     return bench("infer", rows, FULL | {"detector": "CenterNet2"})
 
 
@@ -71,7 +74,8 @@ def all_detectors():
 
 def counted(what, seconds):
     """Time by detector and number of classes or proposals."""
-    return bench(what, [row(f"{name}, {n} {what}", s, name) for (name, n), s in seconds.items()])
+    rows = [row(f"{name}, {n} {what}", s, name, count=n) for (name, n), s in seconds.items()]
+    return bench(what, rows)
 
 
 def classes():
@@ -81,12 +85,18 @@ def classes():
 
 
 def others():
-    train = [{"way": way, "total": s, "loss": [1.0]} for way, s in [("stock", 8.0), ("ours", 2.0)]]
-    memory = [{"way": AUTHORS, "memory": 900.0}, {"way": "ours, optimised, fp32", "memory": 600.0}]
+    train = [
+        {"way": "stock", "runtime": "detectron2", "total": 8.0, "loss": [1.0]},
+        {"way": "ours", "runtime": "ours", "total": 2.0, "loss": [1.0]},
+    ]
+    memory = [
+        {"way": AUTHORS, "runtime": "authors", "memory": 900.0},
+        {"way": "ours, optimised, fp32", **OURS, "precision": "fp32", "memory": 600.0},
+    ]
     ap = {"fp32": 42.0, "bf16": 42.1, "int8": 41.4}
     precision = [
-        {"way": f"ours, optimised, {name}", "precision": name, "AP": one}
-        for name, one in ap.items()
+        {"way": f"ours, optimised, {name}", **OURS, "precision": name, "AP": value}
+        for name, value in ap.items()
     ]
     evaluation = [{"way": "pycocotools", "total": 9.0}, {"way": "hotcoco", "total": 1.0}]
     shares = {"step": 1.0, "assignment and losses": 0.03, "decoding": 0.02}
@@ -128,11 +138,13 @@ def test_ratios_and_gains_are_those_of_the_seconds(measured):
     frame = tables.frames(measured)["infer"].set_index("way")
     assert frame.loc["ours, optimised, fp32", "ratio"] == 2
     assert frame.loc["ours, optimised, fp32", "gain"] == pytest.approx(4 / 3)  # eager takes 4 s
-    assert np.isnan(frame.loc[AUTHORS, "gain"]) and np.isnan(frame.loc[NETS[0], "share"])
+    assert np.isnan(frame.loc[AUTHORS, "gain"]) and np.isnan(
+        frame.loc[f"torchvision {NET}", "share"]
+    )
     assert frame.loc["ours, optimised, bf16", "at ceiling, ms"] == pytest.approx(0.8 * 2000)
     gains = frame["gain"]
     assert gains["ours, onnxruntime, int8"] == 3 and np.isnan(gains["ours, onnxruntime"])
-    assert gains[f"{NETS[0]}, our means"] == 1.25
+    assert gains[f"torchvision {NET}, our means"] == 1.25
 
 
 def test_detectors_stand_beside_the_papers_ratios(measured):
@@ -178,7 +190,7 @@ def test_a_table_without_times_has_none_of_the_paper():
 
 def ways_of(table):
     project = Project.at(fakes.ROOT)
-    return nets.of_rows(load_experiment(project, table), load_scales(project)["paper"])
+    return of_rows(load_experiment(project, table), load_scales(project)["paper"])
 
 
 @pytest.mark.parametrize(
@@ -247,7 +259,7 @@ def test_a_trial_or_an_older_record_does_not_count(measured):
     other = bench("infer", [row("detectron2's way", 1.0)], FULL | {"detector": "CenterNet*"})
     keep(measured, trial, other, bench("eval", [], {"images": 3}, created="2025-01-01"))
     found = latest(measured)
-    assert len(found["infer"].rows) == len(SECONDS) + 1 and len(found["eval"].rows) == 2
+    assert len(found["infer"].rows) == len(WAYS) + 1 and len(found["eval"].rows) == 2
 
 
 def test_pictures_name_what_they_show(measured):

@@ -5,7 +5,7 @@ import torch
 from detectron2.layers import Conv2d, FrozenBatchNorm2d
 from torch import nn
 
-from p2s.bench.infer import unmatched
+from p2s.bench.matching import unmatched
 from p2s.bench.nets import lively, picture
 from p2s.deploy import fast
 from p2s.spec import NAMED, Spec

@@ -1,6 +1,6 @@
 import pytest
 
-from p2s.bench.infer import operations
+from p2s.bench.inference import operations
 from p2s.measure.structure import IN_STEPS, structure
 from p2s.spec import NAMED, Spec
 from p2s.study import structures

@@ -10,6 +10,8 @@ from p2s.report.intervals import number
 from p2s.report.style import COLOURS, FAINT, INK, STYLE, Picture
 from p2s.report.tables import speed as tables
 from p2s.report.tables.benches import latest
+from p2s.study.benches import Bench
+from p2s.study.project import Project
 
 NAMES = {  # of the parts of a bar
     "pre": "pre-processing",
@@ -19,7 +21,7 @@ NAMES = {  # of the parts of a bar
 }
 
 
-def parts(bench):
+def parts(bench: Bench) -> Picture:
     """Where the time of each way goes, its speed over the reference's and over the row above.
 
     A way that is not timed by parts has one grey bar. A tick on a bar: its operations at the pace
@@ -41,10 +43,11 @@ def parts(bench):
         _clean(axes, "x")
         axes.plot([], [], "|", color=INK, ms=12, mew=1.6, label="all operations at the ceiling")
         figure.legend(loc="outside upper center", ncols=3, frameon=False)
+    figure.alt = _said("Milliseconds an image", lines["way"], lines["total, ms"].round())
     return figure
 
 
-def costs(bench):
+def costs(bench: Bench) -> Picture:
     """Time against the number of classes or proposals, each detector's first number being 1.
 
     Hollow diamonds are the paper's, where it prints the first number too.
@@ -66,10 +69,14 @@ def costs(bench):
         axes.set_ylim(min(0.95, axes.get_ylim()[0]))
         _clean(axes, "both")
         axes.legend(frameon=False)
+    last = groups.tail(1)
+    names = last["detector"] + " with " + last[what].astype(str)
+    about = f"Time over that with {lines[what].iloc[0]} {what}"
+    figure.alt = _said(about, names, last["ratio"].round(2))
     return figure
 
 
-def detectors(bench):
+def detectors(bench: Bench) -> Picture:
     """Tfirst and Ttot of every detector over CenterNet2's, measured beside the paper's."""
     lines = tables.detectors(bench)
     heights = np.arange(len(lines))
@@ -90,21 +97,32 @@ def detectors(bench):
         panels[0].set_ylim(len(lines) - 0.5, -0.5)
         named = panels[0].get_legend_handles_labels()
         figure.legend(*named, loc="outside upper center", ncols=2, frameon=False)
+    about = f"Ttot over that of {tables.REFERENCE}"
+    figure.alt = _said(about, lines["detector"], lines["Ttot"].round(2))
     return figure
 
 
-def pictures(project):
+def pictures(project: Project) -> dict[str, Picture]:
     """A Picture of every kind that was measured and has one, by kind."""
     drawn = {"infer": parts, "detectors": detectors, "classes": costs, "proposals": costs}
-    found = latest(project)
-    return {kind: draw(found[kind]) for kind, draw in drawn.items() if kind in found}
+    measured = latest(project)
+    return {kind: draw(measured[kind]) for kind, draw in drawn.items() if kind in measured}
 
 
-def products(project):
+def products(project: Project) -> dict[str, bytes]:
     """The bytes of all tables and figures of speed by place, from the newest records."""
     texts = {f"tables/{name}": text.encode() for name, text in tables.texts(project).items()}
-    drawn = {f"performance_{kind}.{one.kind}": one for kind, one in pictures(project).items()}
-    return texts | {f"figures/{name}": one.content() for name, one in drawn.items()}
+    drawn = {
+        f"figures/performance_{kind}.{picture.kind}": picture.content()
+        for kind, picture in pictures(project).items()
+    }
+    return texts | drawn
+
+
+def _said(about, names, numbers):
+    """A number of each name, in words."""
+    pairs = zip(names, numbers, strict=True)
+    return f"{about}: {'; '.join(f'{name} {value:g}' for name, value in pairs)}."
 
 
 def _bars(axes, lines):

@@ -1,28 +1,30 @@
 """Which measurements of speed count, and where they were made."""
 
 from p2s.report.intervals import DASH
-from p2s.study import benches, records
+from p2s.study import records
+from p2s.study.benches import Bench
+from p2s.study.project import Project
 
 FULL = [800, 1088]  # the picture that speed is measured on
 MAIN = "CenterNet2"  # the detector that ways are measured of
 
 
-def latest(project):
+def latest(project: Project) -> dict[str, Bench]:
     """The newest record of each kind that counts, by kind, the oldest first.
 
     Kind "allocator" is "infer" with another memory allocator than the C library's default.
     """
-    found, _ = records.survey(project.benches, benches.Bench)
-    counting = filter(_counts, found.values())
-    return {_kind(one): one for one in sorted(counting, key=lambda one: one.created)}
+    kept, _ = records.survey(project.benches, Bench)
+    counting = filter(_counts, kept.values())
+    return {_kind(bench): bench for bench in sorted(counting, key=lambda bench: bench.created)}
 
 
-def origin(bench):
+def origin(bench: Bench) -> dict[str, str]:
     """Where a record was made and what was asked of it, as text by column."""
     machine, git = bench.machine, bench.git
     return {
         "kind": bench.bench,
-        "asked": ", ".join(f"{name} {one}" for name, one in bench.settings.items()),
+        "asked": ", ".join(f"{name} {value}" for name, value in bench.settings.items()),
         "machine": f"{machine.get('cpu', DASH)}, {machine.get('isa', DASH)}",
         "torch": bench.versions.get("torch", DASH),
         "commit": str(git.get("sha") or DASH)[:8] + ("+" if git.get("dirty") else ""),

@@ -3,6 +3,7 @@
 import numpy as np
 
 from p2s.study import published
+from p2s.study.experiments import PaperRow
 
 REFERENCE = "CenterNet2"
 CASCADE = "CascadeRCNN-RPN (P3-P7)"  # CascadeRCNN in Tables 6 to 9
@@ -35,18 +36,18 @@ TOTALS = {  # of the runtime by detector, number and what it is the number of
 }
 
 
-def first_and_total(detector):
+def first_and_total(detector: str) -> np.ndarray:
     """Tfirst and Ttot of a named detector in milliseconds, (2,); NaN where the paper has none."""
     cells = CELLS.get(detector) or [(1, detector, column) for column in BOTH]
     return np.array([_value(cell) for cell in cells])
 
 
-def total(detector, count, what):
+def total(detector: str, count: int, what: str) -> float:
     """Milliseconds with so many "classes" or "proposals"; NaN where the paper has none."""
     return _value(TOTALS.get((detector, count, what)))
 
 
-def of_row(place):
+def of_row(place: PaperRow | None) -> tuple[float, float]:
     """Tfirst and Ttot of an experiments.PaperRow or None in milliseconds; NaN where missing."""
     if place is None:
         return np.nan, np.nan

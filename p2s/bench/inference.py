@@ -3,24 +3,26 @@
 import time
 from functools import lru_cache
 from itertools import pairwise
-from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
 
 import torch
 from detectron2.modeling import GeneralizedRCNN, detector_postprocess
 from torch.profiler import ProfilerActivity
 from torch.utils.flop_counter import FlopCounterMode
 
+from p2s.bench.matching import unmatched
 from p2s.bench.nets import lively, picture
-from p2s.bench.timing import ceiling, medians, peak_memory, threads, turns
+from p2s.bench.timing import ceiling, medians, turns
+from p2s.bench.ways import Way
 from p2s.model.detector import run_first_stage
 
 PARTS = ("pre", "first", "second", "post", "total")  # columns of seconds, in order
 CEILINGS = {"fp32": torch.float32, "bf16": torch.bfloat16}  # int8 has no plain convolution
-CLOSE = {"pixels": 0.1, "score": 1e-3}  # of detections that are taken for the same
 
 
-def measure(ways, size, rounds=7):
-    """Measure ways (of `nets`) on one image, in turns; the first is the reference of the others.
+def inference_times(ways: dict[str, Way], size: tuple[int, int], rounds: int = 7) -> dict[str, Any]:
+    """Measure ways on one image, in turns; the first is the reference of the others.
 
     Returns "rows" and "ceiling" (operations a second of one convolution, by precision). A row
     holds the median seconds of each part; `ratio`, times faster than the reference; counts of
@@ -30,24 +32,24 @@ def measure(ways, size, rounds=7):
     inputs, models = picture(size), {name: way.make() for name, way in ways.items()}
     convs = {f"ceiling {name}": ceiling(dtype) for name, dtype in CEILINGS.items()}
     with torch.no_grad():
-        found = {name: answer(models[name], inputs, way.staged) for name, way in ways.items()}
+        outputs = {name: answer(models[name], inputs, way.staged) for name, way in ways.items()}
         runs = {name: _timed(models[name], inputs, way.staged) for name, way in ways.items()}
         seconds = turns(runs | {name: conv for name, (conv, _) in convs.items()}, rounds)
     peak = {name[8:]: flops / medians(seconds[name])["total"] for name, (_, flops) in convs.items()}
     rows = [
-        {"way": name, "detector": way.detector, "precision": way.precision}
+        {"way": name, **way.columns}
         | _speed(seconds[name], seconds[next(iter(ways))])
-        | _counts(*found[name], way.spec)
-        | _likeness(way, found[name][1], *_first(ways, found))
+        | _counts(*outputs[name], way.spec)
+        | _likeness(way, outputs[name][1], *_first(ways, outputs))
         | _work(way, tuple(size), seconds[name], peak)
         for name, way in ways.items()
     ]
     return {"rows": rows, "ceiling": peak}
 
 
-def _first(ways, found):
+def _first(ways, outputs):
     name = next(iter(ways))
-    return ways[name].spec, found[name][1]
+    return ways[name].spec, outputs[name][1]
 
 
 def _speed(seconds, reference):
@@ -59,10 +61,10 @@ def _speed(seconds, reference):
     }
 
 
-def _likeness(way, found, spec, wanted):
+def _likeness(way, detections, spec, wanted):
     if way.spec is None or way.spec != spec:
         return {}
-    return dict(zip(("unmatched", "unmatched_inside"), unmatched(found, wanted), strict=True))
+    return dict(zip(("unmatched", "unmatched_inside"), unmatched(detections, wanted), strict=True))
 
 
 def _work(way, size, seconds, peak):
@@ -77,8 +79,8 @@ def _work(way, size, seconds, peak):
 def answer(model, inputs, is_staged):
     """The number of proposals of an image, None where a model does not say, and its detections."""
     if not is_staged:
-        found = model(inputs)[0]
-        return None, found.get("instances", found)
+        output = model(inputs)[0]
+        return None, output.get("instances", output)
     _, _, [proposals] = run_first_stage(model, inputs)
     return len(proposals), model(inputs)[0]["instances"]
 
@@ -104,28 +106,6 @@ def staged(model, inputs):
     return dict(zip(PARTS, [end - start for start, end in pairwise(marks)], strict=False))
 
 
-def unmatched(found, wanted):
-    """How many detections differ, and how many of those are not at the end of a list.
-
-    Detections are matched one to one: same class, boxes within .1 pixel, scores within .001. At
-    the end is a score within .001 of the lowest, where a rounding error decides who stays.
-    """
-    free, alone = torch.ones(len(wanted), dtype=torch.bool), []
-    for box, score, label in zip(
-        found.pred_boxes.tensor, found.scores, found.pred_classes, strict=True
-    ):
-        same = (wanted.pred_boxes.tensor - box).abs().amax(1) <= CLOSE["pixels"]
-        same &= (wanted.pred_classes == label) & free
-        same &= (wanted.scores - score).abs() <= CLOSE["score"]
-        if same.any():
-            free[same.nonzero()[0, 0]] = False
-        else:
-            alone.append(score)
-    scores = torch.cat([found.scores.new_tensor(alone), wanted.scores[free]])
-    lowest = min((each.min() for each in (found.scores, wanted.scores) if len(each)), default=0)
-    return len(scores), int((scores - lowest > CLOSE["score"]).sum())
-
-
 @lru_cache  # the ways of a detector share a network, and counting takes a pass of it
 def operations(spec, size):
     """Floating point operations of an image, two a multiplication and addition."""
@@ -134,45 +114,23 @@ def operations(spec, size):
     return counter.get_total_flops()
 
 
-def memories(make_ways, size, count):
-    """The most memory in MB that a process holds while it runs each way; None but on Linux.
-
-    `make_ways()` gives the ways; it is called in new processes, so it must be picklable.
-    """
-    rows = []
-    for name, way in make_ways().items():
-        with get_context("spawn").Pool(1) as pool:
-            most = pool.apply(_memory, (make_ways, name, size, count))
-        rows.append({"way": name, "precision": way.precision, "memory": most})
-    return {"rows": rows}
-
-
-def profile(ways, size, path):
+def profile(ways: dict[str, Way], size: tuple[int, int], path: Path) -> str:
     """Write a trace of the last way on one image, for chrome://tracing; returns its table."""
     inputs, model = picture(size), [*ways.values()][-1].make()
     with torch.no_grad():
         model(inputs)
-        with torch.profiler.profile(activities=[ProfilerActivity.CPU]) as found:
+        with torch.profiler.profile(activities=[ProfilerActivity.CPU]) as trace:
             model(inputs)
-    found.export_chrome_trace(str(path))
-    return found.key_averages().table(sort_by="self_cpu_time_total", row_limit=15)
-
-
-def _memory(make_ways, name, size, count):
-    with threads(count), torch.no_grad():
-        model, inputs, peak = make_ways()[name].make(), picture(size), []
-        model(inputs)
-        with peak_memory(peak):
-            model(inputs)
-    return peak[0] if peak else None
+    trace.export_chrome_trace(str(path))
+    return trace.key_averages().table(sort_by="self_cpu_time_total", row_limit=15)
 
 
 def _timed(model, inputs, is_staged):
     return (lambda: staged(model, inputs)) if is_staged else (lambda: model(inputs))
 
 
-def _counts(proposals, found, spec):
-    detections = len(found) if hasattr(found, "pred_boxes") else len(found["scores"])
+def _counts(proposals, output, spec):
+    detections = len(output) if hasattr(output, "pred_boxes") else len(output["scores"])
     enough = detections >= (spec.test.detections if spec else 100)
     if proposals is not None and spec.second != "none":
         enough &= proposals >= min(spec.test.proposals, 256)

@@ -7,6 +7,7 @@ numbers, and take turns; images are in memory for both.
 
 import copy
 import time
+from typing import Any
 
 import torch
 from detectron2.modeling.poolers import ROIPooler
@@ -17,19 +18,22 @@ from torch.utils.flop_counter import FlopCounterMode
 from p2s.bench.timing import ceiling, medians, turns
 from p2s.model.second.pooler import FastROIPooler
 from p2s.model.zoo import build
+from p2s.spec import Spec
 from p2s.study import experiments
+from p2s.study.project import Project
 
+RUNTIMES = {"stock": "detectron2", "ours": "ours"}  # whose program each way is
 REFERENCE = {"backbone": {"width": 32}, "recipe": {"batch": 16}}  # changes of the desk profile
 
 
-def reference_step(project, detector):
+def reference_step(project: Project, detector: str) -> Spec:
     """The Spec of the step that is measured: the desk profile, wider and in larger batches."""
     desk = experiments.load_scales(project)["desk"]
     row = experiments.Row(name=detector, detector=detector)
     return experiments.resolve(row, None, desk, project.root).changed(REFERENCE)
 
 
-def measure(spec, steps=20, seed=0):
+def training_steps(detector: str, spec: Spec, steps: int = 20, seed: int = 0) -> dict[str, Any]:
     """Measure training steps of a detector on noise images, both ways in turns: a row each.
 
     A row holds the median seconds of a step, "ratio", the steps a second over the stock way's,
@@ -46,12 +50,13 @@ def measure(spec, steps=20, seed=0):
     peak = of_conv / medians(seconds.pop("ceiling"))["total"]
     work, base = _operations(copy.deepcopy(ours), spec), medians(seconds["stock"])["total"]
     rows = []
-    for way, each in seconds.items():
-        middle = medians(each)["total"]
-        row = {"way": way, "precision": "fp32", "total": middle, "ratio": base / middle}
+    for way, of_way in seconds.items():
+        middle = medians(of_way)["total"]
+        row = {"way": way, "detector": detector, "runtime": RUNTIMES[way], "precision": "fp32"}
+        row |= {"total": middle, "ratio": base / middle}
         row |= {"operations": work, "share": work / middle / peak}
-        rows.append(row | {"loss": trainings[way].losses, "seconds": each["total"]})
-    losses = zip(*(one.losses for one in trainings.values()), strict=True)
+        rows.append(row | {"loss": trainings[way].losses, "seconds": of_way["total"]})
+    losses = zip(*(training.losses for training in trainings.values()), strict=True)
     difference = max(abs(a - b) / abs(a) for a, b in losses)
     return {"rows": rows, "loss_difference": difference, "most": base * peak / work}
 
