@@ -82,8 +82,8 @@ class Page:
     def answer(self):
         """AP of rows and variants as a picture and a table, the differences, the verdicts."""
         display(*figures.ablations(self.results))
-        display(tables.readable(tables.table(self.results)))
-        display(tables.readable(self.effects))
+        display(Markdown(CELLS), tables.readable(tables.table(self.results)))
+        display(Markdown(DIFFERENCES), tables.readable(self.effects))
         main = self.results.runs[0].variant if self.results.runs else ""
         said = tables.words(self.effects[self.effects["variant"] == main])
         display(Markdown(bullets(said)))
@@ -120,7 +120,7 @@ class Page:
         display(Markdown(OTHERS))
         self.others(main.runs[0].variant if main.runs else "")
         if examples := main.examples:
-            display(scenes.scenes(examples))
-        display(curves.curves(main))
+            display(Markdown(SCENES), scenes.scenes(examples))
+        display(Markdown(LOSSES), curves.curves(main))
         made = origins.origins(self.study)
         display(Markdown(ORIGIN), made.style.hide().format({"training hours": "{:.1f}"}))

@@ -8,17 +8,8 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 from p2s.report import results as of_records
 from p2s.report import site
 from p2s.study import experiments
-from p2s.study.project import TRAIN_EVAL
 from p2s.study.study import Study
 from tests.support import fakes
-
-NOTEBOOKS = fakes.ROOT / "notebooks"
-NAMES = sorted(path.stem for path in NOTEBOOKS.glob("*.ipynb"))
-SMALL = {  # parameters by notebook
-    "table5": {"described": 5},
-    "00_quickstart": {"iterations": 4},
-    "01_bounds": {"grid": 21},
-}
 
 
 @pytest.fixture(scope="module")
@@ -120,32 +111,3 @@ def with_notebooks(folder, **code):
         cells = [new_markdown_cell(f"# The {name}"), new_code_cell(source)]
         nbformat.write(new_notebook(cells=cells), folder / "notebooks" / f"{name}.ipynb")
     return project
-
-
-@pytest.mark.parametrize("name", [name for name in NAMES if name != TRAIN_EVAL.stem])
-def test_a_notebook_runs_on_records_and_without_any(project, name, tmp_path, monkeypatch):
-    monkeypatch.delenv("P2S_CACHE", raising=False)  # the caches are those of the projects
-    cells = _cells(NOTEBOOKS / f"{name}.ipynb")
-    code = [cell.source for cell in cells if cell.cell_type == "code"]
-    for root in (project.root, fakes.project(tmp_path).root):
-        names = {"__name__": "notebook"}
-        for source in code:
-            exec(source, names)
-            names |= {"root": str(root), **SMALL.get(name, {})}
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_a_notebook_is_short_cells_under_prose_without_outputs(name):
-    cells = _cells(NOTEBOOKS / f"{name}.ipynb")
-    code = [cell for cell in cells if cell.cell_type == "code"]
-    assert len(code) <= 15 and all(len(cell.source.splitlines()) <= 10 for cell in code)
-    assert not any(re.search(r"^\s*(def|class) ", cell.source, re.MULTILINE) for cell in code)
-    assert not any(cell.outputs or cell.execution_count for cell in code)
-    before = {
-        cell.cell_type for cell, after in zip(cells, cells[1:], strict=False) if after in code
-    }
-    assert before == {"markdown"}
-
-
-def _cells(path):
-    return nbformat.read(path, as_version=4).cells
