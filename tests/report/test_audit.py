@@ -55,9 +55,10 @@ def test_a_picture_has_a_column_an_objective(trained):
     rows = ("exact", "max", "both")
     found = audit.draw([record(run) for run in trained if run.row in rows])
     assert [each.get_title() for each in found.axes[:3]] == [f"trained by {row}" for row in rows]
-    shares = found.axes[-1].lines
-    assert len(found.axes) == 9 and [line.get_ydata()[-1] for line in shares] == [0.4]
-    assert not audit.draw([]).axes and audit.draw([]).content()
+    shares = [line.get_ydata()[-1] for line in found.axes[-1].lines]
+    assert len(found.axes) == 9 and shares == [pytest.approx(0.4)]
+    assert "the larger bound was at most 0.500 nats" in found.alt
+    assert audit.draw([]).axes == [] and audit.draw([]).content()
 
 
 def test_a_record_with_an_audit_fits(trained, tmp_path):

@@ -133,8 +133,11 @@ def test_a_drawn_line_is_the_mean_share_of_each_bin(results):
     bins = [one.findings["calibration"]["score"]["all"]["bins"] for one in same.chosen]
     wanted = np.mean([one["share"] for one in bins], 0)
     assert panel.lines[0].get_ydata() == pytest.approx(wanted) and len(wanted) == BINS
-    heights = [bar.get_height() for bar in panel.patches]
-    assert sum(heights) == pytest.approx(1)
+    [band, bars] = panel.collections[-1], panel.collections[0]
+    outline = bars.get_paths()[0].vertices
+    assert band is not bars and outline[:, 1].max() == pytest.approx(
+        max(np.sum([one["count"] for one in bins], 0)) / np.sum([one["count"] for one in bins])
+    )
 
 
 def test_one_seed_and_no_record_can_be_drawn(results):

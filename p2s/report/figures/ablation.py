@@ -143,8 +143,8 @@ def _estimates(panel, frame):
 def _say(panel, lines, words):
     """What each note says of a panel, at its height."""
     place = {"transform": panel.get_yaxis_transform(), "ha": "center", "va": "center", "size": 8}
-    for row, note, height in lines.itertuples(index=False):
-        panel.text(0.5, height, words.get((row, note), ""), color=FAINT, **place)
+    for row, note, height in lines[lines["note"] != ""].itertuples(index=False):
+        panel.text(0.5, height, words[row, note], color=FAINT, **place)
 
 
 def _published(panel, rows):
