@@ -50,18 +50,20 @@ def _nested(context, option, given):
 
 
 def _setting(given, valid):
-    """`part.field=value` as {part: {field: value}}, `field=value` as {field: value}."""
+    """`part.field=value` as {part: {field: value}}, and so on for any number of names."""
     import yaml
 
     name, equals, value = given.partition("=")
-    part, dot, key = name.partition(".")
-    if not (equals and part and bool(dot) == bool(key)):
+    names = name.split(".")
+    if not (equals and all(names)):
         raise ValueError(f"--set {given}: write FIELD=VALUE. {valid}")
     try:
         value = yaml.safe_load(value)
     except (yaml.YAMLError, ValueError):  # ValueError: a date that does not exist
         raise ValueError(f"--set {given}: the value is not valid YAML") from None
-    return {part: {key: value} if dot else value}
+    for key in reversed(names):
+        value = {key: value}
+    return value
 
 
 def _in_a_folder(context, option, path):

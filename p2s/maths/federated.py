@@ -6,11 +6,14 @@ object; the federated loss counts a small set S of classes, drawn anew in every 
 N images, R regions, G truths, K classes; a label of K is background.
 """
 
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits, pad
+
+if TYPE_CHECKING:
+    from p2s.data.coco import CocoSet
 
 TAIL_SHARE = 900 / 1203  # App. D: EQL ignores the 900 tail categories; LVIS v1 has 1203
 TAIL_IMAGES = 200  # C2 EQL_FREQ_CAT
@@ -24,7 +27,7 @@ class Frequencies(NamedTuple):
     images: int
 
 
-def frequencies(data) -> Frequencies:
+def frequencies(data: "CocoSet") -> Frequencies:
     """The frequencies of the classes of a CocoSet."""
     return Frequencies(torch.from_numpy(data.image_counts), sum(map(bool, data.annotations)))
 

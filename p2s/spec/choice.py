@@ -39,7 +39,10 @@ class Chooser(Part):
     def kinds(cls) -> dict[str, dict[str, type[Choice]]]:
         """Of each field that is a choice, the classes by kind."""
         return {
-            name: {each.model_fields["kind"].default: each for each in get_args(field.annotation)}
+            name: {
+                of_kind.model_fields["kind"].default: of_kind
+                for of_kind in get_args(field.annotation)
+            }
             for name, field in cls.model_fields.items()
             if field.discriminator == "kind"
         }

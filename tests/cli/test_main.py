@@ -161,6 +161,11 @@ def test_predict_writes_pictures_and_json(files, trained, tmp_path):
         (("--detector", "CenterNet3"), "unknown detector 'CenterNet3'; valid: FasterRCNN-RPN"),
         (("--set", "recipe.speed=3"), "unknown speed; valid: batch, clip"),
         (("--set", "recipe.batch=0"), "recipe.batch: Input should be greater than 0"),
+        (
+            ("--set", "second_stage.cls_loss.classes=3"),
+            "second_stage: classes does nothing with cls_loss softmax; valid: federated",
+        ),
+        (("--set", "recipe..rate=1"), "--set recipe..rate=1: write FIELD=VALUE"),
         (("--set", "recipe.rate"), "--set recipe.rate: write FIELD=VALUE. Any field of the Spec"),
         (("--set", "recipe.rate=["), "--set recipe.rate=[: the value is not valid YAML"),
         (("--set", "recipe.rate=2024-99-99"), "the value is not valid YAML"),
