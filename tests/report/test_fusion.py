@@ -2,7 +2,6 @@
 
 from dataclasses import replace
 
-import nbformat
 import numpy as np
 import pandas as pd
 import pytest
@@ -267,11 +266,3 @@ def test_moving_a_slider_draws_again():
         assert picture.value == scene.drawn(*powers).content()
     assert scene.drawn(1, 1, 0.05).axes[0].get_title() == "1 right, 1 wrong, 1 missed"
     assert scene.drawn(1, 1, 0.95).axes[0].get_title() == "0 right, 0 wrong, 2 missed"
-
-
-def test_the_notebook_is_short_and_without_outputs():
-    cells = nbformat.read(ROOT / "notebooks" / "fusion.ipynb", as_version=4).cells
-    code = [cell for cell in cells if cell.cell_type == "code"]
-    assert len(code) <= 15 and not any(cell.outputs for cell in code)
-    assert all(len(cell.source.splitlines()) <= 10 for cell in code)
-    assert not any("def " in cell.source for cell in code)
