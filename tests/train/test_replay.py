@@ -18,7 +18,7 @@ def test_a_file_that_holds_no_step_cannot_be_replayed(tmp_path):
     torch.save({"spec": "{}", "seed": 3}, tmp_path / "state.pt")
     with pytest.raises(ValueError, match="state.pt: .*: images, truths, model, .* missing"):
         replay.replay(tmp_path / "state.pt")
-    with pytest.raises(ValueError, match="photo.jpg: unknown format; valid: .pt, .pth"):
+    with pytest.raises(ValueError, match="photo.jpg: unknown format; valid: .pkl, .pt, .pth"):
         replay.replay(tmp_path / "photo.jpg")
 
 

@@ -38,7 +38,7 @@ def parts(bench: Bench) -> Picture:
             axes.plot(line["at ceiling, ms"], y, "|", color=INK, ms=14, mew=1.6)
             axes.annotate(_gain(line), (high, y), (6, 0), textcoords="offset points", va="center")
         axes.set_yticks(range(len(lines)), lines["way"])
-        axes.set(xlabel="ms an image", xlim=(0, 1.35 * axes.dataLim.x1))
+        axes.set(xlabel="ms an image", ylabel="way", xlim=(0, 1.35 * axes.dataLim.x1))
         axes.invert_yaxis()
         _clean(axes, "x")
         axes.plot([], [], "|", color=INK, ms=12, mew=1.6, label="all operations at the ceiling")
@@ -94,6 +94,7 @@ def detectors(bench: Bench) -> Picture:
         for y, row in enumerate(bench.rows):
             panels[1].plot(_range(row, base), [y, y], color=COLOURS[0], lw=1)
         panels[0].set_yticks(heights, lines["detector"])
+        panels[0].set_ylabel("detector")
         panels[0].set_ylim(len(lines) - 0.5, -0.5)
         named = panels[0].get_legend_handles_labels()
         figure.legend(*named, loc="outside upper center", ncols=2, frameon=False)
