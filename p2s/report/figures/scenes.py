@@ -10,6 +10,9 @@ from p2s.report.style import PALETTE, SHOWN_ABOVE, STYLE, Photographs, blank, bo
 from p2s.spec import Glyphs
 from p2s.study.records import Record
 
+SIDES = ((2, 2.4), (4, 1.55))  # inches of a scene by the number of records
+SMALL = 1.15  # of more; a picture must stay below 1 MB
+
 
 def scenes(records: Sequence[Record]) -> Photographs:
     """Proposals above .3 and detections of the fixed scenes of records of glyphs, side by side.
@@ -20,7 +23,7 @@ def scenes(records: Sequence[Record]) -> Photographs:
     count = max((len(record.scenes) for record in records), default=0)
     with matplotlib.rc_context(STYLE):
         shape = max(count, 1), 2 * max(len(records), 1)
-        side = 2.4 if len(records) < 3 else 1.55
+        side = next((side for most, side in SIDES if len(records) <= most), SMALL)
         figure = Photographs(figsize=(side * shape[1], side * shape[0]))
         space = {"left": 0, "right": 1, "bottom": 0, "top": 1, "wspace": 0.03, "hspace": 0.03}
         axes = blank(figure.subplots(*shape, squeeze=False, gridspec_kw=space))
