@@ -95,13 +95,13 @@ def staged(model, inputs):
     images = model.preprocess_image(inputs)
     marks.append(time.perf_counter())
     features = model.backbone(images.tensor)
-    found, _ = model.proposal_generator(images, features, None)
+    answers, _ = model.proposal_generator(images, features, None)
     marks.append(time.perf_counter())
     if isinstance(model, GeneralizedRCNN):
-        found, _ = model.roi_heads(images, features, found)
+        answers, _ = model.roi_heads(images, features, answers)
     marks.append(time.perf_counter())
-    for one, instances in zip(inputs, found, strict=True):
-        detector_postprocess(instances, one["height"], one["width"])
+    for sample, instances in zip(inputs, answers, strict=True):
+        detector_postprocess(instances, sample["height"], sample["width"])
     marks.append(time.perf_counter())
     return dict(zip(PARTS, [end - start for start, end in pairwise(marks)], strict=False))
 

@@ -113,7 +113,8 @@ def _their_weights(ours, renamed):
     for name, value in ours.state_dict().items():
         if name == SCALES:
             their = f"{THEIR_HEAD}scales"
-            yield from ((f"{their}.{level}.scale", one) for level, one in enumerate(value[:, None]))
+            for level, scale in enumerate(value[:, None]):
+                yield f"{their}.{level}.scale", scale
         else:
             for our_part, their_part in renamed.items():
                 name = name.replace(our_part, their_part)

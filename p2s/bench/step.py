@@ -31,8 +31,8 @@ def step_shares(detector: str = "CenterNet2", rounds: int = 7, seed: int = 0) ->
     hook.remove()
     [(maps, answer)] = seen
     grid = stage.grid(maps)
-    answer = tree_map_only(torch.Tensor, lambda each: each.detach().requires_grad_(), answer)
-    truths = [one["instances"] for one in batch]
+    answer = tree_map_only(torch.Tensor, lambda values: values.detach().requires_grad_(), answer)
+    truths = [sample["instances"] for sample in batch]
     ways = {
         "step": partial(_step, model, batch),
         "assignment and losses": lambda: _losses(stage, grid, answer, truths),

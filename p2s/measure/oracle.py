@@ -33,9 +33,12 @@ def full_truth_numbers(
     numbers = full_numbers(truth, detections, data.groups)
     parts = {name: glyphs.part(truth, name == "annotated") for name in PARTS}
     recall = {
-        f"AR_{name}": proposal_recall(one, proposals)["proposal_AR"] for name, one in parts.items()
+        f"AR_{name}": proposal_recall(objects, proposals)["proposal_AR"]
+        for name, objects in parts.items()
     }
-    said = {f"p_object_{name}": 100 * _p_object(one, proposals) for name, one in parts.items()}
+    said = {
+        f"p_object_{name}": 100 * _p_object(objects, proposals) for name, objects in parts.items()
+    }
     return {f"{name}_full": numbers[name] for name in FIXED} | recall | said
 
 

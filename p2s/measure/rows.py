@@ -35,8 +35,8 @@ class Rows:
     def of_detections(cls, detections: list[Instances]) -> "Rows":
         """Those of the detections of each image."""
         return cls.joined(
-            cls.of_image(image, found.pred_boxes.tensor, found.scores, found.pred_classes)
-            for image, found in enumerate(detections)
+            cls.of_image(image, of_image.pred_boxes.tensor, of_image.scores, of_image.pred_classes)
+            for image, of_image in enumerate(detections)
         )
 
     @classmethod

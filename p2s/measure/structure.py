@@ -94,7 +94,7 @@ def _block(layers, channels, multiply_adds):
 
 
 def _convolutions(module):
-    return [each for each in module.modules() if isinstance(each, nn.Conv2d)] if module else []
+    return [layer for layer in module.modules() if isinstance(layer, nn.Conv2d)] if module else []
 
 
 def _counted(module, *inputs):

@@ -65,14 +65,14 @@ def table(records: Sequence[Record]) -> pd.DataFrame:
     """
     lines = {}
     for name, seeds in _groups(records).items():
-        last = {one: _last(seeds, one) for one in _names(seeds)}
-        gap = {f"{one} - exact": last[one] - last["exact"] for one in BOUNDS}
-        shares = {one: last[one] for one in _bins(seeds)}
+        last = {part: _last(seeds, part) for part in _names(seeds)}
+        gap = {f"{part} - exact": last[part] - last["exact"] for part in BOUNDS}
+        shares = {part: last[part] for part in _bins(seeds)}
         lines[name] = {"exact": 1e3 * estimate(last["exact"]).mean}
-        lines[name] |= {one: 1e3 * estimate(each).mean for one, each in gap.items()}
+        lines[name] |= {part: 1e3 * estimate(values).mean for part, values in gap.items()}
         lines[name] |= {"worst gap / log 2": _worst(seeds, LAST) / LOG_2}
-        lines[name] |= {one: estimate(each).mean for one, each in shares.items()}
-    return pd.DataFrame(lines).T.map(lambda one: number(one, digits=2))
+        lines[name] |= {part: estimate(values).mean for part, values in shares.items()}
+    return pd.DataFrame(lines).T.map(lambda value: number(value, digits=2))
 
 
 def words(records: Sequence[Record]) -> list[str]:
@@ -101,15 +101,15 @@ def products(results: Results) -> Products:
 
 def audited(records: Sequence[Record]) -> list[Record]:
     """The records whose training had an audit, one a training."""
-    by_training = {one.training_id: one for one in records}
-    return [one for one in by_training.values() if f"{AUDIT}exact" in one.curve]
+    by_training = {record.training_id: record for record in records}
+    return [record for record in by_training.values() if f"{AUDIT}exact" in record.curve]
 
 
 def _groups(records):
     """Audited records by objective."""
     groups = {}
-    for one in audited(records):
-        groups.setdefault(one.spec["second_stage"]["objective"], []).append(one)
+    for record in audited(records):
+        groups.setdefault(record.spec["second_stage"]["objective"], []).append(record)
     return groups
 
 
@@ -141,16 +141,16 @@ def _column(column, visited):
 
 def _worst(seeds, part=1.0):
     """The largest gap of the larger bound at any location, in the last part of all trainings."""
-    curves = [np.array(one.curve[f"{AUDIT}{WORST}"], float) for one in seeds]
-    return max(np.nanmax(one[-max(1, int(part * len(one))) :]) for one in curves)
+    curves = [np.array(record.curve[f"{AUDIT}{WORST}"], float) for record in seeds]
+    return max(np.nanmax(curve[-max(1, int(part * len(curve))) :]) for curve in curves)
 
 
 def _last(seeds, name):
     """A number's mean over the end of each seed's training, (seeds,)."""
-    curves = [np.array(one.curve[f"{AUDIT}{name}"], float) for one in seeds]
-    ends = [one[-max(1, int(LAST * len(one))) :] for one in curves]
+    curves = [np.array(record.curve[f"{AUDIT}{name}"], float) for record in seeds]
+    ends = [curve[-max(1, int(LAST * len(curve))) :] for curve in curves]
     return np.array(
-        [one[np.isfinite(one)].mean() if np.isfinite(one).any() else np.nan for one in ends]
+        [end[np.isfinite(end)].mean() if np.isfinite(end).any() else np.nan for end in ends]
     )
 
 

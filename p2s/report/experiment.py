@@ -42,7 +42,8 @@ def _of_rows(results):
 
 
 def _pictures(results) -> dict[str, Picture]:
-    drawn = {str(k) if k > 1 else "": one for k, one in enumerate(figures.ablations(results), 1)}
+    pictures = figures.ablations(results)
+    drawn = {str(k) if k > 1 else "": picture for k, picture in enumerate(pictures, 1)}
     drawn["curves"] = curves.curves(results.main)
     if groups := vocabulary.by_group(results.main):
         drawn["groups"] = figures.by_metric(results, groups)

@@ -73,8 +73,8 @@ def table(study: Study) -> str:
 
 
 def _line(study, line):
-    found = _results(study, line.experiment)
-    frame = effects(found.main)
+    answer = _results(study, line.experiment)
+    frame = effects(answer.main)
     frame = frame[frame["contrast"].str.contains(line.contrasts)]
     link = f"[{line.link}](results/tables/{line.experiment}.md)"
     return line.question, _published(frame), _measured(frame), link

@@ -101,12 +101,12 @@ def write_record(run, project, fields):
 
 
 def _numbers(spec, data, detections, proposals):
-    found = detections, proposals
+    answers = detections, proposals
     if not isinstance(data, LvisSet):
-        return score(data, *found)
-    numbers = score(data, *found, federated_numbers)
+        return score(data, *answers)
+    numbers = score(data, *answers, federated_numbers)
     known = isinstance(spec.data, Glyphs)  # of other data nobody knows all objects
-    return numbers | (oracle.full_truth_numbers(data, *found) if known else {})
+    return numbers | (oracle.full_truth_numbers(data, *answers) if known else {})
 
 
 def _mean(values):

@@ -57,5 +57,5 @@ class Structures(Part):
 
 def recorded(project: Project) -> Structures | None:
     """The project's record of them, or None."""
-    found, _ = records.survey(project.views, Structures)
-    return found.get(NAME)
+    kept, _ = records.survey(project.views, Structures)
+    return kept.get(NAME)

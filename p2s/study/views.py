@@ -56,10 +56,10 @@ def latest(project: Project) -> View | None:
 
     One of another training than the project's own, of other settings or scenes, is none.
     """
-    found, _ = records.survey(project.views, View)
+    kept, _ = records.survey(project.views, View)
     for scale in SCALES:
         training = run(project, scale).training_id
-        views = [view for view in found.values() if view.training_id == training]
+        views = [view for view in kept.values() if view.training_id == training]
         if views:
             return max(views, key=lambda view: view.created)
     return None

@@ -131,11 +131,12 @@ def federate(rng, labels, classes) -> Federation:
     A class that is in any image is positive in at least one.
     """
     shown = np.zeros((classes, len(labels)), bool)
-    for image, found in enumerate(labels):
-        shown[found, image] = True
+    for image, present_labels in enumerate(labels):
+        shown[present_labels, image] = True
     told = Federation(*([set() for _ in labels] for _ in range(3)))
     for k in range(classes):
-        present, absent = (rng.permutation(np.flatnonzero(each)) for each in (shown[k], ~shown[k]))
+        sides = (shown[k], ~shown[k])
+        present, absent = (rng.permutation(np.flatnonzero(side)) for side in sides)
         positive = present[: math.ceil(ANNOTATED * len(present))]
         negative = absent[: math.ceil(NEGATIVES * len(labels) / classes)]
         partial = positive[rng.random(len(positive)) < NOT_EXHAUSTIVE]

@@ -176,10 +176,10 @@ def _marks(frame):
     """What colours and marks mean."""
     firsts, fusions = (frame[column].unique() for column in ("first", "fusion"))
     grey = {"color": FAINT, "ls": ""}
-    handles = [Line2D([], [], color=PALETTE[one], lw=5, label=FIRSTS[one]) for one in firsts]
+    handles = [Line2D([], [], color=PALETTE[first], lw=5, label=FIRSTS[first]) for first in firsts]
     handles += [
-        Line2D([], [], marker=MARKS[one], label=f"score {NAMED[one]}", **grey)
-        for one in filter(None, fusions)
+        Line2D([], [], marker=MARKS[fusion], label=f"score {NAMED[fusion]}", **grey)
+        for fusion in filter(None, fusions)
     ]
     handles.append(Line2D([], [], color=FAINT, label="95 % interval of the mean", **INTERVAL))
     handles.append(Line2D([], [], marker="|", ms=9, label="one seed", **grey))

@@ -40,7 +40,7 @@ def products(results: Results, study: Study) -> Products:
             frames[_named(quantity, sample)] = frame
             texts[f"{words} {shown}, percent"] = readable(frame)
     texts["TIDE: what each error costs in AP50"] = tide(main)
-    pictures = {_named("reliability", one): reliability(main, one) for one in SAMPLES}
+    pictures = {_named("reliability", sample): reliability(main, sample) for sample in SAMPLES}
     return Products(pictures, frames, {"words": texts})
 
 
@@ -115,10 +115,10 @@ def _diagram(panel, claims, colour):
 def _marks(claims):
     """What colours and lines mean."""
     return [
-        *(Patch(color=PALETTE[one], label=FIRSTS[one]) for one in claims["first"].unique()),
+        *(Patch(color=PALETTE[first], label=FIRSTS[first]) for first in claims["first"].unique()),
         *(
-            Line2D([], [], color=FAINT, ls=(0, DASHES[one]), label=SECONDS[one])
-            for one in claims["second"].unique()
+            Line2D([], [], color=FAINT, ls=(0, DASHES[second]), label=SECONDS[second])
+            for second in claims["second"].unique()
         ),
         Line2D([], [], color=FAINT, lw=0.7, label="calibrated"),
         Line2D([], [], color=FAINT, ls=":", lw=0.9, label="share × IoU of hits"),

@@ -97,7 +97,9 @@ def _styles(groups):
     wanted = [(PALETTE[first], DASHES[second]) for first, second in stages]
     every = ((colour, dash) for dash in reversed(DASHES.values()) for colour in COLOURS)
     unused = (style for style in every if style not in wanted)
-    styles = [next(unused, one) if one in wanted[:k] else one for k, one in enumerate(wanted)]
+    styles = [
+        next(unused, style) if style in wanted[:k] else style for k, style in enumerate(wanted)
+    ]
     return [{name: style[k] for name, style in zip(groups, styles, strict=True)} for k in (0, 1)]
 
 

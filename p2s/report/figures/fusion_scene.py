@@ -37,9 +37,9 @@ class Scene:
     def detections(self, class_power, object_power, threshold):
         """Rows (x1, y1, x2, y2, class, score) above a threshold after NMS, best first: (D, 6)."""
         p_class, p_object = self.rows[:, 5:6], self.rows[:, 6:]
-        found = torch.cat([self.rows[:, :5], fuse(p_class, p_object, class_power, object_power)], 1)
-        boxes, scores, classes = found[:, :4], found[:, 5], found[:, 4].long()
-        return found[select(boxes, scores, classes, threshold, self.nms, len(found))[0]]
+        kept = torch.cat([self.rows[:, :5], fuse(p_class, p_object, class_power, object_power)], 1)
+        boxes, scores, classes = kept[:, :4], kept[:, 5], kept[:, 4].long()
+        return kept[select(boxes, scores, classes, threshold, self.nms, len(kept))[0]]
 
     def right(self, detections):
         """Whether each detection is the likeliest on an object of its class, as a list (D,)."""
@@ -103,16 +103,16 @@ def scene(results: Results, row: str, index: int = 0) -> Scene | None:
     None without a record, and of photographs, which cannot be drawn again from their seed.
     """
     kept = [
-        (run.spec, found["pictures"][index])
-        for run, found in results.findings("fusion")
-        if found and run.row == row
+        (run.spec, finding["pictures"][index])
+        for run, finding in results.findings("fusion")
+        if finding and run.row == row
     ]
     if not kept or not isinstance(kept[0][0].data, Glyphs):
         return None
     spec, picture = kept[0]
     image, objects = glyphs.scene(spec.data, "val", picture["image_id"])
-    sides = np.array([one["bbox"] for one in objects], np.float32).reshape(-1, 4)
-    labels = np.array([[one["label"]] for one in objects], np.float32).reshape(-1, 1)
+    sides = np.array([glyph["bbox"] for glyph in objects], np.float32).reshape(-1, 4)
+    labels = np.array([[glyph["label"]] for glyph in objects], np.float32).reshape(-1, 1)
     truth = np.hstack([sides[:, :2], sides[:, :2] + sides[:, 2:], labels])
     rows = torch.tensor(picture["rows"]).reshape(-1, 7)
     return Scene(image, torch.from_numpy(truth), rows, spec.test.nms)
@@ -120,11 +120,11 @@ def scene(results: Results, row: str, index: int = 0) -> Scene | None:
 
 def _draw(panel, shown, powers, threshold):
     """A picture with its detections, and how many are right, wrong, and missing."""
-    found = shown.detections(*powers, threshold)
-    right = shown.right(found)
+    detections = shown.detections(*powers, threshold)
+    right = shown.right(detections)
     panel.axis("off")
     panel.imshow(shown.image, interpolation="nearest")
-    for (*corners, label, score), is_right in zip(found.tolist(), right, strict=True):
+    for (*corners, label, score), is_right in zip(detections.tolist(), right, strict=True):
         box(panel, corners, COLOUR[is_right], 1)
         words = f"{ink.CHARACTERS[int(label)]} {score:.2f}"
         tag(panel, corners[:2], words, COLOUR[is_right], size=7)

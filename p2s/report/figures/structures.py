@@ -49,7 +49,7 @@ def structures(record: Structures) -> Picture:
         axes.axis("off")
         legend = {"ha": "center", "va": "center", "color": FAINT, "size": 8.5}
         axes.text(wide / 2, TOPS["legend"], LEGEND, **legend)
-        widest = max((sum(row) for one in record.structures for row in rows(one)), default=1)
+        widest = max((sum(row) for built in record.structures for row in rows(built)), default=1)
         for k, structure in enumerate(record.structures):
             middle = COLUMN * (k + 0.5)
             _heading(axes, middle, structure, f"({chr(ord('a') + k)}) {_kind(structure)}")
