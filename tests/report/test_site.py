@@ -90,6 +90,13 @@ def test_a_page_whose_kernel_goes_silent_is_run_once_more(tmp_path, monkeypatch,
     assert (tmp_path / "turns").read_text() == ".."
 
 
+def test_rendering_tells_a_line_a_page_as_it_is_written(tmp_path, capsys):
+    site.render(with_notebooks(tmp_path, report="1", table5="2"))
+    first, *told = capsys.readouterr().out.splitlines()
+    assert re.fullmatch(r"\d+ tables and figures, \d+ s", first)
+    assert [line.split(",")[0] for line in told] == ["page index.html", "page table5.html"]
+
+
 def test_pictures_reach_the_page_whatever_the_backend_outside(tmp_path, monkeypatch):
     monkeypatch.setenv("MPLBACKEND", "Agg")
     plot = "import pandas\npandas.Series([1, 2]).plot()"
