@@ -134,9 +134,11 @@ class Study:
         return self._identified[key]
 
 
-def find(project: Project, *, scale: str, **where) -> Run:
+def find(
+    project: Project, *, experiment: str, row: str, variant: str, scale: str, seed: int
+) -> Run:
     """One run of a project by the values of the notebook's parameters: see `Study.find`."""
-    return Study.load(project, scale).find(**where)
+    return Study.load(project, scale).find(experiment, row, variant, seed)
 
 
 def _refuse_unknown_places(experiment, scales):
