@@ -8,7 +8,6 @@ from p2s.report.intervals import DASH, Estimate, number, verdict
 from p2s.report.results import Results, committed_scale, results
 from p2s.report.tables import calibration, posterior
 from p2s.report.tables.ablation import CLAIMS, effects
-from p2s.study.project import Project
 from p2s.study.study import Study
 
 BEGIN, END = "<!-- results -->\n", "<!-- /results -->"
@@ -54,7 +53,7 @@ LINES = (
 )
 
 
-def filled(project: Project, text: str) -> str:
+def filled(study: Study, text: str) -> str:
     """The README's text with the table that the committed records make between its markers.
 
     ValueError without markers.
@@ -63,7 +62,7 @@ def filled(project: Project, text: str) -> str:
     _, end, after = rest.partition(END)
     if not (begin and end):
         raise ValueError(f"README.md: no markers {BEGIN.strip()} and {END}")
-    return f"{before}{begin}{table(Study.load(project, 'desk'))}{end}{after}"
+    return f"{before}{begin}{table(study)}{end}{after}"
 
 
 def table(study: Study) -> str:

@@ -36,9 +36,10 @@ def regenerate(project: Project, output: Path | None = None) -> list[Path]:
     What has no record is left out. `output` is results/ of the project unless given, and gets the
     folders tables/ and figures/; without it the README's table of results is made anew too.
     """
+    _loaded.cache_clear()  # records may be new
     readme = project.root / "README.md"
     if output is None and readme.exists():
-        readme.write_text(front.filled(project, readme.read_text()))
+        readme.write_text(front.filled(_loaded(project, COMMITTED[0]), readme.read_text()))
     output, written = Path(output or project.root / "results"), []
     for place, content in _products(project):
         path = output / place
@@ -96,7 +97,6 @@ def _write_page(project, path, output, index):
 
 def _products(project) -> Iterator[tuple[str, bytes]]:
     """Place and bytes of everything that git keeps of the report."""
-    _loaded.cache_clear()  # records may be new
     study = _loaded(project, COMMITTED[0])
     names = list(study.experiments)
     if len(study.records) < FEW:
@@ -137,7 +137,8 @@ def _run(project, path, executed):
 def _stale_readme(project):
     path = project.root / "README.md"
     text = path.read_text() if path.exists() else ""
-    return ["README.md"] if text and front.filled(project, text) != text else []
+    study = _loaded(project, COMMITTED[0])
+    return ["README.md"] if text and front.filled(study, text) != text else []
 
 
 def _content(path):

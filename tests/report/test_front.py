@@ -4,6 +4,7 @@ import pytest
 
 from p2s.report import front, site
 from p2s.study.project import Project
+from p2s.study.study import Study
 from tests.support import ROOT, fakes
 
 README = (ROOT / "README.md").read_text()
@@ -11,7 +12,7 @@ README = (ROOT / "README.md").read_text()
 
 @pytest.fixture(scope="module")
 def table():
-    text = front.filled(Project.at(ROOT), README)
+    text = front.filled(Study.load(Project.at(ROOT), "desk"), README)
     return text[text.index(front.BEGIN) : text.index(front.END)]
 
 
@@ -35,7 +36,7 @@ def test_an_answer_is_the_line_of_its_table(table):
 
 def test_text_without_markers_is_an_error():
     with pytest.raises(ValueError, match=r"README.md: no markers <!-- results -->"):
-        front.filled(Project.at(ROOT), README.replace(front.BEGIN, ""))
+        front.filled(Study.load(Project.at(ROOT), "desk"), README.replace(front.BEGIN, ""))
 
 
 def test_an_edited_answer_drifts_until_it_is_made_anew(tmp_path):
