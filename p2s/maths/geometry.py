@@ -27,11 +27,17 @@ class Grid(NamedTuple):
     strides: Tensor  # (L,): pixels a cell
     sides: Tensor  # (A, 2): width and height of the anchor around the point, in pixels
     counts: tuple[int, ...] = ()  # of locations of each level; of a part of them: unknown
+    zoom: float = 1.0  # strides in the unit of lengths: of anchors, distances and size ranges
 
     @property
     def stride(self) -> Tensor:
         """The stride of each location, (A,)."""
         return self.strides[self.level]
+
+    @property
+    def unit(self) -> Tensor:
+        """The unit of lengths at each location, (A,), in pixels: the paper's is the stride."""
+        return self.stride * self.zoom
 
     @property
     def anchors(self) -> Tensor:
@@ -40,7 +46,8 @@ class Grid(NamedTuple):
 
     def at(self, rows: Tensor) -> "Grid":
         """The locations of so many rows, of any shape."""
-        return Grid(self.points[rows], self.level[rows], self.strides, self.sides[rows])
+        part = self.points[rows], self.level[rows], self.strides, self.sides[rows]
+        return Grid(*part, zoom=self.zoom)
 
 
 def locations(
@@ -49,11 +56,13 @@ def locations(
     device: torch.device | None = None,
     shapes: Sequence[tuple[float, float]] = SQUARE,
     offset: float = 0.5,
+    zoom: float = 1.0,
 ) -> Grid:
     """The points of the cells of all levels, row by row: cell (i, j) has ((j, i) + offset) stride.
 
     `map_sizes` holds a height and a width, in cells, for each of the L strides; `shapes` a width
-    and a height, in strides, of each anchor of a cell, whose locations follow one another.
+    and a height, in units of `zoom` strides, of each anchor of a cell, whose locations follow one
+    another.
     """
     strides = torch.as_tensor(strides, dtype=torch.float32, device=device)
     shapes = torch.as_tensor(shapes, dtype=torch.float32, device=device)  # (S, 2)
@@ -61,10 +70,12 @@ def locations(
     for level, (size, stride) in enumerate(zip(map_sizes, strides.unbind(), strict=True)):
         cells = _cell_points(size, stride, offset)
         points.append(cells.repeat_interleave(len(shapes), 0))
-        sides.append((shapes * stride).repeat(len(cells), 1))
+        sides.append((shapes * (stride * zoom)).repeat(len(cells), 1))
         counts.append(len(points[-1]))
         levels.append(torch.full((counts[-1],), level, device=strides.device))
-    return Grid(torch.cat(points), torch.cat(levels), strides, torch.cat(sides), tuple(counts))
+    return Grid(
+        torch.cat(points), torch.cat(levels), strides, torch.cat(sides), tuple(counts), zoom
+    )
 
 
 def _cell_points(size, stride, offset):
@@ -86,13 +97,13 @@ def decode_ltrb(points: Tensor, ltrb: Tensor) -> Tensor:
     return torch.cat((points - ltrb[..., :2], points + ltrb[..., 2:]), -1)
 
 
-def size_ranges(strides: Tensor) -> Tensor:
-    """The half diagonals, from 4 to 10 strides, of the boxes that each level answers for, (L, 2).
+def size_ranges(units: Tensor) -> Tensor:
+    """The half diagonals, from 4 to 10 units, of the boxes that each level answers for, (L, 2).
 
     Neighbours overlap; the finest level takes all smaller boxes, the coarsest all larger ones. For
-    strides 8 to 128 (Sec. 5; C2): 0-80, 64-160, 128-320, 256-640, 512-inf pixels.
+    units of 8 to 128 (Sec. 5; C2): 0-80, 64-160, 128-320, 256-640, 512-inf pixels.
     """
-    low, high = strides * 4.0, strides * 10.0
+    low, high = units * 4.0, units * 10.0
     low[0], high[-1] = 0, math.inf
     return torch.stack((low, high), -1)
 

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, PositiveInt, model_validator
 
-from p2s.spec.part import YOUNGER, Part, Probability
+from p2s.spec.part import UNWRITTEN, YOUNGER, Part, Probability
 
 PARTS = ("annotated", "unannotated")  # of the objects of federated scenes
 Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
@@ -21,6 +21,15 @@ class Glyphs(Part):
     size: Annotated[int, Field(ge=16)] = 160  # pixels a side
     classes: PositiveInt = 10
     fragments: Annotated[float, Field(ge=0)] = 1.0  # hard negatives; 0 none, 1 default, 2 double
+    # Whole characters that are none of the classes, without annotation, an object.
+    strangers: Annotated[float, Field(ge=0), UNWRITTEN] = 0.0
+    # How many objects of which size, see p2s.data.glyphs.layout; sizes in sides of the image.
+    objects: Annotated[float, Field(ge=1), UNWRITTEN] = 7.2  # an image, some of which find no place
+    size_median: Annotated[Probability, UNWRITTEN] = 0.27  # where the image has `objects`
+    size_spread: Annotated[float, Field(ge=0), UNWRITTEN] = (
+        0.46  # deviation of the size's logarithm
+    )
+    largest: Annotated[Probability, UNWRITTEN] = 0.9
     # Truth by chance: how likely each character is annotated, and then as class A, else as B.
     # Empty: each is annotated, as a class of its own.
     chances: Annotated[tuple[tuple[Probability, Probability], ...], YOUNGER] = ()

@@ -10,6 +10,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import (
     Field,
+    PositiveFloat,
     PositiveInt,
     SerializerFunctionWrapHandler,
     model_serializer,
@@ -20,7 +21,7 @@ from p2s.spec.changes import kind_of, merge
 from p2s.spec.data import Coco, Glyphs
 from p2s.spec.first_stage import CenterNet, FirstStage, ProposalNetwork
 from p2s.spec.names import NAMED
-from p2s.spec.part import Part, Probability
+from p2s.spec.part import UNWRITTEN, Part, Probability
 from p2s.spec.recipe import Recipe
 from p2s.spec.second_stage import AnnotatedClasses, SecondStage, Softmax
 
@@ -65,6 +66,9 @@ class Spec(Part):
     second: Literal["none", "faster", "cascade"] = "cascade"
     num_classes: PositiveInt = 80
     levels: tuple[int, int] = (3, 7)  # Sec. 5: P3-P7; the original RPN detectors P2-P6
+    # Of all that the paper has in pixels of an image whose short edge is 800: anchors, size
+    # ranges, the canonical size of pooling, an untrained box.
+    zoom: Annotated[PositiveFloat, UNWRITTEN] = 1.0
     backbone: Backbone = Backbone()
     first_stage: FirstStage = FirstStage()
     second_stage: SecondStage = SecondStage()
@@ -89,7 +93,7 @@ class Spec(Part):
 
     @model_serializer(mode="wrap")
     def _dump_first(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        fields = dump(self)
+        fields = self.written(dump(self))
         stage = fields.get("first_stage", {})
         first = {"first": stage.pop("design")} if "design" in stage else {}
         return first | fields

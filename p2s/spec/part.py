@@ -2,11 +2,20 @@
 
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    model_serializer,
+    model_validator,
+)
 
 Probability = Annotated[float, Field(ge=0, le=1)]
 # Marks a field that came after the first records: at its default it is no part of an identity.
 YOUNGER = "younger than the first records"
+# Marks a field that came later still: at its default no dump has it.
+UNWRITTEN = "not written at its default"
 
 
 class Part(BaseModel):
@@ -25,6 +34,19 @@ class Part(BaseModel):
             if isinstance(value, bool | str) and kind in (int, float):  # True is no 1, "2" no 2
                 raise ValueError(f"{name}: {value!r} is not a number")
         return fields
+
+    @model_serializer(mode="wrap")
+    def _dump(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        return self.written(dump(self))
+
+    def written(self, dump: dict[str, Any]) -> dict[str, Any]:
+        """A dump of its fields without those that are not written at their default."""
+        quiet = {
+            name
+            for name, field in type(self).model_fields.items()
+            if UNWRITTEN in field.metadata and getattr(self, name) == field.default
+        }
+        return {name: value for name, value in dump.items() if name not in quiet}
 
     @classmethod
     def words(cls) -> list[str]:

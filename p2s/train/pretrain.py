@@ -20,7 +20,7 @@ from p2s.data.glyphs.styles import STYLES
 from p2s.files import canonical_hash
 from p2s.model.backbones import resnet_fpn
 from p2s.model.detector import TwoStageDetector
-from p2s.model.second.pooler import FastROIPooler
+from p2s.model.second.pooler import CANONICAL_SIZE, FastROIPooler
 from p2s.model.second.stage import RESOLUTION
 from p2s.spec import Spec
 from p2s.spec.pretraining import READING, Reading
@@ -44,10 +44,12 @@ class GivenBoxes(nn.Module):
 class Reader(nn.Module):
     """What a region shows, as the loss of its character and of its style."""
 
-    def __init__(self, strides: dict[str, int], channels: int, hidden: int):
+    def __init__(self, strides: dict[str, int], channels: int, hidden: int, zoom: float = 1.0):
         super().__init__()
         self.names = sorted(strides)
-        self.pool = FastROIPooler(RESOLUTION, [1 / strides[name] for name in self.names])
+        scales = [1 / strides[name] for name in self.names]
+        size = CANONICAL_SIZE * zoom
+        self.pool = FastROIPooler(RESOLUTION, scales, canonical_box_size=size)
         pooled = ShapeSpec(channels=channels, height=RESOLUTION, width=RESOLUTION)
         self.trunk = FastRCNNConvFCHead(pooled, conv_dims=[], fc_dims=[hidden] * 2)
         self.character = nn.Linear(hidden, len(ink.CHARACTERS))
@@ -81,8 +83,8 @@ def read_glyphs(backbone: nn.Module, spec: Spec, cache: Path, reading: Reading =
     The first that needs it trains; whoever comes meanwhile waits for it.
     """
     bare, scenes = spec.backbone.model_copy(update={"weights": None}), reading.scenes
-    own = {"levels": spec.levels, "backbone": bare, "num_classes": scenes.classes}
-    own = Spec(**own, recipe=reading.recipe, data=scenes)
+    own = {"levels": spec.levels, "zoom": spec.zoom, "backbone": bare}
+    own = Spec(**own, num_classes=scenes.classes, recipe=reading.recipe, data=scenes)
     data, _ = glyphs.load(scenes, cache / "data")
     parts = [reading.model_dump(mode="json"), own.training_fields(), data.fingerprint]
     torch.manual_seed(scenes.seed)
@@ -95,7 +97,7 @@ def reader(spec: Spec, reading: Reading = READING) -> TwoStageDetector:
     """What is trained: the backbone of a Spec under a `Reader` of given boxes."""
     backbone = resnet_fpn(spec.backbone, spec.levels)
     strides = {name: shape.stride for name, shape in backbone.output_shape().items()}
-    heads = Reader(strides, spec.backbone.fpn_channels, reading.channels)
+    heads = Reader(strides, spec.backbone.fpn_channels, reading.channels, spec.zoom)
     model = TwoStageDetector(backbone, GivenBoxes(reading.jitter), heads)
     return model.to(memory_format=torch.channels_last).train()
 

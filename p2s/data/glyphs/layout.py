@@ -34,10 +34,10 @@ CROWDING = Crowding()
 Stamp = tuple[Image.Image, tuple[int, int], ink.Colour]  # mask, corner, colour
 
 
-def count(rng: np.random.Generator) -> int:
+def count(rng: np.random.Generator, crowding: Crowding = CROWDING) -> int:
     """How many objects an image is to have: the first that is drawn of it."""
-    extra = rng.gamma(CROWDING.shape, (CROWDING.mean - 1) / CROWDING.shape)
-    return int(min(1 + rng.poisson(extra), CROWDING.most))
+    extra = rng.gamma(crowding.shape, (crowding.mean - 1) / crowding.shape)
+    return int(min(1 + rng.poisson(extra), crowding.most))
 
 
 def arrange(
@@ -46,17 +46,18 @@ def arrange(
     classes: int,
     brightness: float,
     planned: Sequence[int] | None = None,
+    crowding: Crowding = CROWDING,
 ) -> tuple[list[Stamp], list[dict]]:
     """Stamps (mask, corner, colour) from the back to the front, and their annotations.
 
     Labels are drawn from all `classes` alike, or are those `planned`: as many as `count` tells.
     """
     owner = np.zeros((side, side), np.uint8)  # 1 + the object on top; 0 is paper
-    spare = np.full(CROWDING.most + 1, owner.size)  # ink of each that may still be hidden
+    spare = np.full(crowding.most + 1, owner.size)  # ink of each that may still be hidden
     placed = np.zeros((0, 4))  # xyxy, with what is hidden
     stamps, labels, again = [], [], []
     drawn = iter(lambda: int(rng.integers(classes)), None) if planned is None else planned
-    for size, label in chain(zip(_sizes(rng, side), drawn, strict=False), again):
+    for size, label in chain(zip(_sizes(rng, side, crowding), drawn, strict=False), again):
         mask = ink.glyph(rng, label, size, side)
         inked = ink.is_ink(mask)
         corners = _places(rng, side, inked.shape, placed)
@@ -77,27 +78,51 @@ def fragments(
     rng: np.random.Generator,
     stamps: list[Stamp],
     classes: int,
-    side: int,
     mean: float,
+    side: int,
     brightness: float,
 ) -> list[Stamp]:
     """About `mean` fragments an object as stamps; with a higher mean the same ones and more."""
     parts = []
     for _ in range(int(mean * len(stamps) + rng.random())):
-        label, model = rng.integers(classes), stamps[rng.integers(len(stamps))][0]
-        size = (model.width * model.height) ** 0.5
+        label, size = rng.integers(classes), _size_of_one(rng, stamps)
         mask = ink.fragment(rng, ink.glyph(rng, label, size, side))
-        x, y = rng.integers(0, np.subtract(side + 1, mask.size)).tolist()
-        parts.append((mask, (x, y), ink.colour(rng, brightness)))
+        parts.append(_anywhere(rng, mask, side, brightness))
     return parts
 
 
-def _sizes(rng, side):
+def strangers(
+    rng: np.random.Generator,
+    stamps: list[Stamp],
+    labels: range,
+    mean: float,
+    side: int,
+    brightness: float,
+) -> list[Stamp]:
+    """About `mean` whole glyphs of `labels` an object as stamps; with a higher mean also more."""
+    whole = []
+    for _ in range(int(mean * len(stamps) + rng.random())):
+        label, size = int(rng.choice(labels)), _size_of_one(rng, stamps)
+        whole.append(_anywhere(rng, ink.glyph(rng, label, size, side), side, brightness))
+    return whole
+
+
+def _size_of_one(rng, stamps):
+    model = stamps[rng.integers(len(stamps))][0]
+    return (model.width * model.height) ** 0.5
+
+
+def _anywhere(rng, mask, side, brightness):
+    x, y = rng.integers(0, np.subtract(side + 1, mask.size)).tolist()
+    return mask, (x, y), ink.colour(rng, brightness)
+
+
+def _sizes(rng, side, crowding):
     """Sizes in pixels of the objects of one image, the largest first."""
-    objects = count(rng)
-    median = CROWDING.median * (CROWDING.mean / objects) ** CROWDING.thinning
-    sizes = median * np.exp(CROWDING.spread * rng.standard_normal(objects))
-    pixels = np.maximum(side * sizes.clip(CROWDING.smallest, CROWDING.largest), LEAST)
+    objects = count(rng, crowding)
+    median = crowding.median * (crowding.mean / objects) ** crowding.thinning
+    sizes = median * np.exp(crowding.spread * rng.standard_normal(objects))
+    pixels = np.maximum(side * sizes.clip(crowding.smallest, crowding.largest), LEAST)
     return np.sort(pixels)[::-1]
 
 

@@ -79,17 +79,19 @@ def scene(glyphs: Glyphs, split: str, index: int) -> tuple[np.ndarray, list[dict
     if glyphs.characters > ink.LABELS:
         valid = f"valid: 1 to {ink.LABELS}"
         raise ValueError(f"glyphs: {glyphs.characters} classes or chances; {valid}")
-    scenery, objects, scraps, chance = _streams(glyphs, split, index)
+    scenery, objects, scraps, chance, others = _streams(glyphs, split, index)
     planned = plan(glyphs, split) if glyphs.imbalance else None
     labels = planned and planned.labels[index]
     picture = ink.paper(scenery, glyphs.size)
     brightness = float(np.asarray(picture.convert("L")).mean())
     stamps, annotations = layout.arrange(
-        objects, glyphs.size, glyphs.characters, brightness, labels
+        objects, glyphs.size, glyphs.characters, brightness, labels, _crowding(glyphs)
     )
+    where = glyphs.size, brightness
     mean = ink.DIFFICULTY.fragments * glyphs.fragments
-    parts = layout.fragments(scraps, stamps, glyphs.characters, glyphs.size, mean, brightness)
-    for mask, corner, fill in parts + stamps:
+    parts = layout.fragments(scraps, stamps, glyphs.characters, mean, *where)
+    whole = layout.strangers(others, stamps, _no_classes(glyphs), glyphs.strangers, *where)
+    for mask, corner, fill in whole + parts + stamps:
         ink.stamp(picture, mask, corner, fill, brightness)
     if glyphs.chances:
         annotations = [_by_chance(chance, item, dealt(glyphs)) for item in annotations]
@@ -110,7 +112,7 @@ def dealt(glyphs: Glyphs) -> tuple[tuple[float, float], ...]:
 
 def plan(glyphs: Glyphs, split: str) -> longtail.Plan:
     """What stands in each scene of a split with an imbalance, and what is annotated there."""
-    return _plan(glyphs, split, layout.CROWDING)
+    return _plan(glyphs, split, _crowding(glyphs))
 
 
 def names(glyphs: Glyphs) -> tuple[str, ...]:
@@ -160,15 +162,33 @@ def _hidden(glyphs):
 
 
 def _streams(glyphs, split, index):
-    """A scene's random numbers: for scenery, objects, fragments and truth by chance."""
+    """A scene's random numbers: for scenery, objects, fragments, truth by chance and strangers."""
     entropy = (glyphs.seed, SPLITS.index(split), index)
-    return map(np.random.default_rng, np.random.SeedSequence(entropy).spawn(4))
+    return map(np.random.default_rng, np.random.SeedSequence(entropy).spawn(5))
 
 
 @lru_cache(maxsize=4)
-def _plan(glyphs, split, _crowding):
+def _plan(glyphs, split, crowding):
     streams = [list(_streams(glyphs, split, index)) for index in range(getattr(glyphs, split))]
-    return longtail.plan(glyphs, split, [layout.count(objects) for _, objects, *_ in streams])
+    return longtail.plan(
+        glyphs, split, [layout.count(objects, crowding) for _, objects, *_ in streams]
+    )
+
+
+def _no_classes(glyphs):
+    """The labels of strangers: plain characters, while there are others than the classes."""
+    plain = len(ink.CHARACTERS)
+    return range(glyphs.characters, plain if glyphs.characters < plain else ink.LABELS)
+
+
+def _crowding(glyphs):
+    return replace(
+        layout.CROWDING,
+        mean=glyphs.objects,
+        median=glyphs.size_median,
+        spread=glyphs.size_spread,
+        largest=glyphs.largest,
+    )
 
 
 def _by_chance(rng, item, chances):

@@ -70,7 +70,7 @@ def center_peaks(grid: Grid, boxes: Tensor, classes: Tensor, num_classes: int) -
     centers = (boxes[:, :2] + boxes[:, 2:]) / 2  # (G, 2)
     cells = (centers / stride[..., None]).floor() - (points / stride).floor()[:, None]  # (A, G, 2)
     steps = cells.abs().amax(-1)  # (A, G): 0 at the centre's cell, 1 at the ring around it
-    assigned = _on_level(strides, boxes)[level]  # (A, G)
+    assigned = _on_level(grid.strides * grid.zoom, boxes)[level]  # (A, G)
     inside = (encode_ltrb(points[:, None], boxes) > 0).all(-1)
     distance = gaussian_distance(points, boxes).masked_fill(steps == 0, 0)  # (A, G)
 
@@ -126,7 +126,7 @@ def center_region(grid: Grid, boxes: Tensor, classes: Tensor, num_classes: int) 
     A point of several truths answers for the smallest.
     """
     boxes, classes = _smallest_first(boxes, classes)
-    low, high = grid.strides * 4, grid.strides * 8
+    low, high = grid.strides * grid.zoom * 4, grid.strides * grid.zoom * 8
     low[0], high[-1] = 0, math.inf
     sides = encode_ltrb(grid.points[:, None], boxes)  # (A, G, 4)
     longest = sides.amax(-1)
@@ -146,7 +146,7 @@ def center_share(grid: Grid, boxes: Tensor, classes: Tensor, num_classes: int) -
     """
     boxes, classes = _smallest_first(boxes, classes)
     centers, sides = (boxes[:, :2] + boxes[:, 2:]) / 2, boxes[:, 2:] - boxes[:, :2]
-    own = (area(boxes).sqrt() / (8 * grid.strides[0])).log2().round()  # (G,)
+    own = (area(boxes).sqrt() / (8 * grid.strides[0] * grid.zoom)).log2().round()  # (G,)
     steps = (grid.level[:, None] - own.clamp(0, len(grid.strides) - 1)).abs()  # (A, G)
     away = (grid.points[:, None] - centers).abs()  # (A, G, 2)
     cell = (away <= grid.stride[:, None, None] / 2).all(-1)
@@ -246,8 +246,8 @@ def _smallest_first(boxes, classes):
     return boxes[order], classes[order]
 
 
-def _on_level(strides, boxes):
-    low, high = size_ranges(strides)[:, None].unbind(-1)  # (L, 1)
+def _on_level(units, boxes):
+    low, high = size_ranges(units)[:, None].unbind(-1)  # (L, 1)
     size = half_diagonal(boxes)  # (G,)
     return (size >= low) & (size <= high)  # (L, G)
 

@@ -24,7 +24,7 @@ from p2s.model.first.adaptive_rpn import (
 from p2s.model.first.coding import decoded
 from p2s.spec import Spec
 
-SIDE = 8.0  # strides a side of the square that the first step starts from
+SIDE = 8.0  # units a side of the square that the first step starts from
 BOX_WEIGHT = 10.0  # of both box losses
 
 
@@ -33,8 +33,9 @@ class CascadeHead(nn.Module):
 
     transform = Box2BoxTransform(weights=(10.0, 10.0, 2.0, 2.0))
 
-    def __init__(self, channels: int):
+    def __init__(self, channels: int, side: float = SIDE):
         super().__init__()
+        self.side = side  # of the square, in cells
         self.conv = nn.Conv2d(channels, channels, 3, padding=3, dilation=3)
         self.anchor, self.adapted = nn.Conv2d(channels, 4, 1), Adapted(channels)
         self.objectness, self.deltas = nn.Conv2d(channels, 1, 1), nn.Conv2d(channels, 4, 1)
@@ -55,8 +56,8 @@ class CascadeHead(nn.Module):
         """Offsets (N, 18, H, W) that spread 3x3 points over the anchors of deltas (N, 4, H, W)."""
         weights = deltas.new_tensor(self.transform.weights)[:, None, None]
         x, y, w, h = (deltas / weights).unbind(1)
-        centre = torch.stack((y, x), 1) * SIDE  # (N, 2, H, W), in cells
-        size = torch.stack((h, w), 1).clamp(max=self.transform.scale_clamp).exp() * SIDE
+        centre = torch.stack((y, x), 1) * self.side  # (N, 2, H, W), in cells
+        size = torch.stack((h, w), 1).clamp(max=self.transform.scale_clamp).exp() * self.side
         steps = torch.arange(-1, 2, device=deltas.device)
         point = torch.cartesian_prod(steps, steps)[:, :, None, None]  # (9, 2, 1, 1): y, x
         return (centre[:, None] + point * (size[:, None] / 2 - 1)).flatten(1, 2)
@@ -98,8 +99,9 @@ def cascade_rpn(spec: Spec, strides: dict[str, int], channels: int) -> CascadeRP
     """Cascade RPN of a Spec."""
     deltas = Box2BoxTransform(weights=(20.0, 20.0, 10.0, 10.0))
     matcher = Matcher([0.7], [0, 1], allow_low_quality_matches=True)
+    head = CascadeHead(channels, SIDE * spec.zoom)
     network = CascadeRPN(
-        head=CascadeHead(channels), **shared_settings(spec, strides), anchor_matcher=matcher,
+        head=head, **shared_settings(spec, strides), anchor_matcher=matcher,
         box2box_transform=deltas,
     )  # fmt: skip
     network.set_test(spec.test)

@@ -19,17 +19,17 @@ TRANSFORM = Box2BoxTransform(weights=(1.0, 1.0, 1.0, 1.0))  # d2's RetinaNet
 
 @dataclass(frozen=True)
 class Distances:
-    """Distances from a location's point to the four sides, in strides (Tian et al., 2019)."""
+    """Distances from a location's point to the four sides, in units (Tian et al., 2019)."""
 
     box_loss: Callable = giou_loss  # boxes, boxes -> (P,)
 
     def decode(self, grid: Grid, sides: Tensor) -> Tensor:
         """Boxes (..., 4) in pixels."""
-        return decode_ltrb(grid.points, sides * grid.stride[..., None])
+        return decode_ltrb(grid.points, sides * grid.unit[..., None])
 
     def loss(self, grid: Grid, sides: Tensor, boxes: Tensor) -> Tensor:
         """Of predictions (P, 4) beside their true boxes, (P,)."""
-        unit = grid.stride[..., None]  # in strides, levels weigh alike in any box loss
+        unit = grid.unit[..., None]  # in units, levels weigh alike in any box loss
         return self.box_loss(self.decode(grid, sides) / unit, boxes / unit)
 
 

@@ -84,7 +84,7 @@ def dense_stage(
             proposal_selection(spec.test),
         ),
         score=design.score,
-        anchors=design.anchors,
+        anchors=replace(design.anchors, zoom=spec.zoom),
     )
 
 
@@ -101,5 +101,5 @@ def dense_detector(spec: Spec, strides: dict[str, int], channels: int) -> OneSta
         objective=design.objective,
         selections=(None, detection_selection(spec.test)),
         score=design.score,
-        anchors=design.anchors,
+        anchors=replace(design.anchors, zoom=spec.zoom),
     )

@@ -36,10 +36,11 @@ def centered_score(predictions: Predictions) -> Tensor:
 
 @dataclass(frozen=True)
 class Anchors:
-    """The anchors of a cell: width and height of each in strides, and where in a cell they are."""
+    """The anchors of a cell: width and height of each in units, and where in a cell they are."""
 
     shapes: tuple = SQUARE
     offset: float = 0.5  # of a cell, from its corner; d2's anchors: 0
+    zoom: float = 1.0  # strides in a unit
 
 
 class DenseProposer(nn.Module):
@@ -102,7 +103,8 @@ class DenseProposer(nn.Module):
     def grid(self, maps: list[Tensor]) -> Grid:
         """The locations of the maps of all levels."""
         sizes = [level.shape[-2:] for level in maps]
-        return locations(sizes, self.strides, None, self.anchors.shapes, self.anchors.offset)
+        anchors = self.anchors
+        return locations(sizes, self.strides, None, anchors.shapes, anchors.offset, anchors.zoom)
 
     def candidates(self, grid: Grid, predictions: Predictions, count: int) -> Candidates:
         """The `count` likeliest of each level of N images, decoded; FloatingPointError as above."""

@@ -107,5 +107,5 @@ def guided_anchoring(spec: Spec, strides: dict[str, int], channels: int) -> Guid
 
 def approximations(grid: Grid) -> Tensor:
     """Boxes of nine shapes around the points, (9, A, 4): they stand for all that may be learnt."""
-    sides = grid.strides.new_tensor(NINE)[:, None] * 2 * grid.stride[:, None]  # (9, A, 2)
+    sides = grid.strides.new_tensor(NINE)[:, None] * 2 * grid.unit[:, None]  # (9, A, 2)
     return torch.cat((grid.points - sides / 2, grid.points + sides / 2), -1)

@@ -90,6 +90,6 @@ def side_distribution_loss(extra: Tensor, grid: Grid, boxes: Tensor, weight: Ten
     """Distribution focal loss of the bins (P, 4 B) of four sides (Li et al., 2020b, Eq. 6)."""
     bins = extra.unflatten(-1, (4, -1))
     longest = bins.shape[-1] - 1.0
-    sides = encode_ltrb(grid.points, boxes) / grid.stride[:, None]
+    sides = encode_ltrb(grid.points, boxes) / grid.unit[:, None]
     loss = distribution_focal(bins, sides.clamp(0, longest)).mean(-1)
     return DISTRIBUTION_WEIGHT * weighted_mean(loss, weight)

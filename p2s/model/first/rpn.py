@@ -80,13 +80,15 @@ class FlooredRPN(RPN):
 
 
 def rpn(spec: Spec, strides: dict[str, int], channels: int) -> FlooredRPN:
-    """detectron2's RPN: anchors of 32 pixels on the finest level, twice that on each next.
+    """detectron2's RPN: anchors of 32 pixels on the finest level, twice that on each next, zoomed.
 
     Every number not in the Spec is detectron2's default (Base-RCNN-FPN).
     """
     stage = spec.first_stage
     ratios, scales = [0.5, 1.0, 2.0], SCALES[stage.design.anchors]
-    sizes = [[32.0 * 2**index * scale for scale in scales] for index in range(len(strides))]
+    sizes = [
+        [32.0 * spec.zoom * 2**index * scale for scale in scales] for index in range(len(strides))
+    ]
     network = FlooredRPN(
         in_features=list(strides),
         head=StandardRPNHead(

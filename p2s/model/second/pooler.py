@@ -12,6 +12,8 @@ from torch import Tensor, nn
 
 from p2s.model.second.roi_align import RoIAlign, bags_are_faster, by_bags, lay_bins, to_regions
 
+CANONICAL_SIZE = 224  # pixels, on the level of stride 16; Lin et al. (2017), Sec. 4.2
+
 
 class FastROIPooler(ROIPooler):
     """Pools every region from the map of its size (Lin et al., 2017, Eq. 1) by our RoIAlign.
@@ -24,7 +26,7 @@ class FastROIPooler(ROIPooler):
         output_size: int | tuple[int, int],
         scales: Sequence[float],
         sampling_ratio: int = 0,
-        canonical_box_size: int = 224,
+        canonical_box_size: float = CANONICAL_SIZE,
         canonical_level: int = 4,
     ):
         sizes = {"canonical_box_size": canonical_box_size, "canonical_level": canonical_level}

@@ -22,7 +22,7 @@ from torchvision.ops import clip_boxes_to_image
 from p2s.maths.finite import finite_rows, refuse_nonfinite
 from p2s.maths.likelihood import FUSIONS, fuse
 from p2s.maths.selection import select_classes
-from p2s.model.second.pooler import FastROIPooler
+from p2s.model.second.pooler import CANONICAL_SIZE, FastROIPooler
 from p2s.spec import Spec, Test
 
 RESOLUTION = 7  # cells a side of a pooled region; d2
@@ -177,7 +177,11 @@ def second_stage(
         positive_fraction=stage.positive_share,
         proposal_matchers=[Matcher([iou], [0, 1]) for iou in ious],
         box_in_features=names,
-        box_pooler=FastROIPooler(RESOLUTION, [1 / strides[name] for name in names]),
+        box_pooler=FastROIPooler(
+            RESOLUTION,
+            [1 / strides[name] for name in names],
+            canonical_box_size=CANONICAL_SIZE * spec.zoom,
+        ),
         box_heads=trunks,
         box_predictors=predictors,
     )

@@ -116,13 +116,12 @@ def test_scenes_hold_what_is_planned(split):
         assert Counter(item["label"] for item in items) == Counter(plan.labels[index])
 
 
-def test_a_planned_object_without_a_place_becomes_smaller(monkeypatch):
-    monkeypatch.setattr(layout, "CROWDING", layout.Crowding(mean=14, median=0.5))
-    shown = {}
+def test_a_planned_object_without_a_place_becomes_smaller():
+    crowding, shown = layout.Crowding(mean=14, median=0.5), {}
     for planned in (None, [0] * 30):
         rngs = [np.random.default_rng(seed) for seed in range(20)]
-        shown[planned is None] = [layout.arrange(r, 96, 4, 128, planned)[1] for r in rngs]
-    wanted = [layout.count(np.random.default_rng(seed)) for seed in range(20)]
+        shown[planned is None] = [layout.arrange(r, 96, 4, 128, planned, crowding)[1] for r in rngs]
+    wanted = [layout.count(np.random.default_rng(seed), crowding) for seed in range(20)]
     assert list(map(len, shown[False])) == wanted
     assert sum(map(len, shown[True])) < sum(wanted)
 

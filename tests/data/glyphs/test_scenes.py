@@ -67,7 +67,7 @@ def test_fragments_change_pixels_and_never_the_labelled_objects():
 def test_a_higher_setting_draws_the_same_fragments_and_more():
     stamps, _ = layout.arrange(np.random.default_rng(0), 160, 10, 128)
     few, many = (
-        layout.fragments(np.random.default_rng(1), stamps, 10, 160, m, 128) for m in (0.5, 1)
+        layout.fragments(np.random.default_rng(1), stamps, 10, m, 160, 128) for m in (0.5, 1)
     )
     assert len(few) < len(many)
     assert all(a[1:] == b[1:] and a[0].tobytes() == b[0].tobytes() for a, b in zip(few, many))  # noqa: B905
