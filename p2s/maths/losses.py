@@ -20,9 +20,12 @@ def peak_focal(logit: Tensor, heat: Tensor, peaks: Tensor, ignore_above: float =
     counts the objects that an element is the positive of, since Eq. 2 has a term for each object.
     Negatives more probable than `ignore_above` cost nothing (C2: IGNORE_HIGH_FP).
     """
-    cared = logit.detach().sigmoid() <= ignore_above
-    negative = (1 - heat) ** BETA * cared * _focal(-logit, GAMMA)
-    return ALPHA * peaks * _focal(logit, GAMMA) + (1 - ALPHA) * negative
+    far = (1 - ALPHA) * (1 - heat) ** BETA
+    if ignore_above < 1:
+        far = far * (logit.detach().sigmoid() <= ignore_above)
+    at = peaks.nonzero(as_tuple=True)  # few: the cost of a peak is taken there alone
+    positive = ALPHA * peaks[at] * _focal(logit[at])
+    return (far * _focal(-logit)).index_put(at, positive, accumulate=True)
 
 
 def plain_likelihood(logit: Tensor, heat: Tensor, peaks: Tensor) -> Tensor:
@@ -68,6 +71,6 @@ def giou_loss(pred: Tensor, target: Tensor) -> Tensor:
     return 1 - paired_giou(pred, target)
 
 
-def _focal(logit, gamma):
-    """-(1 - p)^gamma log p with p = sigmoid(logit), in log space: finite for every finite logit."""
-    return -(gamma * logsigmoid(-logit)).exp() * logsigmoid(logit)
+def _focal(logit):
+    """-(1 - p)^gamma log p with p = sigmoid(logit): finite for every finite logit."""
+    return -((-logit).sigmoid() ** GAMMA) * logsigmoid(logit)

@@ -4,11 +4,12 @@ A training lives in one folder, see `p2s.train.folder`. Whoever trains into the 
 goes on from there.
 """
 
+import ctypes
 import json
 import signal
 import threading
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -31,13 +32,23 @@ from p2s.train.replay import NonFiniteLoss, gradients, keep_step, origin
 
 __all__ = ["NonFiniteLoss", "finished", "load", "optimizer", "rate_at", "train"]
 
+TRIM_THRESHOLD, MMAP_THRESHOLD = -1, -3  # of mallopt; malloc.h
+MOST_KEPT = 2**30  # bytes
 WARMUP_FROM = 1 / 1000  # d2: the share of the rate at iteration 0
+
+
+def keep_memory():
+    """Let glibc keep what it has freed: to get large blocks anew takes up to a tenth of a step."""
+    with suppress(AttributeError, OSError):  # another C library
+        mallopt = ctypes.CDLL(None).mallopt
+        for option in (TRIM_THRESHOLD, MMAP_THRESHOLD):
+            mallopt(option, MOST_KEPT)
 
 
 def optimizer(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
     """The recipe's: gradient descent with momentum (d2) or AdamW; normalisations don't decay."""
     parameters = get_default_optimizer_params(model, weight_decay_norm=0.0)
-    shared = {"lr": recipe.scaled_rate, "weight_decay": recipe.weight_decay}
+    shared = {"lr": recipe.scaled_rate, "weight_decay": recipe.weight_decay, "fused": True}
     if isinstance(recipe.optimizer, AdamW):
         return torch.optim.AdamW(parameters, **shared)
     return torch.optim.SGD(parameters, momentum=recipe.optimizer.momentum, **shared)
@@ -60,6 +71,7 @@ def train(
     ValueError for absurd settings or a folder of another training.
     """
     _refuse_absurd(spec)
+    keep_memory()
     identity = training_id(spec, data.fingerprint, seed)
     output = Path(output)
     output.mkdir(parents=True, exist_ok=True)

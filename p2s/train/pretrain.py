@@ -84,7 +84,9 @@ def read_glyphs(backbone: nn.Module, spec: Spec, cache: Path, reading: Reading =
     """
     bare, scenes = spec.backbone.model_copy(update={"weights": None}), reading.scenes
     own = {"levels": spec.levels, "zoom": spec.zoom, "backbone": bare}
-    own = Spec(**own, num_classes=scenes.classes, recipe=reading.recipe, data=scenes)
+    edges = {name: getattr(spec.recipe, name) for name in ("short_edge", "long_edge")}
+    recipe = reading.recipe.model_copy(update=edges)  # scenes are enlarged as the detector's are
+    own = Spec(**own, num_classes=scenes.classes, recipe=recipe, data=scenes)
     data, _ = glyphs.load(scenes, cache / "data")
     parts = [reading.model_dump(mode="json"), own.training_fields(), data.fingerprint]
     torch.manual_seed(scenes.seed)

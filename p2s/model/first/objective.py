@@ -56,7 +56,7 @@ class Objective:
         loss = loss / targets.peaks.sum().clamp(min=1)
         return {
             "loss_dense_positive": self.weight * loss[positive].sum(),
-            "loss_dense_negative": self.weight * loss[~positive].sum(),
+            "loss_dense_negative": self.weight * loss.masked_fill(positive, 0).sum(),
         }
 
     def box_losses(

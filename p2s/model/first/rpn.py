@@ -12,6 +12,7 @@ from p2s.maths.finite import finite_rows, refuse_nonfinite
 from p2s.maths.selection import select
 from p2s.model.first.candidates import (
     Candidates,
+    Selection,
     likeliest,
     proposal_selection,
     rows_at,
@@ -27,7 +28,7 @@ SCALES = {
 
 
 class FlooredRPN(RPN):
-    """detectron2's RPN, which in test selects as all first stages do: with a floor on P(O).
+    """detectron2's RPN, which selects as all first stages do: in test with a floor on P(O).
 
     `select` and `check` are what selects and what refuses values that are not finite; another of
     their like may take their place.
@@ -40,6 +41,12 @@ class FlooredRPN(RPN):
         """Propose by these settings (spec.Test) from now on; no weight changes."""
         self.test_selection = proposal_selection(test)
 
+    @property
+    def train_selection(self) -> Selection:
+        """That of training: detectron2's, without a floor."""
+        counts = self.pre_nms_topk[True], self.nms_thresh, self.post_nms_topk[True]
+        return Selection(0.0, *counts)
+
     def predict_proposals(
         self,
         anchors: list[Boxes],
@@ -49,14 +56,11 @@ class FlooredRPN(RPN):
     ) -> list[Instances]:
         """As detectron2's, by the test's own selection in test.
 
-        FloatingPointError, naming level and image, if a prediction is not finite: in test
-        detectron2's own would drop it silently.
+        FloatingPointError, naming level and image, if a prediction is not finite.
         """
         for level, *values in zip(self.in_features, logits, deltas, strict=True):
             self.refuse_nonfinite_level(level, *values)
-        if self.training:
-            return super().predict_proposals(anchors, logits, deltas, image_sizes)
-        selection = self.test_selection
+        selection = self.train_selection if self.training else self.test_selection
         candidates = self.candidates(anchors, logits, deltas, selection.pre_nms)
         return [
             _proposals(size, suppress(candidates[n], size, selection, self.select))

@@ -17,6 +17,7 @@ from detectron2.modeling.roi_heads import (
 )
 from detectron2.structures import Boxes, ImageList, Instances
 from torch import Tensor
+from torch.nn.functional import linear
 from torchvision.ops import clip_boxes_to_image
 
 from p2s.maths.finite import finite_rows, refuse_nonfinite
@@ -144,6 +145,21 @@ class SecondStage(CascadeROIHeads):
         self.check(finite_rows(values), lambda bad: f"{what}: {bad.sum()} of {len(bad)} regions")
 
 
+class RegionHead(FastRCNNConvFCHead):
+    """detectron2's two hidden layers, which in training read regions in the order of channels_last.
+
+    The first layer's weights are brought into that order, not the regions, which are far more.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Regions (R, C, P, Q) -> (R, hidden)."""
+        if not self.training:
+            return super().forward(x)
+        weight = self.fc1.weight.unflatten(1, x.shape[1:]).permute(0, 2, 3, 1).flatten(1)
+        hidden = linear(x.permute(0, 2, 3, 1).flatten(1), weight, self.fc1.bias).relu()
+        return self.fc2(hidden).relu()
+
+
 def second_stage(
     spec: Spec,
     strides: dict[str, int],
@@ -161,7 +177,7 @@ def second_stage(
     names = sorted(name for name in strides if spec.levels == (3, 7) or name != "p6")
     pooled = ShapeSpec(channels=channels, height=RESOLUTION, width=RESOLUTION)
     stage, ious = spec.second_stage, spec.second_stage.iou
-    trunks = [FastRCNNConvFCHead(pooled, conv_dims=[], fc_dims=[stage.channels] * 2) for _ in ious]
+    trunks = [RegionHead(pooled, conv_dims=[], fc_dims=[stage.channels] * 2) for _ in ious]
     predictors = [
         predict(
             trunk.output_shape,
