@@ -6,6 +6,7 @@ A mask is an "L" picture cropped to its ink.
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from pathlib import Path
+from typing import NamedTuple
 
 import matplotlib
 import numpy as np
@@ -28,6 +29,16 @@ class Difficulty:
 
 
 DIFFICULTY = Difficulty()
+
+
+class Ground(NamedTuple):
+    """The paper of a scene, as what is printed on it sees it."""
+
+    side: int  # pixels
+    brightness: float  # 0 to 255
+    contrast: int = DIFFICULTY.contrast
+
+
 Colour = tuple[int, int, int]  # RGB, 0 to 255
 # No two alike when rotated and mirrored: greedy choice, IoU of masks < .6 within +-50 degrees.
 CHARACTERS = "ARKET&?QX@#J2ΨЮЩŁæ§%€√∑¥¶Ы★☂☎✈♫♞♜♛⚓⚙⚡☠☢☮✂✉✓✗❀❄☁☣➔⌂⌘⏏↻UVW$«½Җ☯☀≈±‡✎➤♪÷"
@@ -75,10 +86,11 @@ def fragment(rng: np.random.Generator, mask: Image.Image) -> Image.Image:
     return part.crop(part.getbbox())
 
 
-def colour(rng: np.random.Generator, brightness: float) -> Colour:
-    """A random RGB colour that stands out from paper of this brightness, 0 to 255."""
+def colour(rng: np.random.Generator, ground: Ground) -> Colour:
+    """A random RGB colour that stands out from the ground."""
     side, step, *hue = rng.random(5).tolist()
-    darker, lighter = brightness - DIFFICULTY.contrast, 255 - brightness - DIFFICULTY.contrast
+    _, brightness, contrast = ground
+    darker, lighter = brightness - contrast, 255 - brightness - contrast
     down = side * (max(darker, 0) + max(lighter, 0)) < darker
     base = darker * step if down else 255 - lighter * step
     grey = sum(hue) / 3
@@ -113,9 +125,9 @@ def paper(rng: np.random.Generator, side: int) -> Image.Image:
     return picture
 
 
-def grain(rng: np.random.Generator, picture: Image.Image) -> np.ndarray:
-    """The picture as an (H, W, 3) uint8 array with grey pixel noise on it."""
-    level, shape = DIFFICULTY.noise, picture.size[::-1]
+def grain(rng: np.random.Generator, picture: Image.Image, level: int) -> np.ndarray:
+    """The picture as an (H, W, 3) uint8 array with grey pixel noise on it, `level` either way."""
+    shape = picture.size[::-1]
     noise = rng.integers(-level, level, shape, dtype=np.int16, endpoint=True)
     return (np.asarray(picture, np.int16) + noise[..., None]).clip(0, 255).astype(np.uint8)
 

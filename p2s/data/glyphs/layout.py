@@ -42,9 +42,8 @@ def count(rng: np.random.Generator, crowding: Crowding = CROWDING) -> int:
 
 def arrange(
     rng: np.random.Generator,
-    side: int,
+    ground: ink.Ground,
     classes: int,
-    brightness: float,
     planned: Sequence[int] | None = None,
     crowding: Crowding = CROWDING,
 ) -> tuple[list[Stamp], list[dict]]:
@@ -52,6 +51,7 @@ def arrange(
 
     Labels are drawn from all `classes` alike, or are those `planned`: as many as `count` tells.
     """
+    side = ground.side
     owner = np.zeros((side, side), np.uint8)  # 1 + the object on top; 0 is paper
     spare = np.full(crowding.most + 1, owner.size)  # ink of each that may still be hidden
     placed = np.zeros((0, 4))  # xyxy, with what is hidden
@@ -69,7 +69,7 @@ def arrange(
         placed = np.vstack([placed, [*corner, *np.add(corner, mask.size)]])
         _window(owner, corner, inked)[inked] = len(labels)
         spare[len(labels)] = (1 - ink.DIFFICULTY.visible) * inked.sum()
-        stamps.append((mask, corner, ink.colour(rng, brightness)))
+        stamps.append((mask, corner, ink.colour(rng, ground)))
     boxes = [_box(owner == k) for k in range(1, len(labels) + 1)]
     return stamps, [{"bbox": box, "label": label} for box, label in zip(boxes, labels, strict=True)]
 
@@ -79,15 +79,14 @@ def fragments(
     stamps: list[Stamp],
     classes: int,
     mean: float,
-    side: int,
-    brightness: float,
+    ground: ink.Ground,
 ) -> list[Stamp]:
     """About `mean` fragments an object as stamps; with a higher mean the same ones and more."""
     parts = []
     for _ in range(int(mean * len(stamps) + rng.random())):
         label, size = rng.integers(classes), _size_of_one(rng, stamps)
-        mask = ink.fragment(rng, ink.glyph(rng, label, size, side))
-        parts.append(_anywhere(rng, mask, side, brightness))
+        mask = ink.fragment(rng, ink.glyph(rng, label, size, ground.side))
+        parts.append(_anywhere(rng, mask, ground))
     return parts
 
 
@@ -96,14 +95,14 @@ def strangers(
     stamps: list[Stamp],
     labels: range,
     mean: float,
-    side: int,
-    brightness: float,
+    ground: ink.Ground,
 ) -> list[Stamp]:
     """About `mean` whole glyphs of `labels` an object as stamps; with a higher mean also more."""
     whole = []
     for _ in range(int(mean * len(stamps) + rng.random())):
         label, size = int(rng.choice(labels)), _size_of_one(rng, stamps)
-        whole.append(_anywhere(rng, ink.glyph(rng, label, size, side), side, brightness))
+        mask = ink.glyph(rng, label, size, ground.side)
+        whole.append(_anywhere(rng, mask, ground))
     return whole
 
 
@@ -112,9 +111,9 @@ def _size_of_one(rng, stamps):
     return (model.width * model.height) ** 0.5
 
 
-def _anywhere(rng, mask, side, brightness):
-    x, y = rng.integers(0, np.subtract(side + 1, mask.size)).tolist()
-    return mask, (x, y), ink.colour(rng, brightness)
+def _anywhere(rng, mask, ground):
+    x, y = rng.integers(0, np.subtract(ground.side + 1, mask.size)).tolist()
+    return mask, (x, y), ink.colour(rng, ground)
 
 
 def _sizes(rng, side, crowding):

@@ -84,13 +84,12 @@ def scene(glyphs: Glyphs, split: str, index: int) -> tuple[np.ndarray, list[dict
     labels = planned and planned.labels[index]
     picture = ink.paper(scenery, glyphs.size)
     brightness = float(np.asarray(picture.convert("L")).mean())
-    stamps, annotations = layout.arrange(
-        objects, glyphs.size, glyphs.characters, brightness, labels, _crowding(glyphs)
-    )
-    where = glyphs.size, brightness
+    ground = ink.Ground(glyphs.size, brightness, glyphs.contrast)
+    kinds, crowding = glyphs.characters, _crowding(glyphs)
+    stamps, annotations = layout.arrange(objects, ground, kinds, labels, crowding)
     mean = ink.DIFFICULTY.fragments * glyphs.fragments
-    parts = layout.fragments(scraps, stamps, glyphs.characters, mean, *where)
-    whole = layout.strangers(others, stamps, _no_classes(glyphs), glyphs.strangers, *where)
+    parts = layout.fragments(scraps, stamps, kinds, mean, ground)
+    whole = layout.strangers(others, stamps, _no_classes(glyphs), glyphs.strangers, ground)
     for mask, corner, fill in whole + parts + stamps:
         ink.stamp(picture, mask, corner, fill, brightness)
     if glyphs.chances:
@@ -98,7 +97,7 @@ def scene(glyphs: Glyphs, split: str, index: int) -> tuple[np.ndarray, list[dict
     if glyphs.federated:
         known = planned.federation.annotated(index, [item["label"] for item in annotations])
         annotations = [{**a, "annotated": k} for a, k in zip(annotations, known, strict=True)]
-    return ink.grain(scenery, picture), annotations
+    return ink.grain(scenery, picture, glyphs.noise), annotations
 
 
 def dealt(glyphs: Glyphs) -> tuple[tuple[float, float], ...]:

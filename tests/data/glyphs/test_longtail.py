@@ -10,7 +10,7 @@ from detectron2.data.datasets.lvis_v1_category_image_count import LVIS_CATEGORY_
 from detectron2.structures import Boxes, Instances
 
 from p2s.data import coco, glyphs, lvis
-from p2s.data.glyphs import layout, longtail
+from p2s.data.glyphs import ink, layout, longtail
 from p2s.measure.lvis import lvis_numbers
 from p2s.spec import Glyphs
 from p2s.study.project import Project
@@ -120,7 +120,9 @@ def test_a_planned_object_without_a_place_becomes_smaller():
     crowding, shown = layout.Crowding(mean=14, median=0.5), {}
     for planned in (None, [0] * 30):
         rngs = [np.random.default_rng(seed) for seed in range(20)]
-        shown[planned is None] = [layout.arrange(r, 96, 4, 128, planned, crowding)[1] for r in rngs]
+        shown[planned is None] = [
+            layout.arrange(r, ink.Ground(96, 128), 4, planned, crowding)[1] for r in rngs
+        ]
     wanted = [layout.count(np.random.default_rng(seed), crowding) for seed in range(20)]
     assert list(map(len, shown[False])) == wanted
     assert sum(map(len, shown[True])) < sum(wanted)

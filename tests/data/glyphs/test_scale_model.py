@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from p2s.data.glyphs import layout, scale_model
+from p2s.data.glyphs import ink, layout, scale_model
 
 
 def random_boxes(rng, count, side):
@@ -64,7 +64,7 @@ KEPT = {"covered_share": 0.05, "under_3_cells_share": 0.03, "overlapping_share":
 def test_glyph_scenes_keep_cocos_coverage_small_objects_and_overlap():
     boxes = []
     for index in range(300):
-        _, found = layout.arrange(np.random.default_rng([0, index]), 160, 10, 128)
+        _, found = layout.arrange(np.random.default_rng([0, index]), ink.Ground(160, 128), 10)
         boxes.append(np.array([one["bbox"] for one in found]))
         boxes[-1][:, 2:] += boxes[-1][:, :2]
     here = scale_model.statistics(boxes, [(160, 160)] * len(boxes))

@@ -65,9 +65,10 @@ def test_fragments_change_pixels_and_never_the_labelled_objects():
 
 
 def test_a_higher_setting_draws_the_same_fragments_and_more():
-    stamps, _ = layout.arrange(np.random.default_rng(0), 160, 10, 128)
+    stamps, _ = layout.arrange(np.random.default_rng(0), ink.Ground(160, 128), 10)
     few, many = (
-        layout.fragments(np.random.default_rng(1), stamps, 10, m, 160, 128) for m in (0.5, 1)
+        layout.fragments(np.random.default_rng(1), stamps, 10, m, ink.Ground(160, 128))
+        for m in (0.5, 1)
     )
     assert len(few) < len(many)
     assert all(a[1:] == b[1:] and a[0].tobytes() == b[0].tobytes() for a, b in zip(few, many))  # noqa: B905
@@ -75,7 +76,7 @@ def test_a_higher_setting_draws_the_same_fragments_and_more():
 
 def test_boxes_are_tight_around_visible_ink_and_half_of_it_shows():
     for seed in range(8):
-        stamps, objects = layout.arrange(np.random.default_rng(seed), 160, 10, 128)
+        stamps, objects = layout.arrange(np.random.default_rng(seed), ink.Ground(160, 128), 10)
         owner = np.full((160, 160), -1)
         for k, (mask, (x, y), _) in enumerate(stamps):
             owner[y : y + mask.height, x : x + mask.width][ink.is_ink(mask)] = k
@@ -86,9 +87,13 @@ def test_boxes_are_tight_around_visible_ink_and_half_of_it_shows():
 
 
 def test_objects_that_find_no_fair_place_are_left_out(monkeypatch):
-    before = [len(layout.arrange(np.random.default_rng(k), 64, 4, 128)[1]) for k in range(20)]
+    before = [
+        len(layout.arrange(np.random.default_rng(k), ink.Ground(64, 128), 4)[1]) for k in range(20)
+    ]
     monkeypatch.setattr(ink, "DIFFICULTY", ink.Difficulty(visible=1.0))
-    after = [len(layout.arrange(np.random.default_rng(k), 64, 4, 128)[1]) for k in range(20)]
+    after = [
+        len(layout.arrange(np.random.default_rng(k), ink.Ground(64, 128), 4)[1]) for k in range(20)
+    ]
     assert sum(after) < sum(before) and min(after) >= 1
 
 
@@ -104,8 +109,8 @@ def test_a_fragment_keeps_too_little_ink_to_be_an_object():
 def test_ink_stands_out_from_paper_of_any_brightness():
     rng = np.random.default_rng(0)
     for paper in np.linspace(0, 255, 40):
-        assert all(0 <= part <= 255 for part in ink.colour(rng, paper))
-    far = [abs(np.mean(ink.colour(rng, 128)) - 128) for _ in range(300)]
+        assert all(0 <= part <= 255 for part in ink.colour(rng, ink.Ground(160, paper)))
+    far = [abs(np.mean(ink.colour(rng, ink.Ground(160, 128))) - 128) for _ in range(300)]
     assert np.quantile(far, 0.05) > 0.8 * ink.DIFFICULTY.contrast
 
 
