@@ -1,6 +1,5 @@
 import hashlib
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -9,10 +8,9 @@ import numpy as np
 import pytest
 from scipy.stats import binomtest
 
-from p2s.data import coco, health
-from p2s.data.glyphs import ink, layout
-from p2s.data.glyphs import scenes as glyphs
-from p2s.spec import Glyphs
+from p2s.data import glyphs
+from p2s.data.glyphs import ink, layout, scenes
+from p2s.spec import Glyphs, Spec
 
 SMALL = Glyphs(seed=3, train=5, val=2, size=64, classes=4)
 
@@ -144,27 +142,6 @@ def test_too_many_classes_are_refused_with_the_range():
         glyphs.scene(changed(classes=2000), "train", 0)
 
 
-def test_prepared_data_is_healthy_coco_and_equals_the_scenes(tmp_path):
-    files = glyphs.prepare(SMALL, tmp_path)
-    for split, path in (("train", files.train), ("val", files.val)):
-        assert health.check(path, files.images) == []
-        data = coco.read_coco(path, files.images)
-        assert len(data) == getattr(SMALL, split) and data.classes == tuple("ARKE")
-        for index in range(len(data)):
-            sample, (image, objects) = data.sample(index), glyphs.scene(SMALL, split, index)
-            assert (sample["image"] == image).all() and sample["image_id"] == index
-            assert sample["classes"].tolist() == [one["label"] for one in objects]
-
-
-def test_prepared_once_and_an_interrupted_drawing_is_replaced(tmp_path, monkeypatch):
-    folder = glyphs.prepare(SMALL, tmp_path).images
-    folder.rename(tmp_path / f"{folder.name}.part")
-    files = glyphs.prepare(SMALL, tmp_path)
-    monkeypatch.setattr(glyphs, "scene", None)
-    assert glyphs.prepare(SMALL, tmp_path) == files
-    assert sorted(path.name for path in tmp_path.iterdir() if path.is_dir()) == [folder.name]
-
-
 def test_two_processes_may_ask_for_the_same_scenes_at_once(tmp_path):
     code = (
         "import sys; from p2s.data.glyphs import prepare; from p2s.spec import Glyphs;"
@@ -177,43 +154,13 @@ def test_two_processes_may_ask_for_the_same_scenes_at_once(tmp_path):
     assert [run.returncode for run in runs] == [0, 0]
 
 
-def test_several_processes_draw_what_one_draws(tmp_path, monkeypatch):
-    one = glyphs.prepare(SMALL, tmp_path / "one")
-    monkeypatch.setattr(glyphs, "FEW", 1)
-    monkeypatch.setattr(os, "cpu_count", lambda: 3)
-    many = glyphs.prepare(SMALL, tmp_path / "many")
-    names = sorted(path.relative_to(one.images) for path in one.images.rglob("*.*"))
-    assert names == sorted(path.relative_to(many.images) for path in many.images.rglob("*.*"))
-    assert len(names) == 9
-    assert all((one.images / n).read_bytes() == (many.images / n).read_bytes() for n in names)
-
-
-def test_a_failing_process_is_an_error_and_leaves_no_data(tmp_path, monkeypatch):
-    monkeypatch.setattr(glyphs, "FEW", 1)
-    monkeypatch.setattr(os, "cpu_count", lambda: 2)
-    monkeypatch.setattr(sys, "executable", "false")
-    with pytest.raises(RuntimeError, match="failed: see the error above"):
-        glyphs.prepare(SMALL, tmp_path)
-    assert not list(tmp_path.glob("glyphs-*/train.json"))
-
-
-def test_a_script_without_a_main_guard_may_ask_for_scenes(tmp_path):
-    script = tmp_path / "script.py"
-    script.write_text(
-        "from p2s.data.glyphs import scenes as glyphs; glyphs.FEW = 1\n"
-        f"print(glyphs.prepare(glyphs.Glyphs(train=4, val=2, size=32), {str(tmp_path)!r}).train)"
-    )
-    run = subprocess.run([sys.executable, script], capture_output=True, text=True, timeout=60)
-    assert run.returncode == 0 and run.stdout.strip().endswith("train.json"), run.stderr
-
-
 def test_the_fingerprint_follows_settings_difficulty_and_pixels(monkeypatch):
     settings = (SMALL, changed(seed=4), changed(fragments=0.0))
     seen = {glyphs.fingerprint(each, split) for each in settings for split in glyphs.SPLITS}
     monkeypatch.setattr(ink, "DIFFICULTY", ink.Difficulty(noise=3))
     seen.add(glyphs.fingerprint(SMALL, "train"))
     monkeypatch.setattr(ink, "CHARACTERS", ink.CHARACTERS[::-1])
-    glyphs._first_bytes.cache_clear()  # nobody changes the code of a process at work
+    scenes._first_bytes.cache_clear()  # nobody changes the code of a process at work
     assert len(seen | {glyphs.fingerprint(SMALL, "train")}) == 8
 
 
@@ -221,11 +168,6 @@ def test_a_split_keeps_its_fingerprint_whatever_the_size_of_the_other():
     more = changed(val=SMALL.val + 1)
     assert glyphs.fingerprint(more, "train") == glyphs.fingerprint(SMALL, "train")
     assert glyphs.fingerprint(more, "val") != glyphs.fingerprint(SMALL, "val")
-
-
-def test_data_alike_but_for_fragments_have_different_annotation_files(tmp_path):
-    files = [glyphs.prepare(changed(fragments=f, train=1, val=1), tmp_path) for f in (0.0, 2.0)]
-    assert len({coco.read_coco(f.train, f.images).fingerprint for f in files}) == 2
 
 
 def test_tiny_and_single_class_scenes_can_be_drawn():
@@ -265,20 +207,32 @@ def test_each_seed_deals_every_chance_to_another_character():
     )
 
 
-def test_only_what_is_annotated_is_in_the_data(tmp_path):
-    small = BY_CHANCE.model_copy(update={"train": 6, "val": 3})
-    train, val = glyphs.load(small, tmp_path)
-    for split, data in (("train", train), ("val", val)):
-        for index in range(len(data)):
-            boxes, classes, _ = data.boxes(index)
-            items = [x for x in glyphs.scene(small, split, index)[1] if x["annotated"]]
-            assert classes.tolist() == [item["label"] for item in items]
-            assert boxes[:, :2].tolist() == [item["bbox"][:2] for item in items]
-    assert train.classes == ("A", "B")
-
-
 def test_chances_need_two_classes_and_characters_that_exist():
     with pytest.raises(ValueError, match="classes 3 with chances; valid: 2"):
         Glyphs(classes=3, chances=((0.5, 0.5),))
     with pytest.raises(ValueError, match="2000 classes or chances; valid: 1 to"):
         glyphs.scene(Glyphs(classes=2000), "train", 0)
+
+
+def test_strangers_stand_behind_the_same_objects_and_are_none_of_the_classes():
+    few, many = changed(strangers=0.0), changed(strangers=2.0)
+    for index in range(4):
+        (bare, objects), (image, same) = (glyphs.scene(each, "val", index) for each in (few, many))
+        assert objects == same and bare.tobytes() != image.tobytes()
+    assert scenes._no_classes(SMALL)[0] == SMALL.classes
+    assert [*scenes._no_classes(changed(classes=70))][0] == 70
+
+
+def test_what_a_setting_leaves_at_its_default_is_not_written():
+    assert "strangers" not in SMALL.model_dump() and "zoom" not in Spec().model_dump()
+    assert changed(strangers=1.0).model_dump()["strangers"] == 1.0
+
+
+def test_sizes_spread_as_told():
+    wide = changed(size=160, size_spread=0.9, size_median=0.2, objects=5.0, largest=1.0)
+    sizes = [
+        (item["bbox"][2] * item["bbox"][3]) ** 0.5 / 160
+        for index in range(60)
+        for item in glyphs.scene(wide, "val", index)[1]
+    ]
+    assert 0.15 < np.median(sizes) < 0.25 and 0.6 < np.log(sizes).std() < 1.0
