@@ -16,9 +16,11 @@ from torch import nn
 
 from p2s.data.coco import CocoSet
 from p2s.data.loader import test_inputs
+from p2s.measure.bootstrap import draws, resampled_ap
 from p2s.measure.rows import Rows
 from p2s.spec import Test
 
+ERRORS = ("Cls", "Loc", "Both", "Dupe", "Bkg", "Miss")
 PROPOSALS_AT = (100, 256)  # Sec. 5: proposals an image, of which recall is given
 
 
@@ -40,7 +42,9 @@ def coco_numbers(data: CocoSet, detections: list[Instances]) -> dict:
     """COCO's 12 numbers by name and "per_class" AP by class name; NaN where no truth is.
 
     AP, AP50, AP75, APs, APm, APl, AR1, AR10, AR100, ARs, ARm, ARl; detections hold
-    `pred_boxes`, `scores` and `pred_classes`.
+    `pred_boxes`, `scores` and `pred_classes`. Besides them TIDE's errors: how much AP50 would gain
+    if all detections of a wrong class, place, both, duplicates or background were put right, or
+    all misses found: TIDE_Cls, _Loc, _Both, _Dupe, _Bkg, _Miss (Bolya et al., 2020).
     """
     scorer = scorer_of(data, Rows.of_detections(detections))
     with redirect_stdout(io.StringIO()):
@@ -49,7 +53,13 @@ def coco_numbers(data: CocoSet, detections: list[Instances]) -> dict:
     numbers = {name: percent([results[name]]) for name in scorer.metric_keys()}
     precision = scorer.eval["precision"][:, :, :, 0, -1]  # (IoU, recall, K): any area, 100 found
     per_class = {name: percent(precision[:, :, k]) for k, name in enumerate(data.classes)}
-    return {**numbers, "per_class": per_class}
+    return {**numbers, **_errors(scorer), "per_class": per_class}
+
+
+def replicates(data: CocoSet, detections: list[Instances]) -> list[float]:
+    """AP in percent of images drawn again, see p2s.measure.bootstrap."""
+    scorer = evaluated(data, Rows.of_detections(detections))
+    return resampled_ap(scorer, draws(len(data.images))).round(2).tolist()
 
 
 def proposal_recall(data: CocoSet, proposals: list[Instances]) -> dict[str, float]:
@@ -94,6 +104,18 @@ def scorer_of(data: CocoSet, rows: Rows) -> COCOeval:
     """hotcoco's evaluator of the rows of all images; it counts annotations from 1."""
     truth = COCO(truth_of(data))
     return COCOeval(truth, truth.load_res(rows.array), "bbox")
+
+
+def evaluated(data: CocoSet, rows: Rows) -> COCOeval:
+    """An evaluator that has matched the rows of all images with the truth."""
+    scorer = scorer_of(data, rows)
+    scorer.evaluate()
+    return scorer
+
+
+def _errors(scorer):
+    parts = scorer.tide_errors()["delta_ap"]
+    return {f"TIDE_{name}": 100 * parts[name] for name in ERRORS}
 
 
 def truth_of(data: CocoSet) -> dict:

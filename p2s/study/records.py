@@ -36,6 +36,7 @@ class Record(Part):
     numerics_version: int = NUMERICS_VERSION
     metrics: dict[str, Number]  # percent; None where undefined, such as APs without small objects
     per_class: dict[str, Number] = {}  # AP by class name, percent
+    replicates: dict[str, list[Number]] = {}  # of a metric, on images drawn again; see bootstrap
     timings: dict[str, Number] = {}  # train_s, evaluate_s
     curve: dict[str, list[Number]] = {}  # "iteration", one list a loss or audit, at most 200
     scenes: list[

@@ -12,7 +12,7 @@ from p2s.data import glyphs, releases
 from p2s.data.lvis import LvisSet
 from p2s.maths.likelihood import AUDIT
 from p2s.measure import calibration, fusion, oracle, posterior
-from p2s.measure.coco import detect, score
+from p2s.measure.coco import detect, replicates, score
 from p2s.measure.lvis import federated_numbers
 from p2s.measure.scenes import scene
 from p2s.model.zoo import build
@@ -82,12 +82,14 @@ def thinned(curve, points=CURVE_POINTS):
 def measured(run, project, model, data):
     """COCO's or LVIS's numbers in percent, seconds, and the scenes, as fields of a record."""
     start = time.monotonic()
-    metrics = _numbers(run.spec, data, *detect(model, data, run.spec.test))
+    detections, proposals = detect(model, data, run.spec.test)
+    metrics = _numbers(run.spec, data, detections, proposals)
     seconds, per_class = time.monotonic() - start, metrics.pop("per_class")
     indices = range(min(SCENES, len(data.images)))
     return {
         "metrics": metrics,
         "per_class": per_class,
+        "replicates": {} if isinstance(data, LvisSet) else {"AP": replicates(data, detections)},
         "timings": {"evaluate_s": round(seconds, 2)},
         "scenes": [scene(model, data, index, run.spec.test) for index in indices],
         "findings": {name: MEASURES[name](model, data, run.spec) for name in run.measures},

@@ -182,3 +182,29 @@ def test_evaluate_detects_image_by_image_with_the_test_settings(monkeypatch):
     assert calls == [Settings(nms=0.3)]
     assert numbers == {**coco_numbers(data, found), **proposal_recall(data, found)}
     assert len(detect(Stub(), data, Settings())[0]) == len(data.images)
+
+
+WRONG = {  # what is done to a perfect detection (box xyxy, class), by TIDE's name of the error
+    "Cls": lambda box, label: (box, (label + 1) % 3),
+    "Loc": lambda box, label: (
+        box + [0.4, 0, 0.4, 0] * (box[[2, 3, 2, 3]] - box[[0, 1, 0, 1]]),
+        label,
+    ),
+    "Bkg": lambda box, label: (np.array([390, 390, 399, 399]), label),
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_an_error_of_each_kind_is_told_by_its_name(name):
+    box = np.array([10.0, 20, 110, 90])
+    data = truths(0, images=3)
+    item = {"id": 1, "bbox": [10, 20, 100, 70], "area": 7000, "iscrowd": 0, "category_id": 7}
+    data.annotations = [[item], [item], [item | {"category_id": 14}]]
+    wrong, label = WRONG[name](box, 1)
+    found = [instances([box, wrong], [0.5, 0.9], [1, label])] + [
+        instances([box], [0.5], [k]) for k in (1, 2)
+    ]
+    errors = {key: coco_numbers(data, found)[f"TIDE_{key}"] for key in evaluation.ERRORS}
+    assert errors.pop(name) > 0 and not any(errors.values())
+    missed = coco_numbers(data, [*found[1:], instances([], [], [])])
+    assert missed["TIDE_Miss"] > 0 and missed["TIDE_Bkg"] == 0
