@@ -206,5 +206,5 @@ def test_an_error_of_each_kind_is_told_by_its_name(name):
     ]
     errors = {key: coco_numbers(data, found)[f"TIDE_{key}"] for key in evaluation.ERRORS}
     assert errors.pop(name) > 0 and not any(errors.values())
-    missed = coco_numbers(data, [*found[1:], instances([], [], [])])
+    missed = coco_numbers(data, [instances([], [], []), *found[1:]])
     assert missed["TIDE_Miss"] > 0 and missed["TIDE_Bkg"] == 0
