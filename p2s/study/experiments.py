@@ -22,7 +22,7 @@ SHARED_FIELDS = {  # that a scale's proposal_share multiplies
     "second_stage": ("regions",),
 }
 Name = Annotated[str, Field(min_length=1)]
-Measure = Literal["calibration", "fusion", "posterior"]  # see p2s.study.run
+Measure = Literal["calibration", "fusion", "geometry", "posterior"]  # see p2s.study.run
 # What tables print and contrasts compare; full: against the full truth of federated scenes.
 Metric = (
     Literal["AP", "AP50", "AP75", "APr", "APc", "APf", "proposal_AR"]
@@ -65,6 +65,7 @@ class Variant(Strict):
     data: Literal["glyphs", "coco"] | None = (
         None  # left out where a scale's data are of another kind
     )
+    length: PositiveFloat = 1.0  # of the training, as a multiple of the row's: of all its schedule
     fixed: bool = False  # its AP, APr, APc and APf are AP-fixed, see p2s.measure.lvis
 
 
@@ -185,8 +186,13 @@ def resolve(row, variant, scale, root):
         }
         for part, names in SHARED_FIELDS.items()
     }
-    rate = {"recipe": {"rate": spec.recipe.rate * scale.rate_factor}}
-    return spec.changed({**shares, **rate, "num_classes": _num_classes(spec, root)})
+    recipe = {"rate": spec.recipe.rate * scale.rate_factor}
+    if variant and variant.length != 1:
+        recipe |= {
+            name: max(1, round(getattr(spec.recipe, name) * variant.length))
+            for name in ("iterations", "warmup")
+        }
+    return spec.changed({**shares, "recipe": recipe, "num_classes": _num_classes(spec, root)})
 
 
 def annotation_files(data, root):

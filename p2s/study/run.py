@@ -11,7 +11,7 @@ from p2s import files
 from p2s.data import glyphs, releases
 from p2s.data.lvis import LvisSet
 from p2s.maths.likelihood import AUDIT
-from p2s.measure import calibration, fusion, oracle, posterior
+from p2s.measure import calibration, fusion, geometry, oracle, posterior
 from p2s.measure.coco import detect, replicates, score
 from p2s.measure.lvis import federated_numbers
 from p2s.measure.scenes import scene
@@ -27,6 +27,7 @@ CURVE_POINTS = 200
 MEASURES = {  # of Experiment.measures
     "calibration": calibration.calibration_numbers,
     "fusion": fusion.measure,
+    "geometry": geometry.geometry_numbers,
     "posterior": posterior.posterior_numbers,
 }
 
