@@ -4,7 +4,7 @@ import pandas as pd
 
 from p2s.report import audit
 from p2s.report.figures import ablation as figures
-from p2s.report.figures import calibration, curves, fusion, posterior, scenes
+from p2s.report.figures import calibration, curves, fusion, gate, posterior, scenes
 from p2s.report.products import Products, grid, heading
 from p2s.report.results import Results
 from p2s.report.style import Picture
@@ -23,6 +23,7 @@ by the number of classes are in [performance_classes.md](performance_classes.md)
 GIVES = {  # by measure of an experiment, what it gives to the report
     "calibration": calibration.products,
     "fusion": fusion.products,
+    "geometry": gate.products,
     "posterior": posterior.products,
 }
 

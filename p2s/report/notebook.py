@@ -9,11 +9,12 @@ from IPython.display import Markdown, display
 from p2s.data.glyphs import vocabulary as of_scenes
 from p2s.report.figures import ablation as figures
 from p2s.report.figures import curves, scenes
+from p2s.report.figures.gate import lengths
 from p2s.report.intervals import RULE
 from p2s.report.products import bullets
 from p2s.report.results import Results, results
 from p2s.report.tables import ablation as tables
-from p2s.report.tables import origins, speed, vocabulary
+from p2s.report.tables import gate, origins, speed, vocabulary
 from p2s.study.project import Project
 from p2s.study.study import Study
 
@@ -29,6 +30,7 @@ there is no record."""
 DIFFERENCES = """\
 The differences that the claim is about, paired seed by seed, each with its verdict. Below, in
 words, those of the first variant."""
+ERRORS = "What each kind of error costs in AP50"
 TIMES = """\
 Measured here at full size: ResNet-50, 800 × 1088 pixels, random weights with biases that keep all
 proposals alive, not compiled. The paper's are of its GPU; a dash stands where it prints none."""
@@ -87,6 +89,11 @@ class Page:
         main = self.results.runs[0].variant if self.results.runs else ""
         said = tables.words(self.effects[self.effects["variant"] == main])
         display(Markdown(bullets(said)))
+
+    def gate(self):
+        """The points of the gate, AP against the length of training, and errors beside COCO's."""
+        display(gate.readable(gate.points(self.results)), lengths(self.results))
+        display(Markdown(f"{ERRORS}; the last line: {gate.EXAMPLE}."), gate.errors(self.results))
 
     def metric(self, *names: str):
         """Other metrics of the first variant, a table each, beside the paper's."""

@@ -21,13 +21,15 @@ from p2s.study.records import Record
 from p2s.study.runs import Run
 from p2s.study.study import Study
 
-COMMITTED = ("desk", "photographs")  # scales whose records came with the project
+COMMITTED = ("desk", "gated", "photographs")  # scales whose records came with the project
+NEWEST = "gated"  # the one whose records take the place others'
 OF_GROUPS = ("AP", "APr", "APc", "APf")
 METRICS = (
     *("AP", "AP50", "AP75", "APs", "APm", "APl", *OF_GROUPS[1:]),
     *(f"{name}_{by}" for by in ("fixed", "full") for name in OF_GROUPS),
     *(f"{name}_{part}" for name in ("AR", "p_object") for part in PARTS),
     *("proposal_AR", "proposal_AR100", "proposal_AR256", "proposals_per_image"),
+    *(f"TIDE_{kind}" for kind in ("Cls", "Loc", "Both", "Dupe", "Bkg", "Miss")),
 )
 PUBLISHED = tuple(metric for part in get_args(experiments.Metric) for metric in get_args(part))
 RUN = ("row", "variant", "detector", "scale", "seed", "training", "first", "fusion")
@@ -146,7 +148,9 @@ def results(study: Study, name: str, keep: Callable[[str], bool] = lambda _: Tru
 
 
 def committed_scale(study: Study, name: str) -> str:
-    """The scale of an experiment's committed results: the first of COMMITTED that has its data."""
+    """The scale of an experiment's committed results: NEWEST, or else the first that has its data."""
+    if _is_recorded(study, NEWEST, name):
+        return NEWEST
     experiment = study.experiments[name]
     having = (scale for scale in COMMITTED if experiments.cells(experiment, study.scales[scale]))
     return next(having, COMMITTED[0])
@@ -155,6 +159,13 @@ def committed_scale(study: Study, name: str) -> str:
 def finding(record: Record | None, measure: str) -> dict[str, Any]:
     """What a record says of a measure of its experiment; empty where it says nothing."""
     return record.findings.get(measure, {}) if record else {}
+
+
+def _is_recorded(study, scale, name):
+    """Whether some run of an experiment has a record at a scale."""
+    folder = study.project.records(scale)
+    runs = study.at(scale).runs([name])
+    return any((folder / f"{run.evaluation_id}.json").exists() for run in runs)
 
 
 def _lines(run, record, printed, fixed):
