@@ -7,12 +7,13 @@ import os
 import secrets
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import yaml
 from pydantic import TypeAdapter, ValidationError
 
 
-def read_yaml(path, kind):
+def read_yaml(path: Path | str, kind: Any) -> Any:
     """The content of a file as `kind`, a type that pydantic can check.
 
     A slip is a ValueError that names the file, the line and the field.
@@ -29,7 +30,7 @@ def read_yaml(path, kind):
     raise ValueError(f"{path}: line {line}: {problem}")
 
 
-def first_problem(error):
+def first_problem(error: Exception) -> str:
     """A ValidationError's first problem as `field: what is wrong`; other errors as they are."""
     if not isinstance(error, ValidationError):
         return str(error)
@@ -39,7 +40,7 @@ def first_problem(error):
     return f"{where}: {message}" if where else message
 
 
-def write_atomic(path, content):
+def write_atomic(path: Path, content: bytes) -> None:
     """Write bytes so that a reader, or a crash, never meets half a file.
 
     A writer has a partial file of its own, so two never mix; only a killed one leaves it behind.
@@ -56,13 +57,13 @@ def write_atomic(path, content):
         partial.unlink(missing_ok=True)
 
 
-def file_sha256(path):
+def file_sha256(path: Path | str) -> str:
     """The SHA-256 of a file's bytes in hex."""
     with Path(path).open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def file_fingerprint(path):
+def file_fingerprint(path: Path | str) -> str:
     """What identifies a file by content, kept until the file changes; one of a missing file."""
     path = Path(path)
     return _kept_sha256(path, path.stat().st_mtime_ns) if path.exists() else f"missing {path.name}"
@@ -73,18 +74,18 @@ def _kept_sha256(path, _modified):
     return file_sha256(path)
 
 
-def canonical_digest(value):
+def canonical_digest(value: Any) -> str:
     """The SHA-256, in hex, of a value's canonical JSON; ValueError for NaN and infinity."""
     text = json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def canonical_hash(value):
+def canonical_hash(value: Any) -> str:
     """The first 16 hex digits of `canonical_digest`."""
     return canonical_digest(value)[:16]
 
 
-def finite_or_none(value):
+def finite_or_none(value: Any) -> Any:
     """The value, or None for NaN and infinity, which JSON has no word for."""
     return None if isinstance(value, float) and not math.isfinite(value) else value
 

@@ -1,6 +1,7 @@
 """Full-size inference: our ways, the authors' and torchvision's, on the same image in one run."""
 
 import time
+from collections.abc import Callable
 from functools import lru_cache
 from itertools import pairwise
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import Any
 
 import torch
 from detectron2.modeling import GeneralizedRCNN, detector_postprocess
+from torch import nn
 from torch.profiler import ProfilerActivity
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -16,6 +18,7 @@ from p2s.bench.nets import lively, picture
 from p2s.bench.timing import ceiling, medians, turns
 from p2s.bench.ways import Way
 from p2s.model.detector import run_first_stage
+from p2s.spec import Spec
 
 PARTS = ("pre", "first", "second", "post", "total")  # columns of seconds, in order
 CEILINGS = {"fp32": torch.float32, "bf16": torch.bfloat16}  # int8 has no plain convolution
@@ -76,7 +79,7 @@ def _work(way, size, seconds, peak):
     return {"operations": work, "share": rate / limit if limit else None}
 
 
-def answer(model, inputs, is_staged):
+def answer(model: Callable, inputs: list[dict], is_staged: bool) -> tuple[int | None, Any]:
     """The number of proposals of an image, None where a model does not say, and its detections."""
     if not is_staged:
         output = model(inputs)[0]
@@ -85,7 +88,7 @@ def answer(model, inputs, is_staged):
     return len(proposals), model(inputs)[0]["instances"]
 
 
-def staged(model, inputs):
+def staged(model: nn.Module, inputs: list[dict]) -> dict[str, float]:
     """Seconds of pre-processing, first stage, second stage and post-processing of an image.
 
     The first stage is all up to the proposals, the backbone too, as in the paper's Table 1; of a
@@ -107,7 +110,7 @@ def staged(model, inputs):
 
 
 @lru_cache  # the ways of a detector share a network, and counting takes a pass of it
-def operations(spec, size):
+def operations(spec: Spec, size: tuple[int, int]) -> int:
     """Floating point operations of an image, two a multiplication and addition."""
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
         lively(spec)(picture(size))

@@ -65,7 +65,7 @@ def with_our_means(net: Callable) -> nn.Module:
     return detector
 
 
-def onnx(model: nn.Module, size: tuple[int, int], calibration: Sequence[dict] = ()):
+def onnx(model: nn.Module, size: tuple[int, int], calibration: Sequence[dict] = ()) -> Callable:
     """A detector as onnxruntime runs it, in int8 where calibration images are given."""
     from p2s.deploy.onnx_export import OnnxDetector, export
     from p2s.deploy.onnx_int8 import to_int8

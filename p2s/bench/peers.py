@@ -5,16 +5,20 @@ the paper does not state, as changes of our Spec; `like_theirs` makes those that
 """
 
 from dataclasses import replace
+from typing import Any
 
 from detectron2.config import get_cfg
 from detectron2.modeling import build_model
 from detectron2.modeling.proposal_generator import PROPOSAL_GENERATOR_REGISTRY
+from detectron2.structures import Instances
+from torch import Tensor, nn
 
 from p2s.maths.geometry import area, paired_iou
 from p2s.maths.losses import giou_loss
 from p2s.maths.selection import to_logit
 from p2s.model.detector import PIXEL_MEAN, PIXEL_STD
 from p2s.model.first.coding import Distances
+from p2s.spec import Spec
 
 try:
     from centernet.config import add_centernet_config
@@ -55,12 +59,15 @@ NO_HEAT = 1e-4  # below, their heat is 0
 class AuthorsCenterNet(CenterNet):
     """The authors' first stage; current torch needs the maps that it reshapes to be contiguous."""
 
-    def predict_single_level(self, grids, heatmap, reg_pred, *others, **named):
+    def predict_single_level(
+        self, grids: Tensor, heatmap: Tensor, reg_pred: Tensor, *others: Any, **named: Any
+    ) -> list[Instances]:
+        """Theirs, on contiguous maps."""
         heatmap = heatmap.permute(0, 2, 3, 1).contiguous().permute(0, 3, 1, 2)
         return super().predict_single_level(grids, heatmap, reg_pred.contiguous(), *others, **named)
 
 
-def authors(ours, spec):
+def authors(ours: nn.Module, spec: Spec) -> nn.Module:
     """The authors' CenterNet2, or CenterNet*, with the weights of ours, in evaluation mode.
 
     ValueError unless the Spec is a CenterNet on P3-P7.
@@ -77,7 +84,7 @@ def authors(ours, spec):
     return peer.eval()
 
 
-def like_theirs(model):
+def like_theirs(model: nn.Module) -> nn.Module:
     """Ours, in place, with what no Spec names: uncut boxes before NMS, and details of the losses.
 
     Left is one: a cell that two objects claim is an extra positive of both in theirs, ours of one.
@@ -95,7 +102,7 @@ def like_theirs(model):
     return model
 
 
-def padded_giou_loss(boxes, others):
+def padded_giou_loss(boxes: Tensor, others: Tensor) -> Tensor:
     """The gIoU loss of boxes in strides whose IoU has one square more above and below."""
     iou = paired_iou(boxes, others)
     union = (area(boxes) + area(others)) / (1 + iou)

@@ -3,6 +3,7 @@
 import platform
 import statistics
 import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import torch
@@ -12,7 +13,9 @@ from tqdm import tqdm
 CEILING = (256, 100, 136)  # channels and cells of the map whose convolution is the ceiling
 
 
-def turns(ways, rounds=7, warmup=2):
+def turns(
+    ways: dict[str, Callable], rounds: int = 7, warmup: int = 2
+) -> dict[str, dict[str, list[float]]]:
     """Seconds of every way, measured in turns, so that a slow minute slows all of them alike.
 
     `ways` maps names to callables; one that returns a dict of seconds by part is taken at its
@@ -30,12 +33,12 @@ def turns(ways, rounds=7, warmup=2):
     return seconds
 
 
-def medians(seconds):
+def medians(seconds: dict[str, list[float]]) -> dict[str, float]:
     """The median seconds of every part of one way."""
     return {part: statistics.median(values) for part, values in seconds.items()}
 
 
-def ceiling(dtype):
+def ceiling(dtype: torch.dtype) -> tuple[Callable, int]:
     """A convolution that keeps the machine busiest, and its operations: 3x3, channels_last."""
     channels, *size = CEILING
     conv = nn.Conv2d(channels, channels, 3, padding=1).to(dtype=dtype)
@@ -45,7 +48,7 @@ def ceiling(dtype):
 
 
 @contextmanager
-def threads(count):
+def threads(count: int) -> Iterator[None]:
     """Let torch work with `count` threads, for a while."""
     before = torch.get_num_threads()
     torch.set_num_threads(count)
@@ -56,7 +59,7 @@ def threads(count):
 
 
 @contextmanager
-def peak_memory(peak):
+def peak_memory(peak: list[float]) -> Iterator[None]:
     """Append the most memory that this process holds meanwhile, in MB, to `peak`; Linux only."""
     if platform.system() != "Linux":
         yield

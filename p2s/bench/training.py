@@ -67,7 +67,7 @@ def _operations(model, spec):
     return counter.get_total_flops()
 
 
-def stock(model):
+def stock(model: nn.Module) -> nn.Module:
     """The same model the stock way, changed in place: NCHW and detectron2's own pooler."""
     for module in list(model.modules()):
         for name, child in module.named_children():
@@ -82,7 +82,7 @@ def _stock_pooler(ours):
     return ROIPooler(*arguments, *canonical)
 
 
-def noise_batch(spec, seed, objects=7):
+def noise_batch(spec: Spec, seed: int, objects: int = 7) -> list[dict]:
     """A training batch of square noise images of the recipe's size, COCO's 7 objects in each."""
     generator = torch.Generator().manual_seed(seed)
     edge = max(spec.recipe.short_edge)

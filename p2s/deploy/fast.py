@@ -82,7 +82,7 @@ def as_convolutions(model: nn.Module) -> nn.Module:
     return model
 
 
-def in_precision(part: nn.Module, dtype: torch.dtype):
+def in_precision(part: nn.Module, dtype: torch.dtype) -> None:
     """Let a module work in `dtype`, in place, and answer in fp32."""
 
     def narrow(_, inputs):
@@ -126,7 +126,7 @@ def first_head(model: nn.Module) -> nn.Module:
     return getattr(model.proposal_generator, _head_name(model))
 
 
-def set_first_head(model: nn.Module, head: nn.Module):
+def set_first_head(model: nn.Module, head: nn.Module) -> None:
     """Replace the head of a detector's first stage."""
     setattr(model.proposal_generator, _head_name(model), head)
 

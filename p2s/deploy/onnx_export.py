@@ -35,7 +35,9 @@ OUTPUTS = (*FIELDS, "count", "finite")
 STAGES = {OneStageDetector: OneStage, TwoStageDetector: DenseFirstStage | FlooredRPN}
 
 
-def export(model: OneStageDetector | TwoStageDetector, path: str | Path, size: tuple[int, int]):
+def export(
+    model: OneStageDetector | TwoStageDetector, path: str | Path, size: tuple[int, int]
+) -> None:
     """Write a detector as an ONNX file that takes one RGB image (3, H, W) in 0..255.
 
     `size` is (height, width) in pixels. The file holds the weights and test settings that the

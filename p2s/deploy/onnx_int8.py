@@ -13,7 +13,7 @@ except ImportError as error:
 HEAVY = ("Conv", "Gemm", "MatMul")  # operators; box arithmetic stays in fp32
 
 
-def to_int8(path: str | Path, output: str | Path, images: Iterable[dict]):
+def to_int8(path: str | Path, output: str | Path, images: Iterable[dict]) -> None:
     """Write an int8 copy of the ONNX file at `path`, with scales that images set.
 
     `images` are detectron2's inputs of the file's size; a few dozen of training do.

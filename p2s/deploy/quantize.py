@@ -26,7 +26,7 @@ except ImportError as error:
 
 
 @torch.no_grad()
-def quantize(model: nn.Module, images: list[dict]):
+def quantize(model: nn.Module, images: list[dict]) -> None:
     """Make the backbone and a dense head of a folded model work in int8, in place.
 
     `images` are detectron2's inputs, all of one size after padding; a few dozen of training do.

@@ -22,7 +22,7 @@ def all_finite(values: Tensor | None) -> bool:
     return values is None or bool(values.isfinite().all())
 
 
-def refuse_nonfinite(finite: Tensor, describe: Callable[[Tensor], str]):
+def refuse_nonfinite(finite: Tensor, describe: Callable[[Tensor], str]) -> None:
     """FloatingPointError unless all rows are finite; `describe` tells of the mask of the others."""
     if not finite.all():
         raise FloatingPointError(f"non-finite {describe(~finite)}")

@@ -8,6 +8,7 @@ optimum says instead, which is derived here for every objective and every score 
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy.optimize import brentq, minimize_scalar
 
 from p2s.maths.losses import ALPHA, GAMMA
@@ -24,12 +25,12 @@ class Learnt(NamedTuple):
     p_background: float
 
     @property
-    def product(self):
+    def product(self) -> float:
         """P(A), the score of Eq. 1."""
         return self.p_object * self.p_class
 
 
-def sampled(q, r, negatives=1.0):
+def sampled(q: float, r: float, negatives: float = 1.0) -> Learnt:
     """The authors' practice: the second stage sees an unannotated glyph as background.
 
     It counts the annotation that P(O) has counted: the product is q^2 r. Where its sampler draws
@@ -39,12 +40,12 @@ def sampled(q, r, negatives=1.0):
     return Learnt(q, annotated * r, 1 - annotated)
 
 
-def monotone(q, r):
+def monotone(q: float, r: float) -> Learnt:
     """B1 (Eq. 4): the second stage never sees background; each factor is the truth."""
     return Learnt(q, r, 0.0)
 
 
-def jensen(q, r):
+def jensen(q: float, r: float) -> Learnt:
     """B2 (Eq. 3): everything is an object, and the second stage alone decides.
 
     With the second stage at its best for P(O) = o, the derivative of the expected bound along o is
@@ -53,7 +54,7 @@ def jensen(q, r):
     return Learnt(1.0, q * r, 1 - q)
 
 
-def exact(q, r, p_object=None):
+def exact(q: float, r: float, p_object: float | None = None) -> Learnt:
     """The exact likelihood (Eq. 2 and below) sees the product alone: P(A) = q r.
 
     Any P(O) in [q, 1] is an optimum; B1 has the one end of that range, B2 the other, and the
@@ -65,7 +66,7 @@ def exact(q, r, p_object=None):
     return Learnt(p_object, q * r / p_object, 1 - q / p_object)
 
 
-def both(q, r):
+def both(q: float, r: float) -> Learnt:
     """The sum of B1 and B2, as the paper optimises them: background counts twice."""
     if q == 1:
         return Learnt(1.0, r, 0.0)
@@ -78,12 +79,12 @@ def both(q, r):
     return Learnt(o, annotated * r, 1 - annotated)
 
 
-def likelihood(q):
+def likelihood(q: float) -> float:
     """P(O) by cross entropy, the plain maximum likelihood: q."""
     return q
 
 
-def focal(q, alpha=ALPHA, gamma=GAMMA):
+def focal(q: float, alpha: float = ALPHA, gamma: float = GAMMA) -> float:
     """P(O) that minimises the expected focal loss (Lin et al., 2017b, Eq. 5)."""
 
     def expected(p):
@@ -93,7 +94,7 @@ def focal(q, alpha=ALPHA, gamma=GAMMA):
     return _least(expected)
 
 
-def quality(q, ious, beta=GAMMA):
+def quality(q: float, ious: ArrayLike, beta: float = GAMMA) -> float:
     """P(O) that minimises the expected quality focal loss (Li et al., 2020b, Eq. 4).
 
     `ious` are those of the predicted boxes with annotated objects; with beta 0 it is q mean(ious).
@@ -108,17 +109,17 @@ def quality(q, ious, beta=GAMMA):
     return _least(expected)
 
 
-def centered(p_score, centernesses):
+def centered(p_score: float, centernesses: ArrayLike) -> float:
     """ATSS: an optimal score times the mean centerness of annotated objects' locations."""
-    return p_score * float(np.mean(centernesses))
+    return p_score * float(np.asarray(centernesses, dtype=float).mean())
 
 
-def sampling(q, negatives):
+def sampling(q: float, negatives: float) -> float:
     """RPN: P(O) where all positives and a share `negatives` of the others are sampled."""
     return q / (q + (1 - q) * negatives)
 
 
-def undone(p, negatives):
+def undone(p: float, negatives: float) -> float:
     """The inverse of `sampling`: the probability behind an RPN's P(O)."""
     return p * negatives / (p * negatives + 1 - p)
 

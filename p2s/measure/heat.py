@@ -3,8 +3,12 @@
 import torch
 from torch import Tensor
 
+from p2s.model.first.dense import DenseProposer
 
-def heat_map(stage, features: dict[str, Tensor], size: tuple[int, int]) -> tuple[Tensor, int]:
+
+def heat_map(
+    stage: DenseProposer, features: dict[str, Tensor], size: tuple[int, int]
+) -> tuple[Tensor, int]:
     """P(O) of one image on the cells of the finest level, (H, W), and that level's stride.
 
     Each cell has the most that any level and anchor says there: a coarse cell covers many.

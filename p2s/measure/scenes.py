@@ -3,15 +3,19 @@
 from typing import Any
 
 import torch
+from torch import nn
 
+from p2s.data.coco import CocoSet
 from p2s.data.loader import test_inputs
 from p2s.measure.heat import heat_map
+from p2s.model.detector import TwoStageDetector
+from p2s.spec import Test
 
 KEPT = 100  # proposals and detections of an image, the likeliest
 
 
 @torch.inference_mode()
-def scene(model, data, index: int, test) -> dict[str, Any]:
+def scene(model: nn.Module, data: CocoSet, index: int, test: Test) -> dict[str, Any]:
     """What figures need of one image: its likeliest proposals and detections.
 
     Proposals are (x1, y1, x2, y2, p_object), detections (x1, y1, x2, y2, score, class, p_object,
@@ -30,7 +34,7 @@ def scene(model, data, index: int, test) -> dict[str, Any]:
 
 
 @torch.inference_mode()
-def observed(model, data, index: int, test) -> dict[str, Any]:
+def observed(model: TwoStageDetector, data: CocoSet, index: int, test: Test) -> dict[str, Any]:
     """The same of a two-stage detector with a dense first stage, and what leads to it (Fig. 1).
 
     Besides a scene's: the heat map, (H, W) values of P(O) on cells of `cell` pixels a side, and

@@ -52,7 +52,7 @@ class TwoStageDetector(GeneralizedRCNN):
             _in_original_pixels(proposals, inputs, sizes),
         )
 
-    def set_test(self, test: Test):
+    def set_test(self, test: Test) -> None:
         """Test by these settings (spec.Test) from now on; no weight changes."""
         self.proposal_generator.set_test(test)
         self.roi_heads.set_test(test)
@@ -98,7 +98,7 @@ class OneStageDetector(ProposalNetwork):
         detections = [of_image["instances"] for of_image in self(inputs)]
         return detections, [_as_proposals(of_image) for of_image in detections]
 
-    def set_test(self, test: Test):
+    def set_test(self, test: Test) -> None:
         """Test by these settings (spec.Test) from now on; no weight changes."""
         self.proposal_generator.set_test(test)
 

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import torch
+from torch import nn
 
 from p2s.model import joint
 from p2s.model.backbones import load_imagenet, resnet_fpn
@@ -38,7 +39,7 @@ def build(spec: Spec) -> OneStageDetector | TwoStageDetector:
     return model.to(memory_format=torch.channels_last).train()
 
 
-def two_stages(spec: Spec, strides: dict[str, int], channels: int):
+def two_stages(spec: Spec, strides: dict[str, int], channels: int) -> tuple[nn.Module, nn.Module]:
     """The first and the second stage of a Spec, on their own objectives or on a joint one."""
     where = (spec, strides, channels)
     if spec.second_stage.objective != "sampled":
@@ -48,7 +49,7 @@ def two_stages(spec: Spec, strides: dict[str, int], channels: int):
     return first_stage(*where), second_stage(*where)
 
 
-def first_stage(spec: Spec, strides: dict[str, int], channels: int):
+def first_stage(spec: Spec, strides: dict[str, int], channels: int) -> nn.Module:
     """The first stage of a Spec, or its one-stage detector; see p2s.model.first.contract."""
     if spec.second == "none":
         return dense_detector(spec, strides, channels)

@@ -3,6 +3,7 @@
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy.special import stdtrit
 
 CONFIDENCE = 0.95
@@ -35,13 +36,13 @@ class Estimate(NamedTuple):
     high: float
     seeds: int
 
-    def text(self, sign=""):
+    def text(self, sign: str = "") -> str:
         """`mean ± half of the interval (seeds)`; sign "+" for differences."""
         half = number((self.high - self.low) / 2)
         return f"{number(self.mean, sign)} ± {half} ({self.seeds:g})" if self.seeds else DASH
 
 
-def estimate(values):
+def estimate(values: ArrayLike) -> Estimate:
     """The Estimate of a mean from one value a seed; NaN and None are seeds without a value.
 
     Its interval is mean ± t(n-1) s / sqrt(n), which one seed does not have.
@@ -56,7 +57,7 @@ def estimate(values):
     return Estimate(float(mean), float(mean - half), float(mean + half), count)
 
 
-def verdict(effect, expects):
+def verdict(effect: Estimate, expects: str | None) -> str:
     """What an Estimate of a difference says of the expected one, by RULE.
 
     expects: "gain", "loss", "none", or None where nothing is claimed. "holds", "does not hold" or
@@ -81,7 +82,7 @@ def sentence(claim: str, effect: Estimate, said: str, sign: str = "", unit: str 
     return f"{claim} {effect.text(sign)}{unit}: **{said}**"
 
 
-def number(value, sign="", digits=1):
+def number(value: float | None, sign: str = "", digits: int = 1) -> str:
     """A number for people, with a typographic minus; what is missing is a dash."""
     if value is None or not np.isfinite(value):
         return DASH

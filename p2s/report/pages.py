@@ -19,13 +19,13 @@ MARKUP = re.compile(r"^#+ |[`*$]", re.MULTILINE)
 FUNCTION = re.compile(r"(<mi>(?:exp|ln|log|max|min|sup|inf|lim)</mi>)(?!<mo)")  # log 2, not log2
 
 
-def address(notebook):
+def address(notebook: Path | str) -> str:
     """The file name of a notebook's page."""
     stem = Path(notebook).stem
     return "index.html" if stem == INDEX else f"{stem}.html"
 
 
-def title(notebook):
+def title(notebook: Path | str) -> str:
     """The first heading of a notebook file, else its name."""
     cells = nbformat.read(notebook, as_version=4).cells
     prose = "\n".join(cell.source for cell in cells if cell.cell_type == "markdown")
@@ -33,7 +33,7 @@ def title(notebook):
     return heading[1].strip() if heading else Path(notebook).stem
 
 
-def html(notebook, this, every):
+def html(notebook: nbformat.NotebookNode, this: str, every: list[tuple[str, str]]) -> str:
     """The page of an executed notebook (a node); `every` is the (address, title) of all pages."""
     exporter = HTMLExporter(
         template_name=PAGE.name,
@@ -60,12 +60,12 @@ def _described(notebook, said):
     return notebook
 
 
-def prose(markdown):
+def prose(markdown: str) -> str:
     """Markdown with $mathematics$ as HTML with MathML."""
     return MarkdownWithMath(renderer=_Renderer(escape=False)).render(markdown)
 
 
-def mathematics(latex, display="block"):
+def mathematics(latex: str, display: str = "block") -> str:
     """LaTeX, with or without its dollars, as MathML; what cannot be read is shown as it is."""
     latex = latex.strip().strip("$").replace(r"\displaystyle", "").strip()
     try:

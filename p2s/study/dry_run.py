@@ -15,7 +15,7 @@ from p2s.train import engine
 PARTS = ("backbone", "first_stage", "second_stage", "recipe")
 
 
-def dry_run(study: Study, *, only: Iterable[str] = ()):
+def dry_run(study: Study, *, only: Iterable[str] = ()) -> None:
     """Tell of each training of a seed its network, its settings, and those of its evaluations.
 
     Files that are not there yet are named at the end: a training needs them, a dry run does not.

@@ -6,6 +6,7 @@ the scale, then of the row, then of the variant.
 
 import json
 import math
+from collections.abc import Collection, Iterable
 from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -15,6 +16,7 @@ from pydantic import ConfigDict, Field, PositiveFloat, model_validator
 from p2s.files import read_yaml
 from p2s.spec import Coco, Spec, merge
 from p2s.spec.part import Part
+from p2s.study.project import Project
 
 SHARED_FIELDS = {  # that a scale's proposal_share multiplies
     "first_stage": ("pre_nms", "proposals"),
@@ -80,7 +82,7 @@ class Contrast(Strict):
     expects: Literal["gain", "loss", "none"] | None = None  # what the paper claims, if anything
 
     @property
-    def rows(self):
+    def rows(self) -> tuple[str, ...]:
         """The names of all rows that it compares."""
         return self.row, self.than, *(self.less or ())
 
@@ -112,7 +114,7 @@ class Experiment(Strict):
                 raise ValueError(f"named twice: {', '.join(twice)}")
         return self
 
-    def sized(self, scale):
+    def sized(self, scale: str) -> "Experiment":
         """The experiment as it is at the scale of this name; its rows hold all their changes."""
         here = [
             merge(merge(self.at.get(scale, {}), row.changes), row.at.get(scale, {}))
@@ -137,18 +139,19 @@ class Scale(Strict):
     changes: dict[str, Any] = {}
     data_sets: dict[Name, dict[str, Any]] = {}  # more changes for experiments on other data
 
-    def on(self, data_set):
+    def on(self, data_set: str | None) -> "Scale":
         """The scale as it is on one of its data sets; None is its own data."""
-        changes = merge(self.changes, self.data_sets.get(data_set, {}))
+        more = {} if data_set is None else self.data_sets.get(data_set, {})
+        changes = merge(self.changes, more)
         return self.model_copy(update={"changes": changes})
 
 
-def load_scales(project):
+def load_scales(project: Project) -> dict[str, Scale]:
     """The scales of experiments/scales.yaml by name."""
     return read_yaml(project.experiments / "scales.yaml", dict[str, Scale])
 
 
-def load_experiment(project, name):
+def load_experiment(project: Project, name: str) -> Experiment:
     """The experiment of experiments/<name>.yaml."""
     path = project.experiments / f"{name}.yaml"
     experiment = read_yaml(path, Experiment)
@@ -157,24 +160,25 @@ def load_experiment(project, name):
     return experiment
 
 
-def experiment_names(project):
+def experiment_names(project: Project) -> list[str]:
     """All experiments, in alphabetical order."""
     others = ("scales", "paper")
     return sorted(p.stem for p in project.experiments.glob("*.yaml") if p.stem not in others)
 
 
-def cells(experiment, scale):
+def cells(experiment: Experiment, scale: Scale) -> list[tuple[Row, Variant | None]]:
     """Pairs of a row and a variant (None without variants) that this scale can run."""
     if experiment.data_set and experiment.data_set not in scale.data_sets:
         return []
     kind = scale.changes.get("data", {}).get("kind")
     rows = [row for row in experiment.rows if row.data in (None, kind)]
     variants = [variant for variant in experiment.variants if variant.data in (None, kind)]
-    variants = variants if experiment.variants else [None]
+    if not experiment.variants:
+        return [(row, None) for row in rows]
     return [(row, variant) for variant in variants for row in rows]
 
 
-def resolve(row, variant, scale, root):
+def resolve(row: Row, variant: Variant | None, scale: Scale, root: Path | str) -> Spec:
     """The Spec of a row (and variant, or None) at a scale; data under `root` say the classes."""
     spec = Spec.named(row.detector)
     for changes in (scale.changes, row.changes, variant.changes if variant else {}):
@@ -195,12 +199,12 @@ def resolve(row, variant, scale, root):
     return spec.changed({**shares, "recipe": recipe, "num_classes": _num_classes(spec, root)})
 
 
-def annotation_files(data, root):
+def annotation_files(data: Coco, root: Path | str) -> list[Path]:
     """The training and validation JSON of a spec.Coco; its paths are relative to `root`."""
     return [Path(root) / data.train, Path(root) / data.val]
 
 
-def refuse_unknown(kind, names, valid):
+def refuse_unknown(kind: str, names: Iterable[str], valid: Collection[str]) -> None:
     """ValueError for the first name that is not valid, with all that are."""
     for name in names:
         if name not in valid:

@@ -3,6 +3,10 @@
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from p2s.study.runs import Run
 
 PACKAGE = Path(__file__).parents[1]  # p2s/: the source that a record's hash is of
 PAPER = PACKAGE.parent / "experiments" / "paper.yaml"  # the published numbers
@@ -18,7 +22,7 @@ class Project:
     cache: Path
 
     @classmethod
-    def at(cls, folder="."):
+    def at(cls, folder: Path | str = ".") -> "Project":
         """The project that holds `folder`; its cache is $P2S_CACHE, else .p2s in the root."""
         start = Path(folder).resolve()
         for root in (start, *start.parents):
@@ -27,40 +31,40 @@ class Project:
         raise FileNotFoundError(f"{start}: no experiments/scales.yaml here or in a folder above")
 
     @property
-    def experiments(self):
+    def experiments(self) -> Path:
         """One YAML file per table or figure."""
         return self.root / "experiments"
 
-    def records(self, scale):
+    def records(self, scale: str) -> Path:
         """The folder of a scale's records."""
         return self.root / "results" / "runs" / scale
 
     @property
-    def benches(self):
+    def benches(self) -> Path:
         """The folder of measurements of speed."""
         return self.root / "results" / "bench"
 
     @property
-    def views(self):
+    def views(self) -> Path:
         """The folder of what Figure 1 shows."""
         return self.root / "results" / "framework"
 
-    def record(self, run):
+    def record(self, run: "Run") -> Path:
         """The record that a run is to leave."""
         return self.records(run.scale) / f"{run.evaluation_id}.json"
 
-    def executed(self, run):
+    def executed(self, run: "Run") -> Path:
         """The executed copy of a run's notebook."""
         return self.cache / "runs" / run.scale / f"{run.evaluation_id}.ipynb"
 
-    def failure(self, run):
+    def failure(self, run: "Run") -> Path:
         """The error of a failed run in one line, until it is run again."""
         return self.executed(run).with_suffix(".failed")
 
-    def lock(self, run):
+    def lock(self, run: "Run") -> Path:
         """Held while a run is running."""
         return self.executed(run).with_suffix(".lock")
 
-    def weights(self, run):
+    def weights(self, run: "Run") -> Path:
         """The folder of a training's state and weights, shared by its evaluations."""
         return self.cache / "weights" / run.training_id

@@ -5,6 +5,7 @@ import json
 import os
 import platform
 import subprocess
+from collections.abc import Collection
 from functools import cache
 from importlib import metadata
 from pathlib import Path
@@ -14,7 +15,7 @@ from p2s.study.project import PACKAGE
 PACKAGES = ("torch", "torchvision", "sal-detectron2", "detectron2", "hotcoco", "numpy", "pillow")
 
 
-def git_state(root):
+def git_state(root: Path | str) -> dict[str, str | bool | None]:
     """The commit at `root` and whether the code that makes numbers differs; None outside git."""
     top = _git(root, "rev-parse", "--show-toplevel")
     if not top or Path(top).resolve() != Path(root).resolve():
@@ -25,7 +26,7 @@ def git_state(root):
     return {"sha": _git(root, "rev-parse", "--verify", "--quiet", "HEAD"), "dirty": bool(changes)}
 
 
-def committed(paths):
+def committed(paths: Collection[Path | str]) -> set[Path | str]:
     """Those of `paths` that git tracks at HEAD and that are as committed."""
     kept = set()
     for folder in {Path(path).parent for path in paths}:
@@ -49,7 +50,7 @@ def _git(folder, *words):
 
 
 @cache
-def source_hash(notebook):
+def source_hash(notebook: Path | str) -> str:
     """SHA-256 of the package's modules and a notebook's code cells; prose doesn't count."""
     code = {str(path.relative_to(PACKAGE)): path.read_text() for path in PACKAGE.rglob("*.py")}
     cells = json.loads(Path(notebook).read_text())["cells"]
@@ -57,7 +58,7 @@ def source_hash(notebook):
     return hashlib.sha256(json.dumps(code, sort_keys=True).encode()).hexdigest()
 
 
-def versions():
+def versions() -> dict[str, str]:
     """Versions of Python and of the packages that numbers depend on, as installed."""
     installed = {dist.name.lower(): dist.version for dist in metadata.distributions() if dist.name}
     return {"python": platform.python_version()} | {
@@ -65,7 +66,7 @@ def versions():
     }
 
 
-def machine():
+def machine() -> dict[str, str | int | None]:
     """The processor, its cores, and the threads and instruction set that torch uses here."""
     import torch  # only a run needs it: plan and status stay quick
 
@@ -82,7 +83,7 @@ def machine():
     }
 
 
-def allocator():
+def allocator() -> dict[str, str]:
     """The settings of the C library's memory allocator in this process's environment, sorted."""
     words = ("MALLOC_", "GLIBC_TUNABLES", "LD_PRELOAD", "THP_MEM_ALLOC_ENABLE")
     return {name: os.environ[name] for name in sorted(os.environ) if name.startswith(words)}

@@ -1,6 +1,8 @@
 """The published numbers of the paper's tables, read from experiments/paper.yaml."""
 
+from collections.abc import Iterator
 from functools import cache
+from pathlib import Path
 from typing import Annotated, NamedTuple
 
 from pydantic import Field, NonNegativeFloat, PositiveInt, model_validator
@@ -46,7 +48,7 @@ class Table(Part):
             raise ValueError(f"notes on unknown rows {unknown}; valid: {', '.join(self.rows)}")
         return self
 
-    def cells(self):
+    def cells(self) -> Iterator[Published]:
         """All cells, row by row."""
         for row, values in self.rows.items():
             for (column, unit), cell in zip(self.columns.items(), values, strict=True):
@@ -55,7 +57,7 @@ class Table(Part):
                 yield Published(self.table, row, column, value, unit, deviation, note)
 
 
-def read_tables(path=PAPER) -> list[Table]:
+def read_tables(path: Path | str = PAPER) -> list[Table]:
     """The tables of a file; ValueError names the file, the line and the field of a slip."""
     tables: list[Table] = read_yaml(path, list[Table])
     numbers = [table.table for table in tables]

@@ -51,7 +51,7 @@ class Record(Part):
     created: str = Field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
 
 
-def write(record, folder):
+def write(record: Any, folder: Path | str) -> Path:
     """Write `<folder>/<id>.json` in one step and return its path; refuses more than 200 kB."""
     fields = record.model_dump(mode="json")
     fields["digest"] = canonical_digest(fields)
@@ -66,12 +66,12 @@ def write(record, folder):
     return path
 
 
-def read(path, kind=Record):
+def read(path: Path | str, kind: type[Part] = Record) -> Any:
     """A Record or Bench; ValueError names file and field if it is damaged or was edited by hand."""
     try:
         fields = json.loads(Path(path).read_bytes())
         digest = fields.pop("digest", None)
-        record = kind.model_validate(fields)
+        record: Any = kind.model_validate(fields)
     except (json.JSONDecodeError, UnicodeDecodeError, AttributeError, TypeError) as error:
         raise ValueError(f"{path}: not a JSON record: {error}") from None
     except ValidationError as error:
@@ -83,7 +83,7 @@ def read(path, kind=Record):
     return record
 
 
-def survey(folder, kind=Record):
+def survey(folder: Path | str, kind: type[Part] = Record) -> tuple[dict[str, Any], dict[str, str]]:
     """All records of a kind in a folder by id, and what is wrong with the others, by file stem."""
     records, problems = {}, {}
     for path in sorted(Path(folder).glob("*.json")):

@@ -2,13 +2,18 @@
 
 import json
 import time
+from collections.abc import Sequence
 from contextlib import chdir
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
+from torch import nn
 
 from p2s import files
 from p2s.data import glyphs, releases
+from p2s.data.coco import CocoSet
 from p2s.data.lvis import LvisSet
 from p2s.maths.likelihood import AUDIT
 from p2s.measure import calibration, fusion, geometry, oracle, posterior
@@ -18,7 +23,8 @@ from p2s.measure.scenes import scene
 from p2s.model.zoo import build
 from p2s.spec import Coco, Glyphs
 from p2s.study import provenance, records
-from p2s.study.project import TRAIN_EVAL
+from p2s.study.project import TRAIN_EVAL, Project
+from p2s.study.runs import Run
 from p2s.train import engine
 from p2s.train.pretrain import read_glyphs
 
@@ -32,7 +38,7 @@ MEASURES = {  # of Experiment.measures
 }
 
 
-def made_by(project):
+def made_by(project: Project) -> dict[str, Any]:
     """Where a record is made: commit, code, packages and machine; asked before the work starts."""
     torch.set_num_threads(1)  # the number of threads changes bits; here also outside the runner
     return {
@@ -43,7 +49,7 @@ def made_by(project):
     }
 
 
-def load_data(run, project):
+def load_data(run: Run, project: Project) -> Sequence[CocoSet]:
     """Training and validation CocoSet of a run; glyph scenes are drawn into the cache if needed."""
     data = run.spec.data
     if not isinstance(data, Coco):
@@ -52,7 +58,7 @@ def load_data(run, project):
         return releases.read_release(data)
 
 
-def trained(run, project, data):
+def trained(run: Run, project: Project, data: CocoSet) -> tuple[nn.Module, dict, float]:
     """A trained model, its loss curve and the seconds it took; cached weights are used."""
     torch.manual_seed(run.seed)
     folder = project.weights(run).absolute()
@@ -67,7 +73,7 @@ def trained(run, project, data):
     return model, thinned(curve), round(seconds, 2)
 
 
-def thinned(curve, points=CURVE_POINTS):
+def thinned(curve: dict[str, list], points: int = CURVE_POINTS) -> dict[str, list[float]]:
     """A curve as means over at most `points` stretches of equal length, 4 digits each.
 
     Of what is named the worst in an audit it is the largest.
@@ -80,7 +86,7 @@ def thinned(curve, points=CURVE_POINTS):
     }
 
 
-def measured(run, project, model, data):
+def measured(run: Run, project: Project, model: nn.Module, data: CocoSet) -> dict[str, Any]:
     """COCO's or LVIS's numbers in percent, seconds, and the scenes, as fields of a record."""
     start = time.monotonic()
     detections, proposals = detect(model, data, run.spec.test)
@@ -98,7 +104,7 @@ def measured(run, project, model, data):
     }
 
 
-def write_record(run, project, fields):
+def write_record(run: Run, project: Project, fields: dict[str, Any]) -> Path:
     """Write the record of a run from the fields that the steps above gave; returns its path."""
     return records.write(run.record(**fields), project.records(run.scale))
 

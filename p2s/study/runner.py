@@ -8,6 +8,7 @@ import ast
 import os
 import time
 from collections import defaultdict
+from collections.abc import Generator, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -36,12 +37,12 @@ KERNEL = {  # how papermill starts a kernel
 GRACE = 10.0  # seconds for a training to save its state when the study is interrupted
 
 
-def given(project, run):
+def given(project: Project, run: Run) -> dict[str, Any]:
     """The parameters of a run's notebook."""
     return {name: getattr(run, name) for name in PARAMETERS} | {"root": str(project.root)}
 
 
-def parameters(template, values):
+def parameters(template: Path, values: dict[str, Any]) -> dict[str, Any]:
     """`values` with every value in the type of the default in the notebook's parameters cell.
 
     The text of a command line is converted; an unknown name or a wrong type is a ValueError that
@@ -64,7 +65,9 @@ def parameters(template, values):
         raise ValueError(f"{template}: wrong type in {values}; valid: {valid}") from None
 
 
-def outcomes(project, waiting, template, executor):
+def outcomes(
+    project: Project, waiting: Iterable[Run], template: Path, executor: Any
+) -> Generator[Standing, None, None]:
     """Run all of `waiting` and yield a Standing as each one ends.
 
     `executor` has the `submit` of concurrent.futures; what that returns has `done`, `result` and
@@ -90,12 +93,12 @@ def outcomes(project, waiting, template, executor):
         work.stop()
 
 
-def is_trained(project, run):
+def is_trained(project: Project, run: Run) -> bool:
     """Whether the cache holds the weights that a run evaluates."""
     return (project.weights(run) / "model.safetensors").exists()
 
 
-def execute(project, run, template):
+def execute(project: Project, run: Run, template: Path) -> Standing:
     """Execute one run's notebook and return its Standing; no exception leaves this function."""
     os.environ.update(ONE_THREAD)  # the kernel inherits it
     project.lock(run).parent.mkdir(parents=True, exist_ok=True)
@@ -107,7 +110,13 @@ def execute(project, run, template):
         return Standing(run, "running", "by another process")
 
 
-def run_notebook(project, notebook, executed, values=None, timeout=None):
+def run_notebook(
+    project: Project,
+    notebook: Path,
+    executed: Path,
+    values: dict[str, Any] | None = None,
+    timeout: int | None = None,
+) -> str:
     """Execute a notebook in the project's root into a copy; returns the error in a line, or "".
 
     `timeout` is how many seconds a cell may take, without end if None.

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import cache
 from importlib import metadata
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from p2s.files import canonical_hash, file_fingerprint, write_atomic
 from p2s.spec import Coco, Glyphs, Spec
@@ -35,12 +35,12 @@ class Run:
     evaluation_id: str
 
     @property
-    def label(self):
+    def label(self) -> str:
         """The run in words, for people."""
         variant = f" | {self.variant}" if self.variant else ""
         return f"{self.experiment} | {self.row}{variant} | seed {self.seed}"
 
-    def record(self, **fields):
+    def record(self, **fields: Any) -> records.Record:
         """The Record of this run, of what it was asked and the fields that it measured."""
         return records.Record(
             id=self.evaluation_id,

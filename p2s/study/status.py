@@ -8,7 +8,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
-from typing import get_args
+from typing import Any, get_args
 
 import click
 from filelock import FileLock, Timeout
@@ -71,7 +71,9 @@ def status(study: Study, *, only: Iterable[str] = (), jobs: int = 1) -> list[Sta
     return known
 
 
-def run(study: Study, executor, *, only: Iterable[str] = (), template: Path = TRAIN_EVAL) -> int:
+def run(
+    study: Study, executor: Any, *, only: Iterable[str] = (), template: Path = TRAIN_EVAL
+) -> int:
     """Run what is missing or changed, one line a run; returns the number of runs that failed.
 
     `executor` is as `runner.outcomes` takes it. Runs that are at work in another process are waited

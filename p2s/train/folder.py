@@ -6,7 +6,7 @@ It holds `state.pt` while the training runs, in the end `model.safetensors`, `sp
 
 import io
 import sys
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -51,7 +51,7 @@ def load(folder: str | Path) -> tuple[nn.Module, Spec, list[str]]:
     return model.eval(), spec, classes
 
 
-def fill(model: nn.Module, folder: Path):
+def fill(model: nn.Module, folder: Path) -> None:
     """Give a model the weights of the finished one in a folder."""
     path = folder / "model.safetensors"
     weights.fill(model, weights.read_weights(path), path)
@@ -59,7 +59,7 @@ def fill(model: nn.Module, folder: Path):
 
 def save_state(
     output: Path, progress: dict[str, Any], model: nn.Module, optimizer: torch.optim.Optimizer
-):
+) -> None:
     """Keep what the next step depends on; `progress` has the names of PROGRESS."""
     buffer = io.BytesIO()
     states = {"model": model.state_dict(), "optimizer": optimizer.state_dict()}
@@ -85,7 +85,7 @@ def resume(
     return {name: kept[name] for name in PROGRESS}
 
 
-def write_model(output: Path, model: nn.Module, identity: str, texts: dict[str, str]):
+def write_model(output: Path, model: nn.Module, identity: str, texts: dict[str, str]) -> None:
     """Leave a finished training: its texts by file name, then its weights."""
     for name, text in texts.items():
         write_atomic(output / name, text.encode())
@@ -96,12 +96,12 @@ def write_model(output: Path, model: nn.Module, identity: str, texts: dict[str, 
     write_atomic(output / "model.safetensors", content)  # last: it says `finished`
 
 
-def remove_state(output: Path):
+def remove_state(output: Path) -> None:
     """Remove the state of a training that is finished."""
     (output / "state.pt").unlink(missing_ok=True)
 
 
-def alone_in(output: Path):
+def alone_in(output: Path) -> AbstractContextManager:
     """The lock of a folder, to be held by `with`; whoever has to wait for it is told so."""
     lock = FileLock(output / ".lock")
     try:

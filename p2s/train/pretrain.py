@@ -77,7 +77,7 @@ def spelt(label: Tensor) -> tuple[Tensor, Tensor]:
     return label // len(ink.CHARACTERS), label % len(ink.CHARACTERS)
 
 
-def read_glyphs(backbone: nn.Module, spec: Spec, cache: Path, reading: Reading = READING):
+def read_glyphs(backbone: nn.Module, spec: Spec, cache: Path, reading: Reading = READING) -> None:
     """Give the backbone of a Spec the weights of such a training, which is kept in the cache.
 
     The first that needs it trains; whoever comes meanwhile waits for it.

@@ -2,6 +2,7 @@
 
 import io
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -63,7 +64,7 @@ def origin(model: nn.Module, batch: list[dict]) -> str:
     return "features and predictions of all levels are finite"
 
 
-def keep_step(path: Path, model: nn.Module, spec: Spec, batch: list[dict], **where):
+def keep_step(path: Path, model: nn.Module, spec: Spec, batch: list[dict], **where: Any) -> None:
     """Write all that one step needs to `path`; `where` has its seed, iteration and rate."""
     images = [
         {key: value for key, value in inputs.items() if key != "instances"} for inputs in batch

@@ -5,6 +5,7 @@ can be with an object of every class, in validation as even as they can be. N im
 """
 
 import math
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -31,7 +32,7 @@ class Federation:
     negatives: list[set[int]]
     not_exhaustive: list[set[int]]
 
-    def annotated(self, image, labels):
+    def annotated(self, image: int, labels: Iterable[int]) -> list[bool]:
         """Whether each object of an image is annotated, from the labels of all in their order."""
         seen, known = set(), []
         for label in labels:
@@ -70,7 +71,7 @@ def plan(glyphs: Glyphs, split: str, counts: list[int]) -> Plan:
     return Plan(labels, exponent, known)
 
 
-def frequencies(imbalance, classes):
+def frequencies(imbalance: str, classes: int) -> np.ndarray:
     """How frequent each class is in the real data, (K,): images, for Objects365 any unit."""
     share = ranks(classes) / max(classes - 1, 1)  # 0 the most frequent class, 1 the least
     if imbalance == "objects365":
@@ -80,25 +81,25 @@ def frequencies(imbalance, classes):
 
 
 @cache
-def lvis_images():
+def lvis_images() -> np.ndarray:
     """The training images of each class of LVIS v1, (1203,), from the most frequent on."""
     lines = LVIS_V1_IMAGES.read_text().splitlines()
     return np.array([float(count) for line in lines[1:] for count in line.split()])
 
 
-def groups(classes) -> dict[str, list[int]]:
+def groups(classes: int) -> dict[str, list[int]]:
     """The class numbers of LVIS's groups "f", "c" and "r"; of any number of classes as large."""
     ends = np.cumsum(list(LVIS_GROUPS.values())) * classes / sum(LVIS_GROUPS.values())
     parts = np.split(np.argsort(ranks(classes)), ends.round().astype(int)[:-1])
     return {name: sorted(part.tolist()) for name, part in zip(LVIS_GROUPS, parts, strict=True)}
 
 
-def ranks(classes):
+def ranks(classes: int) -> np.ndarray:
     """The rank of each class, 0 the most frequent: shuffled, or one style would be the rare one."""
     return np.random.default_rng(0).permutation(classes)
 
 
-def power(frequency, slots, least):
+def power(frequency: np.ndarray, slots: int, least: int) -> float:
     """The highest power, in hundredths up to 1, that gives every class a share of `least` slots.
 
     0 if none does.
@@ -110,7 +111,7 @@ def power(frequency, slots, least):
     return 0.0
 
 
-def quotas(weight, slots):
+def quotas(weight: np.ndarray, slots: int) -> np.ndarray:
     """The slots in proportion to weights (K,), as whole numbers by largest remainder."""
     exact = slots * weight / weight.sum()
     whole = exact.astype(int)
@@ -119,13 +120,13 @@ def quotas(weight, slots):
     return whole
 
 
-def deal(rng, quotas, counts):
+def deal(rng: np.random.Generator, quotas: np.ndarray, counts: Sequence[int]) -> list[list[int]]:
     """The labels of each image, as many as its count: each class as often as its quota."""
     labels = rng.permutation(np.repeat(np.arange(len(quotas)), quotas))
     return [part.tolist() for part in np.split(labels, np.cumsum(counts)[:-1])]
 
 
-def federate(rng, labels, classes) -> Federation:
+def federate(rng: np.random.Generator, labels: list[list[int]], classes: int) -> Federation:
     """A positive and a negative set of images for each class, as images' sets of classes.
 
     A class that is in any image is positive in at least one.

@@ -143,7 +143,7 @@ def shared_settings(spec: Spec, strides: dict[str, int]) -> dict[str, Any]:
     }
 
 
-def small(module: nn.Module):
+def small(module: nn.Module) -> None:
     """Initialise convolutions as detectron2's RPN does."""
     for conv in module.modules():
         if isinstance(conv, nn.Conv2d):

@@ -29,7 +29,7 @@ TRAINING_FLOOR = 1e-4  # P(O); C2
 class DenseFirstStage(DenseProposer):
     """A class-agnostic dense detector that hands on proposals, their P(O) and level."""
 
-    def set_test(self, test: Test):
+    def set_test(self, test: Test) -> None:
         """Propose by these settings (spec.Test) from now on; no weight changes."""
         self.test_selection = proposal_selection(test)
 
@@ -46,7 +46,7 @@ class DenseFirstStage(DenseProposer):
 class OneStage(DenseProposer):
     """A K-class dense detector: P(C) at once, there is no second factor."""
 
-    def set_test(self, test: Test):
+    def set_test(self, test: Test) -> None:
         """Detect by these settings (spec.Test) from now on; no weight changes."""
         self.test_selection = detection_selection(test)
 

@@ -45,7 +45,7 @@ def plain_tower(channels: int, layers: int) -> nn.Sequential:
 
 
 @torch.no_grad()
-def keep_gain(convs: Iterable[nn.Conv2d]):
+def keep_gain(convs: Iterable[nn.Conv2d]) -> None:
     """Let convolutions that no norm follows pass on as much as at detectron2's 256 channels.
 
     Its deviation of .01 is for that width; in a narrow tower the signal would die out.

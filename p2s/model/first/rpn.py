@@ -37,7 +37,7 @@ class FlooredRPN(RPN):
     select = staticmethod(select)
     check = staticmethod(refuse_nonfinite)
 
-    def set_test(self, test: Test):
+    def set_test(self, test: Test) -> None:
         """Propose by these settings (spec.Test) from now on; no weight changes."""
         self.test_selection = proposal_selection(test)
 
@@ -77,7 +77,7 @@ class FlooredRPN(RPN):
         best = likeliest(torch.cat(logits, 1)[..., None], counts, count)
         return Candidates(rows_at(boxes, best.location), best.logit, best.level, best.level)
 
-    def refuse_nonfinite_level(self, level: str, logit: Tensor, deltas: Tensor):
+    def refuse_nonfinite_level(self, level: str, logit: Tensor, deltas: Tensor) -> None:
         """FloatingPointError unless logits (N, A) and deltas (N, A, C) of a level are finite."""
         finite = finite_rows(logit[..., None], deltas)  # (N, A)
         self.check(finite, lambda bad: f"score or box at level {level}, image {_first_image(bad)}")

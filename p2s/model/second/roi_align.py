@@ -147,7 +147,7 @@ class RoIAlign(nn.Module):
     def forward(self, features: Tensor, rois: Tensor) -> Tensor:
         return roi_align(features, rois, *self.arguments)
 
-    def extra_repr(self):
+    def extra_repr(self) -> str:
         return "output_size={}, spatial_scale={}, sampling_ratio={}, aligned={}".format(
             *self.arguments
         )

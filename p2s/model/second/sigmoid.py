@@ -72,7 +72,7 @@ class SelectiveSecondStage(SecondStage):
         self.register_buffer("image_counts", torch.zeros(self.num_classes, dtype=torch.long))
         self.register_buffer("images", torch.zeros((), dtype=torch.long))
 
-    def set_frequencies(self, frequencies: Frequencies):
+    def set_frequencies(self, frequencies: Frequencies) -> None:
         """Train with these class frequencies from now on; ValueError if they are of others."""
         counts, images = frequencies
         if counts.shape != self.image_counts.shape or not 0 < counts.max() <= images:

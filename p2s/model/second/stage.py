@@ -52,7 +52,7 @@ class SecondStage(CascadeROIHeads):
             targets = [_annotated(truths) for truths in targets]
         return super().forward(images, features, proposals, targets)
 
-    def set_test(self, test: Test):
+    def set_test(self, test: Test) -> None:
         """Detect by these settings (spec.Test) from now on; no weight changes."""
         self.test = test
 
