@@ -37,7 +37,7 @@ MOST_KEPT = 2**30  # bytes
 WARMUP_FROM = 1 / 1000  # d2: the share of the rate at iteration 0
 
 
-def keep_memory():
+def keep_memory() -> None:
     """Let glibc keep what it has freed: to get large blocks anew takes up to a tenth of a step."""
     with suppress(AttributeError, OSError):  # another C library
         mallopt = ctypes.CDLL(None).mallopt
