@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from p2s.bench.precision import MODEL
-from p2s.study import run as train_eval
+from p2s.study import train_eval
 from p2s.study.project import Project
 from p2s.study.study import find
 

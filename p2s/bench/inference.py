@@ -20,7 +20,7 @@ from p2s.bench.ways import Way
 from p2s.model.detector import run_first_stage
 from p2s.spec import Spec
 
-PARTS = ("pre", "first", "second", "post", "total")  # columns of seconds, in order
+PHASES = ("pre", "first", "second", "post", "total")  # columns of seconds, in order
 CEILINGS = {"fp32": torch.float32, "bf16": torch.bfloat16}  # int8 has no plain convolution
 
 
@@ -106,7 +106,7 @@ def staged(model: nn.Module, inputs: list[dict]) -> dict[str, float]:
     for sample, instances in zip(inputs, answers, strict=True):
         detector_postprocess(instances, sample["height"], sample["width"])
     marks.append(time.perf_counter())
-    return dict(zip(PARTS, [end - start for start, end in pairwise(marks)], strict=False))
+    return dict(zip(PHASES, [end - start for start, end in pairwise(marks)], strict=False))
 
 
 @lru_cache  # the ways of a detector share a network, and counting takes a pass of it

@@ -11,7 +11,7 @@ from p2s.bench.ways import Way
 from p2s.data.loader import test_inputs
 from p2s.deploy.fast import PRECISIONS, optimize
 from p2s.measure.coco import coco_numbers
-from p2s.study import run as train_eval
+from p2s.study import train_eval
 from p2s.study.project import Project
 from p2s.study.study import find
 

@@ -33,8 +33,8 @@ PRETRAINED = {"width": 64, "norm": "FrozenBN", "frozen_stages": 2}  # d2
 EDGES = (0.8, 0.84, 0.88, 0.92, 0.96, 1.0)  # Sec. 5: 640, 672 ... of 800 pixels
 LONG = 1333 / 800  # Sec. 5: the long edge at most, in short edges
 WARMUP = 0.1  # of the iterations
-PARTS = sorted(set(Spec.words()) - {"num_classes", "data"})  # what --set may change
-VALID = f"{', '.join(PARTS)} (the annotation file gives num_classes, the options give data)"
+CHANGEABLE = sorted(set(Spec.field_words()) - {"num_classes", "data"})  # what --set may change
+VALID = f"{', '.join(CHANGEABLE)} (the annotation file gives num_classes, the options give data)"
 
 
 class Job(Part):
@@ -54,7 +54,7 @@ class Job(Part):
 
     def spec(self, classes: Sequence[str]) -> Spec:
         """The Spec to train: the named detector, made small, then the options, then --set."""
-        _refuse_settings_outside(PARTS, self.settings, VALID)
+        _refuse_settings_outside(CHANGEABLE, self.settings, VALID)
         sides = {"long_edge": round(LONG * self.size)}
         named = Spec.named(self.detector)
         recipe = {

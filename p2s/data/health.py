@@ -49,10 +49,10 @@ def check(
         if collecting:
             gc.enable()
     problems = {kind: lines for kind, lines in problems.items() if kind not in mended}
-    return [f"{name}: {line}" for line in told(problems)]
+    return [f"{name}: {line}" for line in all_lines(problems)]
 
 
-def told(problems: Problems) -> list[str]:
+def all_lines(problems: Problems) -> list[str]:
     """The lines of all kinds of problem; of each the first 20, and how many more there are."""
     return [line for lines in problems.values() for line in _shortened(lines)]
 

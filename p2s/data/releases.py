@@ -90,7 +90,7 @@ def differences(data: CocoSet, release: Release) -> list[str]:
     ]
     missing = defaultdict(list)
     health.pictures(data.images, data.folder, missing)
-    return lines + health.told(missing)
+    return lines + health.all_lines(missing)
 
 
 def _files(data):

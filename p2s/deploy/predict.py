@@ -55,14 +55,14 @@ def predict(
     """Detect in image files; write `detections.json` and a picture of each image to `output`.
 
     Returns what is in the JSON: a list of {"file", "width", "height", "picture", "detections"}, a
-    detection being a row of `rows`. All are in the JSON, those above a score are drawn.
+    detection being a row of `detection_rows`. All are in the JSON, those above a score are drawn.
     """
     photos, output = Photos.of(paths), Path(output)
     output.mkdir(parents=True, exist_ok=True)
     answers, (detected, _) = [], detect(model, photos, test)
     for index, (photo, instances) in enumerate(zip(photos.images, detected, strict=True)):
         name = f"{index:03d}-{Path(photo['file_name']).stem}.png"  # equal stems stay apart
-        detections = rows(instances, classes)
+        detections = detection_rows(instances, classes)
         strong = [row for row in detections if row["score"] >= draw_above]
         drawn(photos.sample(index)["image"], strong).save(output / name)
         size = {"width": photo["width"], "height": photo["height"], "picture": name}
@@ -71,7 +71,7 @@ def predict(
     return answers
 
 
-def rows(instances: Instances, classes: Sequence[str]) -> list[dict]:
+def detection_rows(instances: Instances, classes: Sequence[str]) -> list[dict]:
     """Detections as dicts, the likeliest first.
 
     "box" (x1, y1, x2, y2 in pixels), "class" (a name), "score", "p_object" = P(O), "p_class" =
@@ -93,7 +93,7 @@ def rows(instances: Instances, classes: Sequence[str]) -> list[dict]:
 
 
 def truth_rows(sample: dict, classes: Sequence[str]) -> list[dict]:
-    """The annotated boxes of a sample in the shape of `rows`, without scores."""
+    """The annotated boxes of a sample in the shape of `detection_rows`, without scores."""
     pairs = zip(sample["boxes"].tolist(), sample["classes"].tolist(), strict=True)
     return [{"box": box, "class": classes[label]} for box, label in pairs]
 
@@ -122,7 +122,9 @@ def sample_sheet(
     for index in sorted({*np.linspace(0, len(data.images) - 1, count).round().astype(int)}):
         sample = data.sample(int(index))
         strong = [
-            row for row in rows(detections[index], data.classes) if row["score"] >= draw_above
+            row
+            for row in detection_rows(detections[index], data.classes)
+            if row["score"] >= draw_above
         ]
         truth = drawn(sample["image"], truth_rows(sample, data.classes))
         lines.append((truth, drawn(sample["image"], strong)))

@@ -43,7 +43,7 @@ class ClassifiedProposals:
 
 
 @torch.inference_mode()
-def measure(model: TwoStageDetector, data: CocoSet, spec: Spec) -> dict[str, Any]:
+def fusion_numbers(model: TwoStageDetector, data: CocoSet, spec: Spec) -> dict[str, Any]:
     """AP in percent by powers, and rows of a few pictures before NMS, as JSON values below 20 kB.
 
     "map" has a line for each of "class_powers" and a column for each of "object_powers": AP of

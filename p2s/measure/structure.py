@@ -18,7 +18,7 @@ TOWERS = ("shared_tower", "score_tower", "box_tower", "conv")  # of our heads, o
 
 
 @torch.no_grad()
-def structure(spec: Spec, size: tuple[int, int]) -> dict[str, Any]:
+def structure_numbers(spec: Spec, size: tuple[int, int]) -> dict[str, Any]:
     """What the detector of a Spec is made of, for images of a height and width in pixels.
 
     The values are those of a `study.structures.Structure`, a dict a block of layers. ValueError

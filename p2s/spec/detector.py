@@ -82,9 +82,9 @@ class Spec(Part):
         return self.first_stage.design.kind
 
     @classmethod
-    def words(cls) -> list[str]:
+    def field_words(cls) -> list[str]:
         """As of any part, and `first`."""
-        return sorted([*super().words(), "first"])
+        return sorted([*super().field_words(), "first"])
 
     @model_validator(mode="before")
     @classmethod

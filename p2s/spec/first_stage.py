@@ -11,13 +11,13 @@ from p2s.spec.choice import Choice, Chooser
 from p2s.spec.part import YOUNGER, Probability
 
 
-class Design(Choice):
+class DesignChoice(Choice):
     """Which first stage."""
 
     has_one_label: ClassVar[bool] = False  # a location: what a likelihood of both stages needs
 
 
-class ProposalNetwork(Design):
+class ProposalNetwork(DesignChoice):
     """A design that knows objects from background, but no classes."""
 
 
@@ -41,7 +41,7 @@ class CascadeRpn(ProposalNetwork):
     kind: Literal["cascade_rpn"] = "cascade_rpn"
 
 
-class DenseDesign(Design):
+class DenseDesign(DesignChoice):
     """A one-stage detector, or a first stage made of it."""
 
     # Of scores; none: the plain likelihood

@@ -28,7 +28,7 @@ class Part(BaseModel):
     def _refuse_unknown(cls, fields: Any) -> Any:
         unknown = sorted(set(fields) - set(cls.model_fields)) if isinstance(fields, dict) else []
         if unknown:
-            raise ValueError(f"unknown {', '.join(unknown)}; valid: {', '.join(cls.words())}")
+            raise ValueError(f"unknown {', '.join(unknown)}; valid: {', '.join(cls.field_words())}")
         for name, value in fields.items() if isinstance(fields, dict) else ():
             kind = cls.model_fields[name].annotation
             if isinstance(value, bool | str) and kind in (int, float):  # True is no 1, "2" no 2
@@ -49,7 +49,7 @@ class Part(BaseModel):
         return {name: value for name, value in dump.items() if name not in quiet}
 
     @classmethod
-    def words(cls) -> list[str]:
+    def field_words(cls) -> list[str]:
         """The names under which its settings are written."""
         return sorted(cls.model_fields)
 

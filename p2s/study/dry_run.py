@@ -12,7 +12,7 @@ from p2s.study.experiments import annotation_files
 from p2s.study.study import Study
 from p2s.train import engine
 
-PARTS = ("backbone", "first_stage", "second_stage", "recipe")
+SPEC_PARTS = ("backbone", "first_stage", "second_stage", "recipe")
 
 
 def dry_run(study: Study, *, only: Iterable[str] = ()) -> None:
@@ -35,7 +35,7 @@ def dry_run(study: Study, *, only: Iterable[str] = ()) -> None:
 def _tell(evaluations):
     first = evaluations[0]
     click.echo(f"{first.experiment} | {first.row} ({first.detector}): {_network(first.spec)}")
-    for part in PARTS:
+    for part in SPEC_PARTS:
         click.echo(f"    {part}: {_settings(getattr(first.spec, part))}")
     recipe = first.spec.recipe
     click.echo(f"    rate for a batch of {recipe.batch}: {_text(recipe.scaled_rate)}")

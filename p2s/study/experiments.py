@@ -24,7 +24,7 @@ SHARED_FIELDS = {  # that a scale's proposal_share multiplies
     "second_stage": ("regions",),
 }
 Name = Annotated[str, Field(min_length=1)]
-Measure = Literal["calibration", "fusion", "geometry", "posterior"]  # see p2s.study.run
+Measure = Literal["calibration", "fusion", "geometry", "posterior"]  # see p2s.study.train_eval
 # What tables print and contrasts compare; full: against the full truth of federated scenes.
 Metric = (
     Literal["AP", "AP50", "AP75", "APr", "APc", "APf", "proposal_AR"]

@@ -7,10 +7,9 @@ from pathlib import Path
 from p2s import files
 from p2s.data import glyphs
 from p2s.measure.scenes import observed
-from p2s.measure.structure import structure
+from p2s.measure.structure import structure_numbers
 from p2s.spec import Spec
-from p2s.study import records, views
-from p2s.study import run as train_eval
+from p2s.study import records, train_eval, views
 from p2s.study.project import Project
 from p2s.study.structures import DETECTORS, SIZE, Structure, Structures
 from p2s.train import engine
@@ -26,7 +25,7 @@ def keep(project: Project, scale: str) -> Iterator[Path]:
 
 def built(project: Project) -> Structures:
     """The Structures of the detectors of Figure 2."""
-    measured = {name: structure(Spec.named(name), SIZE) for name in DETECTORS}
+    measured = {name: structure_numbers(Spec.named(name), SIZE) for name in DETECTORS}
     return Structures(
         size=SIZE,
         structures=tuple(Structure(detector=name, **parts) for name, parts in measured.items()),

@@ -139,7 +139,7 @@ def test_every_way_of_a_detector_is_measured_on_the_same_network(tiny):
     assert len({row["operations"] for row in found["rows"]}) == 1
     staged = [row for row in found["rows"] if "first" in row]
     assert len(staged) == len(chosen) - 2  # onnxruntime runs a whole graph
-    parts = [sum(row[part] for part in inference.PARTS[:-1]) for row in staged]
+    parts = [sum(row[part] for part in inference.PHASES[:-1]) for row in staged]
     assert parts == pytest.approx([row["total"] for row in staged], rel=0.05)
 
 

@@ -8,7 +8,7 @@ import torch
 from detectron2.structures import Boxes, Instances
 from PIL import Image
 
-from p2s.deploy.predict import Photos, drawn, predict, rows, sample_sheet, truth_rows
+from p2s.deploy.predict import Photos, detection_rows, drawn, predict, sample_sheet, truth_rows
 from p2s.measure import coco as evaluation
 from p2s.spec import Test as Settings
 
@@ -73,7 +73,7 @@ def test_only_strong_detections_are_drawn(photos, tmp_path):
 
 def test_a_box_is_drawn_where_it_is_and_nothing_changes_inside():
     image = np.full((60, 80, 3), 255, np.uint8)
-    picture = np.array(drawn(image, rows(instances(1), CLASSES)))
+    picture = np.array(drawn(image, detection_rows(instances(1), CLASSES)))
     assert (image == 255).all()  # the input is left as it was
     assert (picture[30, 8:41] != 255).any(1).all() and (picture[30:51, 8] != 255).any(1).all()
     assert (picture[33:48, 11:38] == 255).all() and (picture[52:] == 255).all()
@@ -81,7 +81,7 @@ def test_a_box_is_drawn_where_it_is_and_nothing_changes_inside():
 
 def test_no_box_leaves_the_image_as_it_is():
     image = np.random.default_rng(0).integers(0, 256, (60, 80, 3), np.uint8)
-    assert rows(instances(0), CLASSES) == []
+    assert detection_rows(instances(0), CLASSES) == []
     assert (np.array(drawn(image, [])) == image).all()
 
 

@@ -91,7 +91,7 @@ def measured(monkeypatch):
 
     def measure(data, seen, spec=CENTERNET2):
         monkeypatch.setattr(fusion, "observe", lambda *_: seen)
-        return fusion.measure(None, data, spec)
+        return fusion.fusion_numbers(None, data, spec)
 
     return measure
 
@@ -212,4 +212,4 @@ def test_images_without_regions_or_truths_have_numbers_or_none(data, seen, measu
 
 def test_a_one_stage_detector_has_no_two_factors():
     with pytest.raises(ValueError, match="centernet with second none"):
-        fusion.measure(None, None, Spec.named("CenterNet*"))
+        fusion.fusion_numbers(None, None, Spec.named("CenterNet*"))

@@ -1,7 +1,7 @@
 import pytest
 
 from p2s.bench.inference import operations
-from p2s.measure.structure import IN_STEPS, structure
+from p2s.measure.structure import IN_STEPS, structure_numbers
 from p2s.spec import NAMED, Spec
 from p2s.study import structures
 from p2s.study.project import Project
@@ -15,7 +15,7 @@ CELLS = 96 + 24 + 6 + 2 + 1
 
 def small(name, **changes):
     spec = Spec.named(name).changed(SMALL).changed(changes)
-    return Structure(detector=name, **structure(spec, SIZE)), spec
+    return Structure(detector=name, **structure_numbers(spec, SIZE)), spec
 
 
 def conv(channels, outputs):
@@ -70,5 +70,5 @@ def test_the_committed_record_is_what_the_built_models_have(at):
     record = structures.recorded(Project(ROOT, ROOT / ".p2s"))
     kept = record.structures[at]
     assert record.size == structures.SIZE and kept.detector == structures.DETECTORS[at]
-    measured = structure(Spec.named(kept.detector), record.size)
+    measured = structure_numbers(Spec.named(kept.detector), record.size)
     assert Structure(detector=kept.detector, **measured) == kept

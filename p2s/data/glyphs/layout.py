@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image
 
 from p2s.data.glyphs import ink
-from p2s.data.glyphs.scale_model import pairwise_iou
+from p2s.data.glyphs.statistics import numpy_iou
 
 LEAST = 8  # pixels: strokes vanish in smaller glyphs
 TRIES = 12  # places an object tries; if each hides too much of others, it is left out
@@ -18,7 +18,7 @@ AGAIN = 300  # times an image, as an end to it
 
 @dataclass(frozen=True)
 class Crowding:
-    """How many objects of which size: computed to match COCO's statistics, see scale_model.py."""
+    """How many objects of which size: computed to match COCO's statistics, see statistics.py."""
 
     mean: float = 7.2  # objects an image, of which some find no place
     shape: float = 1.6  # of the gamma distribution behind their number: smaller is more uneven
@@ -129,7 +129,7 @@ def _places(rng, side, shape, placed):
     """Random corners (TRIES, 2) for a box, the one with the least overlap first."""
     corners = rng.integers(0, np.subtract(side + 1, shape[::-1]), (TRIES, 2))
     boxes = np.hstack([corners, corners + shape[::-1]])
-    overlap = pairwise_iou(boxes, placed).max(1, initial=0)
+    overlap = numpy_iou(boxes, placed).max(1, initial=0)
     return corners[np.argsort(overlap, kind="stable")]
 
 

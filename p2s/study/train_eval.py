@@ -32,7 +32,7 @@ SCENES = 4  # validation images whose proposals and detections are kept, for fig
 CURVE_POINTS = 200
 MEASURES = {  # of Experiment.measures
     "calibration": calibration.calibration_numbers,
-    "fusion": fusion.measure,
+    "fusion": fusion.fusion_numbers,
     "geometry": geometry.geometry_numbers,
     "posterior": posterior.posterior_numbers,
 }

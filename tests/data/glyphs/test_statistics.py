@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from p2s.data.glyphs import ink, layout, scale_model
+from p2s.data.glyphs import ink, layout, statistics
 
 
 def random_boxes(rng, count, side):
@@ -15,14 +15,14 @@ def test_covered_share_equals_painting_the_pixels():
         boxes, painted = random_boxes(rng, count, 30), np.zeros((31, 31), bool)
         for x1, y1, x2, y2 in boxes:
             painted[y1:y2, x1:x2] = True
-        assert scale_model.covered(boxes, (31, 31)) == pytest.approx(painted.mean())
+        assert statistics.covered(boxes, (31, 31)) == pytest.approx(painted.mean())
 
 
 def test_covered_share_is_cut_to_the_image():
-    assert scale_model.covered([[-5, -5, 100, 100]], (10, 20)) == 1
+    assert statistics.covered([[-5, -5, 100, 100]], (10, 20)) == 1
 
 
-def test_pairwise_iou_equals_counting_pixels():
+def test_numpy_iou_equals_counting_pixels():
     rng = np.random.default_rng(1)
     boxes = random_boxes(rng, 8, 20)
     masks = np.zeros((8, 21, 21), bool)
@@ -30,12 +30,12 @@ def test_pairwise_iou_equals_counting_pixels():
         mask[y1:y2, x1:x2] = True
     both = (masks[:, None] & masks).sum((2, 3))
     either = (masks[:, None] | masks).sum((2, 3))
-    assert np.allclose(scale_model.pairwise_iou(boxes, boxes), both / either)
+    assert np.allclose(statistics.numpy_iou(boxes, boxes), both / either)
 
 
 def test_statistics_of_a_scene_by_hand():
     boxes = [[[0, 0, 16, 16], [0, 0, 16, 8], [40, 40, 80, 80]], [[0, 0, 160, 160]], []]
-    found = scale_model.statistics(boxes, [(160, 160)] * 3, proposals=64)
+    found = statistics.statistics(boxes, [(160, 160)] * 3, proposals=64)
     assert found["objects_per_image"] == pytest.approx(4 / 3)
     assert found["covered_share"] == pytest.approx((1 + (256 + 1600) / 160**2) / 3)
     assert found["size_median_cells"] == pytest.approx((2 + 5) / 2)
@@ -47,15 +47,15 @@ def test_statistics_of_a_scene_by_hand():
 
 def test_sizes_in_cells_follow_the_input_but_cocos_bounds_do_not():
     boxes, sizes = [[[0, 0, 40, 40]]], [(400, 800)]
-    stored = scale_model.statistics(boxes, sizes)
-    doubled = scale_model.statistics(boxes, sizes, short_edge=800)
+    stored = statistics.statistics(boxes, sizes)
+    doubled = statistics.statistics(boxes, sizes, short_edge=800)
     assert doubled["size_median_cells"] == 2 * stored["size_median_cells"]
     assert doubled["medium_share"] == stored["medium_share"] == 1
 
 
 def test_no_boxes_at_all_is_an_error():
     with pytest.raises(ValueError, match="no boxes"):
-        scale_model.statistics([[], []], [(9, 9)] * 2)
+        statistics.statistics([[], []], [(9, 9)] * 2)
 
 
 KEPT = {"covered_share": 0.05, "under_3_cells_share": 0.03, "overlapping_share": 0.06}
@@ -67,17 +67,17 @@ def test_glyph_scenes_keep_cocos_coverage_small_objects_and_overlap():
         _, found = layout.arrange(np.random.default_rng([0, index]), ink.Ground(160, 128), 10)
         boxes.append(np.array([one["bbox"] for one in found]))
         boxes[-1][:, 2:] += boxes[-1][:, :2]
-    here = scale_model.statistics(boxes, [(160, 160)] * len(boxes))
+    here = statistics.statistics(boxes, [(160, 160)] * len(boxes))
     for quantity, tolerance in KEPT.items():
-        assert here[quantity] == pytest.approx(scale_model.COCO[quantity][0], abs=tolerance), (
+        assert here[quantity] == pytest.approx(statistics.COCO[quantity][0], abs=tolerance), (
             quantity
         )
     assert 4.5 < here["size_median_cells"] < 6 and 6.4 < here["objects_per_image"] < 7.6
 
 
 def test_every_quantity_stands_beside_cocos_number_with_its_source_and_every_bias_is_told():
-    here = scale_model.statistics([[[0, 0, 40, 40]]], [(160, 160)])
-    rows = {row["quantity"]: row for row in scale_model.beside_coco(here)}
+    here = statistics.statistics([[[0, 0, 40, 40]]], [(160, 160)])
+    rows = {row["quantity"]: row for row in statistics.beside_coco(here)}
     numbers = [row for row in rows.values() if row["here"] is not None]
     assert {row["quantity"] for row in numbers} == set(here)
     assert all(row["source"] for row in numbers)

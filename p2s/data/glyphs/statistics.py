@@ -1,4 +1,4 @@
-"""The scale model: how a data set's boxes compare with COCO's at 800 px, in cells of the network.
+"""Statistics of boxes: how a data set compares with COCO at 800 px, in cells of the network.
 
 A cell is one location of the finest level, stride 8; a box's size is the root of its area.
 """
@@ -109,8 +109,8 @@ def covered(boxes: ArrayLike, size: tuple[int, int]) -> float:
     return float((np.diff(y)[:, None] * np.diff(x) * inside).sum() / (size[0] * size[1]))
 
 
-def pairwise_iou(boxes: np.ndarray, others: np.ndarray) -> np.ndarray:
-    """Intersection over union of (G, 4) and (R, 4) boxes xyxy, -> (G, R); numpy."""
+def numpy_iou(boxes: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """Intersection over union of (G, 4) and (R, 4) boxes xyxy, -> (G, R)."""
     upper = np.minimum(boxes[:, None, 2:], others[:, 2:])
     lower = np.maximum(boxes[:, None, :2], others[:, :2])
     common = np.maximum(upper - lower, 0)
@@ -125,6 +125,6 @@ def _area(boxes):
 
 def _best_iou(boxes):
     """The IoU of each box with the one it overlaps most, (G, 4) -> (G,)."""
-    iou = pairwise_iou(boxes, boxes)
+    iou = numpy_iou(boxes, boxes)
     np.fill_diagonal(iou, 0)
     return iou.max(1, initial=0)

@@ -4,8 +4,7 @@ from ast import literal_eval
 import pytest
 import yaml
 
-from p2s.study import records, runner
-from p2s.study import run as train_eval
+from p2s.study import records, runner, train_eval
 from p2s.study.project import TRAIN_EVAL, Project
 from p2s.study.study import Study, find
 from tests.support import ROOT
