@@ -148,7 +148,7 @@ def results(study: Study, name: str, keep: Callable[[str], bool] = lambda _: Tru
 
 
 def committed_scale(study: Study, name: str) -> str:
-    """The scale of an experiment's committed results: NEWEST, or else the first that has its data."""
+    """The scale of an experiment's committed results: NEWEST, or the first that has its data."""
     if _is_recorded(study, NEWEST, name):
         return NEWEST
     experiment = study.experiments[name]
