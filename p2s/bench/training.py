@@ -23,14 +23,16 @@ from p2s.study import experiments
 from p2s.study.project import Project
 
 RUNTIMES = {"stock": "detectron2", "ours": "ours"}  # whose program each way is
-REFERENCE = {"backbone": {"width": 32}, "recipe": {"batch": 16}}  # changes of the desk profile
+WIDER = {"backbone": {"width": 32}, "recipe": {"batch": 16}}  # changes of the desk profile
 
 
-def reference_step(project: Project, detector: str) -> Spec:
-    """The Spec of the step that is measured: the desk profile, wider and in larger batches."""
-    desk = experiments.load_scales(project)["desk"]
+def reference_step(project: Project, detector: str, scale: str = "desk") -> Spec:
+    """The Spec of the step that is measured: that of a scale; desk's wider, in larger batches."""
+    scales = experiments.load_scales(project)
+    experiments.refuse_unknown("scale", [scale], scales)
     row = experiments.Row(name=detector, detector=detector)
-    return experiments.resolve(row, None, desk, project.root).changed(REFERENCE)
+    spec = experiments.resolve(row, None, scales[scale], project.root)
+    return spec.changed(WIDER) if scale == "desk" else spec
 
 
 def training_steps(detector: str, spec: Spec, steps: int = 20, seed: int = 0) -> dict[str, Any]:

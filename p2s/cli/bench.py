@@ -126,13 +126,14 @@ def rows(experiment, size, threads, rounds):
 @detector("CascadeRCNN-CenterNet")
 @click.option("--steps", default=20, show_default=True, type=click.IntRange(min=1))
 @click.option("--threads", default=1, show_default=True, type=click.IntRange(min=1))
-def train(detector, steps, threads):
-    """Training steps at the reference step (desk, width 32, batch 16), ours and the stock way."""
+@click.option("--scale", default="gated", show_default=True, help="As in scales.yaml.")
+def train(detector, steps, threads, scale):
+    """Training steps of a scale, ours and the stock way; desk's at width 32 and batch 16."""
     from p2s.bench import training
     from p2s.study.project import Project
 
-    spec = training.reference_step(Project.at(), detector)
-    settings = {"detector": detector, "steps": steps, "threads": threads}
+    spec = training.reference_step(Project.at(), detector, scale)
+    settings = {"detector": detector, "steps": steps, "threads": threads, "scale": scale}
     _measured("train", settings, lambda: training.training_steps(detector, spec, steps))
 
 
