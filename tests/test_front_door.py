@@ -4,6 +4,7 @@ import json
 import re
 import shlex
 import tomllib
+from collections import Counter
 from pathlib import Path
 
 import click
@@ -21,8 +22,17 @@ README = ROOT / "README.md"
 PAGES = [README, *map(ROOT.joinpath, ("CONTRIBUTING.md", "CHANGELOG.md"))]
 PAGES += sorted((ROOT / "docs").glob("*.md"))
 WORDS, COLUMNS = 900, 120
+MODULES = 20  # in a folder, at most
 FENCED = re.compile(r"^```\w*\n(.*?)^```", re.MULTILINE | re.DOTALL)
 every_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+
+
+def folders(name: str) -> Counter:
+    """How many Python files the folders below one have, by their path in it."""
+    root, counts = ROOT / name, Counter()
+    for path in root.rglob("*.py"):
+        counts[str(path.parent.relative_to(root))] += 1
+    return counts
 
 
 def project_table():
@@ -74,6 +84,12 @@ def test_the_readme_maps_every_room_of_the_package_and_every_page_of_the_documen
     rooms = {f"p2s/{path.parent.name}" for path in (ROOT / "p2s").glob("*/__init__.py")}
     pages = {f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md")}
     assert rooms | pages <= set(re.findall(r"\]\((.+?)\)", README.read_text()))
+
+
+def test_tests_stand_where_their_modules_stand_and_no_folder_is_crowded():
+    package, tests = folders("p2s"), folders("tests")
+    assert tests.keys() - {"support"} <= package.keys() and len(tests) > 10
+    assert max(package.values()) <= MODULES and max(tests.values()) <= MODULES
 
 
 @every_page
