@@ -3,6 +3,8 @@
 import json
 import re
 import shlex
+import shutil
+import subprocess
 import tomllib
 from collections import Counter
 from pathlib import Path
@@ -22,7 +24,7 @@ README = ROOT / "README.md"
 PAGES = [README, *map(ROOT.joinpath, ("CONTRIBUTING.md", "CHANGELOG.md"))]
 PAGES += sorted((ROOT / "docs").glob("*.md"))
 WORDS, COLUMNS = 900, 120
-MODULES = 20  # in a folder, at most
+MODULES, BYTES = 20, 1_000_000  # of a folder, of a file, at most
 FENCED = re.compile(r"^```\w*\n(.*?)^```", re.MULTILINE | re.DOTALL)
 every_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 
@@ -183,3 +185,16 @@ def test_every_file_of_the_package_that_is_no_module_is_in_a_wheel():
 def test_the_development_container_sets_the_project_up():
     container = json.loads((ROOT / ".devcontainer" / "devcontainer.json").read_text())
     assert container["postCreateCommand"] == "make setup" and container["image"].endswith(":3.11")
+
+
+def test_no_tracked_file_is_large():
+    if not (git := shutil.which("git")) or not (ROOT / ".git").exists():
+        pytest.skip("not a git checkout")
+    listed = subprocess.run([git, "ls-files", "-z"], cwd=ROOT, capture_output=True, check=True)
+    paths = [ROOT / name for name in listed.stdout.decode().split("\0") if name]
+    assert [path for path in paths if path.is_file() and path.stat().st_size >= BYTES] == []
+
+
+def test_reading_the_code_tells_of_every_folder_of_the_package():
+    text = (ROOT / "docs" / "reading-the-code.md").read_text()
+    assert [name for name in folders("p2s") if name != "." and f"p2s/{name}/" not in text] == []
