@@ -55,7 +55,14 @@ class _Array(np.ndarray):
 
     def __setstate__(self, state):
         version, shape, number, by_columns, content = state
-        super().__setstate__((version, shape, number.dtype, by_columns, content))
+        super().__setstate__((version, shape, _dtype(number), by_columns, content))
+
+
+def _dtype(number):
+    """The dtype of a `_Number`, and of nothing else that has an attribute of that name."""
+    if not isinstance(number, _Number):
+        raise pickle.UnpicklingError(f"it holds an array of {type(number).__name__}, no dtype")
+    return number.dtype
 
 
 def _empty(*_what):
@@ -63,11 +70,11 @@ def _empty(*_what):
 
 
 def _buffered(content, number, *layout):
-    return _frombuffer(content, number.dtype, *layout)
+    return _frombuffer(content, _dtype(number), *layout)
 
 
 def _scalar(number, content):
-    return scalar(number.dtype, content)
+    return scalar(_dtype(number), content)
 
 
 def _bytes(text, _codec):

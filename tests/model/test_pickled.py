@@ -8,6 +8,8 @@ from collections import OrderedDict
 
 import numpy as np
 import pytest
+from numpy._core.multiarray import _reconstruct, scalar
+from numpy._core.numeric import _frombuffer
 
 from p2s.model.pickled import load_arrays
 
@@ -130,6 +132,27 @@ def test_only_arrays_of_numbers_are_made(dtype):
     content = forged(dtype, (3, "|", None, None, None, -1, -1, 0), pointer)
     with pytest.raises(pickle.UnpicklingError, match=f"an array of {dtype[0]}"):
         loaded(content)
+
+
+def dressed():
+    """A dict with the attribute of a dtype, as `BUILD` can make one."""
+    words = OrderedDict()
+    words.dtype = "S8"
+    return words
+
+
+@pytest.mark.parametrize(
+    "array",
+    [
+        Call(_frombuffer, bytes(8), dressed(), (1,), "C"),
+        Call(scalar, dressed(), bytes(8)),
+        Call(_reconstruct, np.ndarray, (0,), b"b", state=(1, (1,), dressed(), False, bytes(8))),
+    ],
+    ids=["buffer", "scalar", "array"],
+)
+def test_what_only_has_the_attribute_of_a_dtype_is_none(array):
+    with pytest.raises(pickle.UnpicklingError, match="an array of OrderedDict, no dtype"):
+        loaded(pickle.dumps(array))
 
 
 def test_a_dtype_is_not_overlaid_with_fields_outside_of_it():
