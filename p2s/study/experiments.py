@@ -133,6 +133,7 @@ class Scale(Strict):
     proposal_share: Annotated[float, Field(gt=0, le=1)] = (
         1.0  # of every row's candidates, proposals, regions
     )
+    own_scenes: bool = False  # of each seed, where data are scenes
     # Of every row's learning rate; one-stage rows keep their half unless changes give all one.
     rate_factor: PositiveFloat = 1.0
     minutes_a_training: PositiveFloat  # a guess, used until a record has measured it

@@ -9,7 +9,7 @@ from functools import cached_property
 from typing import NamedTuple
 
 from p2s.files import first_problem
-from p2s.spec import Spec
+from p2s.spec import Glyphs, Spec
 from p2s.study import records
 from p2s.study.experiments import (
     Experiment,
@@ -128,7 +128,8 @@ class Study:
                 "measures": cell.experiment.measures,
             }
             spec = cell.spec
-            if cell.experiment.own_scenes:
+            own = cell.experiment.own_scenes or self.scales[self.scale].own_scenes
+            if own and isinstance(spec.data, Glyphs):
                 spec = spec.changed({"data": {"seed": spec.data.seed + seed}})
             self._identified[key] = identified(self.project, names, spec)
         return self._identified[key]
