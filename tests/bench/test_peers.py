@@ -39,10 +39,10 @@ def picture(seed, height, width, boxes=()):
     truths = Boxes(torch.as_tensor(boxes, dtype=torch.float32).reshape(-1, 4))
     truths.clip((height, width))
     truths = truths[truths.area().argsort(stable=True)]
-    found = Instances((height, width), gt_boxes=truths)
-    found.gt_classes = torch.randint(SMALL["num_classes"], (len(truths),), generator=generator)
+    annotated = Instances((height, width), gt_boxes=truths)
+    annotated.gt_classes = torch.randint(SMALL["num_classes"], (len(truths),), generator=generator)
     image = pixels.repeat_interleave(8, 1).repeat_interleave(8, 2).to(torch.uint8)
-    return {"image": image, "height": height, "width": width, "instances": found}
+    return {"image": image, "height": height, "width": width, "instances": annotated}
 
 
 def crowd(seed, height, width, count):
@@ -82,9 +82,9 @@ def pair(name, changes=(), scale=10.0):
         ours.proposal_generator.head.score.bias.zero_()
         ours.proposal_generator.head.ltrb.weight.mul_(5)
         ours.proposal_generator.head.ltrb.bias.fill_(5)  # strides: most boxes are of their level
-        for each in predictors:
-            each.cls_score.weight.mul_(30)
-            each.bbox_pred.weight.mul_(50)
+        for predictor in predictors:
+            predictor.cls_score.weight.mul_(30)
+            predictor.bbox_pred.weight.mul_(50)
     theirs = peers.authors(ours, spec)
     for model in (ours, theirs) if predictors else ():
         model.roi_heads.box_pooler.canonical_box_size = 24  # pixels: regions of all levels
@@ -96,23 +96,23 @@ def seen(ours, scene):
     images = ours.preprocess_image(SCENES[scene])
     with torch.no_grad():
         maps = ours.backbone(images.tensor)
-    truths = [each["instances"] for each in SCENES[scene]]
-    return images, {name: each.requires_grad_() for name, each in maps.items()}, truths
+    truths = [inputs["instances"] for inputs in SCENES[scene]]
+    return images, {name: values.requires_grad_() for name, values in maps.items()}, truths
 
 
 def proposals(ours, images, maps):
     """Our proposals, as detectron2 knows them; both second stages get the same."""
     with torch.no_grad():
-        found, _ = ours.proposal_generator(images, maps)
-    for each in found:
-        each.remove("level")
-    return found
+        proposed, _ = ours.proposal_generator(images, maps)
+    for of_image in proposed:
+        of_image.remove("level")
+    return proposed
 
 
-def detections(found):
+def detections(outputs):
     """Boxes, scores and classes of each image."""
-    found = [each["instances"] if isinstance(each, dict) else each for each in found]
-    return [(each.pred_boxes.tensor, each.scores, each.pred_classes) for each in found]
+    images = [image["instances"] if isinstance(image, dict) else image for image in outputs]
+    return [(image.pred_boxes.tensor, image.scores, image.pred_classes) for image in images]
 
 
 def unmatched(ours, theirs):
@@ -129,25 +129,25 @@ def losses(part, *inputs):
     torch.manual_seed(0)
     maps = list(inputs[1].values())
     with EventStorage():
-        found = part.train()(*inputs)[1]
+        terms = part.train()(*inputs)[1]
     part.eval()
-    return found, torch.autograd.grad(sum(found.values()), maps, allow_unused=True)
+    return terms, torch.autograd.grad(sum(terms.values()), maps, allow_unused=True)
 
 
 def assert_equal_losses(ours, theirs):
     (ours, our_grads), (theirs, their_grads) = ours, theirs
     torch.testing.assert_close(ours, theirs, **CLOSE)
-    for one, other in zip(our_grads, their_grads, strict=True):
-        assert (one is None) == (other is None)
-        if one is not None:
-            scale = other.abs().max().item()
-            torch.testing.assert_close(one, other, rtol=0, atol=1e-4 * scale + 1e-9)
+    for our, their in zip(our_grads, their_grads, strict=True):
+        assert (our is None) == (their is None)
+        if our is not None:
+            scale = their.abs().max().item()
+            torch.testing.assert_close(our, their, rtol=0, atol=1e-4 * scale + 1e-9)
 
 
-def named_as_ours(found):
+def named_as_ours(terms):
     """Their losses by our names."""
     ours = {their: our for our, both in THEIR_LOSSES.items() for their in both}
-    return {ours.get(name, name): value for name, value in found.items()}
+    return {ours.get(name, name): value for name, value in terms.items()}
 
 
 @pytest.mark.parametrize("scene", COMMON)
@@ -156,8 +156,10 @@ def named_as_ours(found):
 def test_trunk_and_head_give_the_same_maps(name, scene):
     ours, theirs = pair(name)
     images, maps, _ = seen(ours, scene)
-    for level, found in theirs.backbone(images.tensor).items():
-        torch.testing.assert_close(maps[level], found, rtol=0, atol=1e-4 * found.abs().max().item())
+    for level, level_map in theirs.backbone(images.tensor).items():
+        torch.testing.assert_close(
+            maps[level], level_map, rtol=0, atol=1e-4 * level_map.abs().max().item()
+        )
     classes, sides, objects = theirs.proposal_generator.centernet_head(list(maps.values()))
     scores = classes if name == "CenterNet*" else objects
     wanted = [
@@ -174,12 +176,12 @@ def test_proposals_are_the_same_and_their_objectness_is_the_root_of_ours(scene, 
     ours, theirs = pair("CenterNet2")
     images, maps, truths = seen(ours, scene)
     stages = [model.proposal_generator.train(training) for model in (ours, theirs)]
-    found, wanted = (stage(images, maps, truths)[0] for stage in stages)
+    proposed, wanted = (stage(images, maps, truths)[0] for stage in stages)
     for stage in stages:
         stage.eval()
-    for one, other in zip(found, wanted, strict=True):
-        p_object = one.objectness_logits.sigmoid(), other.objectness_logits**2
-        boxes = one.proposal_boxes.tensor, other.proposal_boxes.tensor
+    for our, their in zip(proposed, wanted, strict=True):
+        p_object = our.objectness_logits.sigmoid(), their.objectness_logits**2
+        boxes = our.proposal_boxes.tensor, their.proposal_boxes.tensor
         pairs = [(box, p, torch.zeros_like(p)) for box, p in zip(boxes, p_object, strict=True)]
         assert unmatched(*pairs) == 0
 
@@ -190,9 +192,9 @@ def test_proposals_are_the_same_and_their_objectness_is_the_root_of_ours(scene, 
 def test_losses_of_the_dense_stage_are_the_same(name, ignore_above, scene):
     ours, theirs = pair(name, (("ignore_above", ignore_above),))
     inputs = seen(ours, scene)
-    found = losses(ours.proposal_generator, *inputs)
+    terms = losses(ours.proposal_generator, *inputs)
     wanted, grads = losses(theirs.proposal_generator, *inputs)
-    assert_equal_losses(found, (named_as_ours(wanted), grads))
+    assert_equal_losses(terms, (named_as_ours(wanted), grads))
 
 
 @pytest.mark.parametrize(
@@ -207,13 +209,13 @@ def test_extra_positives_are_theirs_but_count_once_where_two_objects_claim_a_cel
         ours.proposal_generator.head.ltrb.weight.zero_()
         theirs.proposal_generator.centernet_head.bbox_pred.weight.zero_()
     inputs = seen(ours, scene)
-    found, _ = losses(ours.proposal_generator, *inputs)
+    terms, _ = losses(ours.proposal_generator, *inputs)
     wanted = named_as_ours(losses(theirs.proposal_generator, *inputs)[0])
     # Losses are over the number of positives; in theirs an extra one is a faint negative as well.
-    both = (ours_count * found["loss_dense_negative"], their_count * wanted["loss_dense_negative"])
+    both = (ours_count * terms["loss_dense_negative"], their_count * wanted["loss_dense_negative"])
     torch.testing.assert_close(*both, rtol=1e-3, atol=0)
     if ours_count == their_count:
-        same = (found["loss_dense_positive"], wanted["loss_dense_positive"])
+        same = (terms["loss_dense_positive"], wanted["loss_dense_positive"])
         torch.testing.assert_close(*same, **CLOSE)
 
 
@@ -223,11 +225,11 @@ def test_losses_of_the_second_stage_are_the_same(name, scene):
     ours, theirs = pair(name)
     images, maps, truths = seen(ours, scene)
     regions = proposals(ours, images, maps)
-    found = losses(ours.roi_heads, images, maps, regions, truths)
+    terms = losses(ours.roi_heads, images, maps, regions, truths)
     wanted, grads = losses(theirs.roi_heads, images, maps, regions, truths)
     if name != "CenterNet2":
         wanted = {f"{loss}_stage0": value for loss, value in wanted.items()}
-    assert_equal_losses(found, (wanted, grads))
+    assert_equal_losses(terms, (wanted, grads))
 
 
 @pytest.mark.parametrize("scene", ["crowded", "at the border, of all levels"])
@@ -236,20 +238,20 @@ def test_losses_of_the_second_stage_are_the_same(name, scene):
 def test_class_logits_of_every_region_and_stage_are_the_same(name, scene):
     ours, theirs = pair(name)
     images, maps, _ = seen(ours, scene)
-    regions, found = proposals(ours, images, maps), []
+    regions, by_side = proposals(ours, images, maps), []
     for heads in (ours.roi_heads, theirs.roi_heads):
-        layers = [each for part, each in heads.named_modules() if part.endswith("cls_score")]
+        layers = [layer for part, layer in heads.named_modules() if part.endswith("cls_score")]
         logits = []
         hooks = [
-            each.register_forward_hook(lambda *call, into=logits: into.append(call[2]))
-            for each in layers
+            layer.register_forward_hook(lambda *call, into=logits: into.append(call[2]))
+            for layer in layers
         ]
         heads(images, maps, regions)
         for hook in hooks:
             hook.remove()
-        found.append(torch.stack(logits))
-    assert found[0].shape[:2] == (len(ours.roi_heads.box_predictor), sum(map(len, regions)))
-    torch.testing.assert_close(*found, rtol=1e-4, atol=1e-4 * found[1].abs().max().item())
+        by_side.append(torch.stack(logits))
+    assert by_side[0].shape[:2] == (len(ours.roi_heads.box_predictor), sum(map(len, regions)))
+    torch.testing.assert_close(*by_side, rtol=1e-4, atol=1e-4 * by_side[1].abs().max().item())
 
 
 @pytest.mark.parametrize("scene", ["crowded", "one image empty", "at the border, of all levels"])
@@ -257,5 +259,6 @@ def test_class_logits_of_every_region_and_stage_are_the_same(name, scene):
 @torch.no_grad()
 def test_detections_are_the_same(name, scene):
     models = pair(name)
-    found = [detections(model(SCENES[scene])) for model in models]
-    assert [unmatched(*of_image) for of_image in zip(*found, strict=True)] == [0] * len(found[0])
+    detected = [detections(model(SCENES[scene])) for model in models]
+    apart = [unmatched(*of_image) for of_image in zip(*detected, strict=True)]
+    assert apart == [0] * len(detected[0])

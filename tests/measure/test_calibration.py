@@ -24,8 +24,8 @@ def scenes(seed, images=8):
     for image in range(1, images):
         for box in np.hstack([rng.uniform(0, 200, (6, 2)), rng.uniform(20, 120, (6, 2))]):
             label, crowd = 7 * int(rng.integers(CLASSES)), int(rng.random() < 0.25)
-            one = {"bbox": box.tolist(), "category_id": label, "iscrowd": crowd}
-            annotations[image].append(one)
+            annotation = {"bbox": box.tolist(), "category_id": label, "iscrowd": crowd}
+            annotations[image].append(annotation)
     return data_set(annotations)
 
 
@@ -38,18 +38,18 @@ def data_set(annotations):
     )
 
 
-def guesses(data, seed, noise=12.0, each=4):
-    """Detections, and as many proposals: each truth moved `each` times; none in the last image."""
+def guesses(data, seed, noise=12.0, copies=4):
+    """Detections, as many proposals: each truth moved `copies` times; none in the last image."""
     rng = np.random.default_rng(seed)
-    found = []
+    guessed = []
     for of_image in data.annotations[:-1]:
-        truth = np.array([one["bbox"] for one in of_image] * each).reshape(-1, 4)
+        truth = np.array([annotation["bbox"] for annotation in of_image] * copies).reshape(-1, 4)
         boxes = truth + rng.normal(0, noise, truth.shape)
         boxes[:, 2:] = boxes[:, :2] + boxes[:, 2:].clip(5)
-        labels = np.array([one["category_id"] // 7 for one in of_image] * each, int)
+        labels = np.array([annotation["category_id"] // 7 for annotation in of_image] * copies, int)
         wrong = rng.random(len(labels)) < 0.3
-        found.append(instances(boxes, np.where(wrong, (labels + 1) % CLASSES, labels), rng))
-    return [*found, instances(np.zeros((0, 4)), np.zeros(0, int), rng)]
+        guessed.append(instances(boxes, np.where(wrong, (labels + 1) % CLASSES, labels), rng))
+    return [*guessed, instances(np.zeros((0, 4)), np.zeros(0, int), rng)]
 
 
 def instances(boxes, labels, rng):
@@ -79,70 +79,72 @@ def in_words(boxes, labels, probs, truths):
 
     Labels are None where classes do not count.
     """
-    taken, found = set(), []
-    for box, label, prob in sorted(zip(boxes, labels, probs, strict=True), key=lambda one: -one[2]):
+    taken, counted = set(), []
+    for box, label, prob in sorted(
+        zip(boxes, labels, probs, strict=True), key=lambda claim: -claim[2]
+    ):
         mine = [(k, t) for k, t in enumerate(truths) if label in (None, t["category_id"] // 7)]
         free = [(iou(box, t["bbox"]), k) for k, t in mine if not t["iscrowd"] and k not in taken]
         best, k = max(free, default=(0, None))
         if best >= 0.5:
             taken.add(k)
-            found.append((prob, True, best))
+            counted.append((prob, True, best))
         elif not any(t["iscrowd"] and iou(box, t["bbox"], True) >= 0.5 for _, t in mine):
-            found.append((prob, False, 0))
-    return found
+            counted.append((prob, False, 0))
+    return counted
 
 
 def claims(judged):
     return sorted(zip(judged.prob.tolist(), judged.hit.tolist(), judged.iou.tolist(), strict=True))
 
 
-def by_image(data, found, label_of, prob_of):
+def by_image(data, detections, label_of, prob_of):
     rows = []
-    for each, truths in zip(found, data.annotations, strict=True):
-        boxes = each.pred_boxes.tensor.clone()
+    for of_image, truths in zip(detections, data.annotations, strict=True):
+        boxes = of_image.pred_boxes.tensor.clone()
         boxes[:, 2:] -= boxes[:, :2]
-        rows += in_words(boxes.tolist(), label_of(each), prob_of(each).tolist(), truths)
+        rows += in_words(boxes.tolist(), label_of(of_image), prob_of(of_image).tolist(), truths)
     return sorted(rows)
 
 
 @pytest.mark.parametrize("seed", range(5))
 def test_scores_are_matched_class_by_class_as_the_rule_says(seed):
     data = scenes(seed)
-    found = guesses(data, seed)
-    wanted = by_image(data, found, lambda e: e.pred_classes.tolist(), lambda e: e.scores)
-    assert len({hit for _, hit, _ in wanted}) == 2 and len(wanted) < sum(map(len, found))
-    assert np.array(claims(judge_scores(data, found))) == pytest.approx(np.array(wanted))
+    detections = guesses(data, seed)
+    wanted = by_image(data, detections, lambda e: e.pred_classes.tolist(), lambda e: e.scores)
+    assert len({hit for _, hit, _ in wanted}) == 2 and len(wanted) < sum(map(len, detections))
+    assert np.array(claims(judge_scores(data, detections))) == pytest.approx(np.array(wanted))
 
 
 @pytest.mark.parametrize("seed", range(5))
 def test_proposals_are_matched_without_classes_as_the_rule_says(seed):
     data = scenes(seed)
-    found = guesses(data, seed, each=30)  # more than COCO's 100 an image
-    wanted = by_image(data, found, lambda e: [None] * len(e), lambda e: e.p_object)
-    assert max(map(len, found)) > 100
-    judged = judge_stages(data, found, found)["p_object"]
+    detections = guesses(data, seed, copies=30)  # more than COCO's 100 an image
+    wanted = by_image(data, detections, lambda e: [None] * len(e), lambda e: e.p_object)
+    assert max(map(len, detections)) > 100
+    judged = judge_stages(data, detections, detections)["p_object"]
     assert np.array(claims(judged)) == pytest.approx(np.array(wanted))
 
 
 @pytest.mark.parametrize("seed", range(5))
 def test_on_an_object_is_an_overlap_of_half_and_its_class_that_of_the_largest(seed):
     data = scenes(seed)
-    found = guesses(data, seed)
+    detections = guesses(data, seed)
     near, right = [], []
-    for each, truths in zip(found, data.annotations, strict=True):
+    for of_image, truths in zip(detections, data.annotations, strict=True):
         objects = [t for t in truths if not t["iscrowd"]]
         crowds = [t["bbox"] for t in truths if t["iscrowd"]]
-        for k in range(len(each)):
-            x, y, x2, y2 = each.pred_boxes.tensor[k].tolist()
+        for k in range(len(of_image)):
+            x, y, x2, y2 = of_image.pred_boxes.tensor[k].tolist()
             box = (x, y, x2 - x, y2 - y)
             best, j = max(((iou(box, t["bbox"]), j) for j, t in enumerate(objects)), default=(0, 0))
             on = best >= 0.5
             if on:
-                same = objects[j]["category_id"] // 7 == int(each.pred_classes[k])
-                right.append((float(each.p_class[k]), same, best * same))
+                same = objects[j]["category_id"] // 7 == int(of_image.pred_classes[k])
+                right.append((float(of_image.p_class[k]), same, best * same))
             if on or not any(iou(box, crowd, True) >= 0.5 for crowd in crowds):
-                near.append((float(each.p_object[k]), on, best * on))
-    judged = judge_stages(data, found, found)
+                near.append((float(of_image.p_object[k]), on, best * on))
+    judged = judge_stages(data, detections, detections)
     assert np.array(claims(judged["p_class"])) == pytest.approx(np.array(sorted(right)))
     for name in ("p_object_near", "p_object_after"):
         assert np.array(claims(judged[name])) == pytest.approx(np.array(sorted(near)))
@@ -150,9 +152,9 @@ def test_on_an_object_is_an_overlap_of_half_and_its_class_that_of_the_largest(se
 
 def test_d_ece_of_scores_is_hotcocos_calibration():
     data = scenes(1)
-    found = guesses(data, 2)
-    judged = judge_scores(data, found)
-    scorer = coco.scorer_of(data, Rows.of_detections(found))
+    detections = guesses(data, 2)
+    judged = judge_scores(data, detections)
+    scorer = coco.scorer_of(data, Rows.of_detections(detections))
     scorer.evaluate()
     theirs = scorer.calibration(BINS, 0.5)
     assert theirs["num_detections"] == len(judged.prob)
@@ -161,18 +163,19 @@ def test_d_ece_of_scores_is_hotcocos_calibration():
 
 def test_a_threshold_takes_unlikely_claims_away_and_changes_no_other():
     data = scenes(2)
-    found = guesses(data, 3)
-    judged, cut = judge_scores(data, found), [each[each.scores > 0.3] for each in found]
+    detections = guesses(data, 3)
+    judged = judge_scores(data, detections)
+    cut = [of_image[of_image.scores > 0.3] for of_image in detections]
     assert claims(judged.where(judged.score > 0.3)) == claims(judge_scores(data, cut))
 
 
 def test_neither_the_order_of_images_nor_of_detections_matters():
     data = scenes(3)
-    found, rng = guesses(data, 4), np.random.default_rng(0)
-    order = rng.permutation(len(found))
-    shuffled = [found[i][torch.from_numpy(rng.permutation(len(found[i])))] for i in order]
+    detections, rng = guesses(data, 4), np.random.default_rng(0)
+    order = rng.permutation(len(detections))
+    shuffled = [detections[i][torch.from_numpy(rng.permutation(len(detections[i])))] for i in order]
     other = data_set([data.annotations[i] for i in order])
-    before = judge_stages(data, found, found) | {"score": judge_scores(data, found)}
+    before = judge_stages(data, detections, detections) | {"score": judge_scores(data, detections)}
     after = judge_stages(other, shuffled, shuffled) | {"score": judge_scores(other, shuffled)}
     for name, judged in before.items():
         assert np.array(claims(judged)) == pytest.approx(np.array(claims(after[name])))
@@ -180,34 +183,35 @@ def test_neither_the_order_of_images_nor_of_detections_matters():
 
 def test_detections_of_the_truths_themselves_are_all_right():
     data = scenes(4)
-    objects = [[one for one in of if not one["iscrowd"]] for of in data.annotations[:-1]]
+    objects = [[box for box in of if not box["iscrowd"]] for of in data.annotations[:-1]]
     data = data_set([*objects, []])
-    found = guesses(data, 5, noise=0, each=1)
-    for each, of_image in zip(found, data.annotations, strict=True):
-        each.pred_classes = torch.tensor([one["category_id"] // 7 for one in of_image]).long()
-        each.scores = torch.ones(len(each))
-    for judged in [judge_scores(data, found), *judge_stages(data, found, found).values()]:
+    detections = guesses(data, 5, noise=0, copies=1)
+    for guessed, truths in zip(detections, data.annotations, strict=True):
+        guessed.pred_classes = torch.tensor([truth["category_id"] // 7 for truth in truths]).long()
+        guessed.scores = torch.ones(len(guessed))
+    stages = judge_stages(data, detections, detections)
+    for judged in [judge_scores(data, detections), *stages.values()]:
         assert len(judged.hit) and judged.hit.all() and judged.iou == pytest.approx(1)
-    assert not any(tide(data, found)["counts"].values())
+    assert not any(tide(data, detections)["counts"].values())
 
 
 def test_a_wrong_class_or_a_duplicate_is_the_error_that_tide_names():
     data = data_set([[{"bbox": [10, 10, 90, 90], "category_id": 0, "iscrowd": 0}]])
     boxes = np.array([[10.0, 10, 100, 100]] * 2)
-    found = [instances(boxes, np.array([0, 0]), np.random.default_rng(0))]
-    found[0].scores = torch.tensor([0.9, 0.8])
-    assert [hit for _, hit, _ in claims(judge_scores(data, found))] == [False, True]
-    assert tide(data, found)["counts"]["Dupe"] == 1
-    found[0].pred_classes = torch.tensor([0, 1])
-    assert [hit for _, hit, _ in claims(judge_scores(data, found))] == [False, True]
-    assert {k: v for k, v in tide(data, found)["counts"].items() if v} == {"Cls": 1}
+    detections = [instances(boxes, np.array([0, 0]), np.random.default_rng(0))]
+    detections[0].scores = torch.tensor([0.9, 0.8])
+    assert [hit for _, hit, _ in claims(judge_scores(data, detections))] == [False, True]
+    assert tide(data, detections)["counts"]["Dupe"] == 1
+    detections[0].pred_classes = torch.tensor([0, 1])
+    assert [hit for _, hit, _ in claims(judge_scores(data, detections))] == [False, True]
+    assert {k: v for k, v in tide(data, detections)["counts"].items() if v} == {"Cls": 1}
 
 
 class Still:
     """A detector that finds the same whatever it is asked for, and remembers its settings."""
 
-    def __init__(self, found):
-        self.found, self.turn = found, 0
+    def __init__(self, detections):
+        self.detections, self.turn = detections, 0
 
     def eval(self):
         return self
@@ -217,8 +221,8 @@ class Still:
 
     def detect(self, inputs):
         self.turn += 1
-        found = self.found[self.turn - 1]
-        return [found], [found]
+        answer = self.detections[self.turn - 1]
+        return [answer], [answer]
 
 
 @pytest.fixture(autouse=True)
@@ -229,20 +233,21 @@ def no_pictures(monkeypatch):
 def test_what_is_measured_fits_a_record_and_asks_for_every_score():
     data = scenes(5, images=40)
     model = Still(guesses(data, 6))
-    found = calibration_numbers(model, data, Spec.named("CenterNet2"))
+    numbers = calibration_numbers(model, data, Spec.named("CenterNet2"))
     assert model.test.score_threshold == 0 and model.test.fusion == "product"
-    assert len(json.dumps(found, allow_nan=False)) < 20_000
-    assert set(found) == {"score", "p_object", "p_object_near", "p_object_after", "p_class", "tide"}
-    scores = torch.cat([each.scores for each in model.found])
-    above = found["score"]["above_.05"]
-    assert 0 < above["count"] < found["score"]["all"]["count"] <= len(scores)
+    assert len(json.dumps(numbers, allow_nan=False)) < 20_000
+    asked = ["score", "p_object", "p_object_near", "p_object_after", "p_class", "tide"]
+    assert sorted(numbers) == sorted(asked)
+    scores = torch.cat([of_image.scores for of_image in model.detections])
+    above = numbers["score"]["above_.05"]
+    assert 0 < above["count"] < numbers["score"]["all"]["count"] <= len(scores)
     assert above["count"] == sum(above["bins"]["count"]) and above["bins"]["count"][0] == 0
 
 
 def test_one_stage_detectors_have_a_score_alone():
     data = scenes(6)
-    found = calibration_numbers(Still(guesses(data, 7)), data, Spec.named("RetinaNet"))
-    assert set(found) == {"score", "tide"}
+    numbers = calibration_numbers(Still(guesses(data, 7)), data, Spec.named("RetinaNet"))
+    assert set(numbers) == {"score", "tide"}
 
 
 @pytest.mark.parametrize(
@@ -258,8 +263,8 @@ def test_without_truths_or_detections_numbers_are_missing_not_wrong(annotations,
     data = data_set(annotations)
     boxes = np.array([[200.0, 200, 260, 260], [10, 10, 50, 50]])[: 2 if count is None else 0]
     rng = np.random.default_rng(0)
-    found = [instances(boxes, np.zeros(len(boxes), int), rng) for _ in annotations]
-    measured = calibration_numbers(Still(found), data, Spec.named("CenterNet2"))
+    detections = [instances(boxes, np.zeros(len(boxes), int), rng) for _ in annotations]
+    measured = calibration_numbers(Still(detections), data, Spec.named("CenterNet2"))
     json.dumps(measured, allow_nan=False)
     assert measured["p_class"]["all"]["d_ece"] is None
     score = measured["score"]["all"]
@@ -272,6 +277,6 @@ def test_without_truths_or_detections_numbers_are_missing_not_wrong(annotations,
 
 def test_a_claim_keeps_all_its_fields_when_some_are_chosen():
     judged = Judged(*(np.arange(4) + 10 * k for k in range(6)))
-    assert [each.tolist() for each in judged.where([2, 0])] == [
+    assert [column.tolist() for column in judged.where([2, 0])] == [
         [10 * k + 2, 10 * k] for k in range(6)
     ]

@@ -55,8 +55,8 @@ def observed(data, regions=25, stages=3):
     seen = []
     for of_image in data.annotations:
         at = torch.randint(len(of_image), (regions,))
-        boxes = torch.tensor([one["bbox"] for one in of_image])[at]
-        label = torch.tensor([one["category_id"] for one in of_image])[at]
+        boxes = torch.tensor([annotation["bbox"] for annotation in of_image])[at]
+        label = torch.tensor([annotation["category_id"] for annotation in of_image])[at]
         boxes[:, 2:] += boxes[:, :2]
         boxes += 6 * torch.randn(regions, 4)
         boxes = torch.cat([boxes[:, :2], torch.maximum(boxes[:, 2:], boxes[:, :2] + 4)], 1)
@@ -69,10 +69,10 @@ def observed(data, regions=25, stages=3):
     return seen
 
 
-def same(one, other):
+def same(ours, other):
     """Whether two images' detections are the same boxes and classes in the same order."""
-    boxes = torch.equal(one.pred_boxes.tensor, other.pred_boxes.tensor)
-    return boxes and torch.equal(one.pred_classes, other.pred_classes)
+    boxes = torch.equal(ours.pred_boxes.tensor, other.pred_boxes.tensor)
+    return boxes and torch.equal(ours.pred_classes, other.pred_classes)
 
 
 @pytest.fixture(scope="module")
@@ -110,12 +110,12 @@ def test_named_powers_give_the_models_own_detections(scenes, name, fusion_name):
     model = build(spec).eval()
     threshold = {"class": 0.26, "product": 1e-3, "released": 0.1}[fusion_name]
     test = spec.test.model_copy(update={"fusion": fusion_name, "score_threshold": threshold})
-    for index, one in enumerate(fusion.observe(model, scenes, test)):
+    for index, of_image in enumerate(fusion.observe(model, scenes, test)):
         with torch.inference_mode():
-            [[found], _] = model.detect([inputs_of(scenes, index, test)])
-        ours = fusion.detections(one, FUSIONS[fusion_name], test)
-        assert same(ours, found) and len(found) > 0
-        assert torch.equal(ours.scores, found.scores) and ours.image_size == (64, 64)
+            [[theirs], _] = model.detect([inputs_of(scenes, index, test)])
+        ours = fusion.detections(of_image, FUSIONS[fusion_name], test)
+        assert same(ours, theirs) and len(theirs) > 0
+        assert torch.equal(ours.scores, theirs.scores) and ours.image_size == (64, 64)
 
 
 @pytest.mark.parametrize("threshold", [0.01, 0.05, 0.4])
@@ -124,40 +124,40 @@ def test_a_threshold_only_cuts_the_detections_by_the_same_ratio_short(seen, thre
     every = EVERY.model_copy(update={"detections": limit})
     test = every.model_copy(update={"score_threshold": threshold})
     for a, b in PAIRS:
-        by_ratio = [fusion.detections(one, (1, b / a), every) for one in seen]
+        by_ratio = [fusion.detections(of_image, (1, b / a), every) for of_image in seen]
         cut = fusion.above(by_ratio, threshold, a)
-        brute = [fusion.detections(one, (a, b), test) for one in seen]
+        brute = [fusion.detections(of_image, (a, b), test) for of_image in seen]
         assert all(map(same, cut, brute)), (a, b)
 
 
 def test_with_all_scores_only_the_ratio_of_the_powers_matters(data, seen):
     for a, b in PAIRS:
-        found = [
-            [fusion.detections(one, powers, EVERY) for one in seen]
+        detected = [
+            [fusion.detections(of_image, powers, EVERY) for of_image in seen]
             for powers in ((a, b), (1, b / a))
         ]
-        one, other = (coco_numbers(data, each)["per_class"] for each in found)
-        assert one == pytest.approx(other, abs=1e-9), (a, b)
+        ours, other = (coco_numbers(data, by_powers)["per_class"] for by_powers in detected)
+        assert ours == pytest.approx(other, abs=1e-9), (a, b)
 
 
 def test_every_cell_of_the_map_is_that_of_brute_force(data, seen, measured):
-    found = measured(data, seen)
+    finding = measured(data, seen)
     test = EVERY.model_copy(update={"score_threshold": fusion.THRESHOLD})
     for a, b in [(0.25, 2.0), (0.5, 0.25), (1.0, 0.0), (1.0, 1.0), (2.0, 0.75)]:
-        brute = [fusion.detections(one, (a, b), test) for one in seen]
-        cell = found["class_powers"].index(a), found["object_powers"].index(b)
-        value, kept = (found[part][cell[0]][cell[1]] for part in ("map", "kept"))
+        brute = [fusion.detections(of_image, (a, b), test) for of_image in seen]
+        cell = finding["class_powers"].index(a), finding["object_powers"].index(b)
+        value, kept = (finding[part][cell[0]][cell[1]] for part in ("map", "kept"))
         assert value == round(coco_numbers(data, brute)["AP"], 2) > 0
-        assert kept == round(np.mean([len(each) for each in brute]), 1)
+        assert kept == round(np.mean([len(boxes) for boxes in brute]), 1)
 
 
 def test_a_threshold_never_raises_ap_and_costs_more_the_larger_the_powers(data, seen, measured):
-    found = measured(data, seen)
-    curve = dict(zip(found["ratios"], found["curves"]["0.7"], strict=True))
+    finding = measured(data, seen)
+    curve = dict(zip(finding["ratios"], finding["curves"]["0.7"], strict=True))
     table = {
-        (a, b): found["map"][i][j]
-        for i, a in enumerate(found["class_powers"])
-        for j, b in enumerate(found["object_powers"])
+        (a, b): finding["map"][i][j]
+        for i, a in enumerate(finding["class_powers"])
+        for j, b in enumerate(finding["object_powers"])
     }
     assert all(table[a, b] <= curve[b / a] for a, b in PAIRS)
     assert all(table[2 * a, 2 * b] <= table[a, b] for a, b in PAIRS if (2 * a, 2 * b) in table)
@@ -165,34 +165,34 @@ def test_a_threshold_never_raises_ap_and_costs_more_the_larger_the_powers(data, 
 
 
 def test_the_mean_of_equal_stages_is_each_of_them(data, seen, measured):
-    alike = [replace(one, p_class=one.p_class[:1].expand(3, -1, -1)) for one in seen]
-    found = measured(data, alike)
+    alike = [replace(of_image, p_class=of_image.p_class[:1].expand(3, -1, -1)) for of_image in seen]
+    finding = measured(data, alike)
     for name, (a, b) in FUSIONS.items():
-        whole = found["curves"]["0.7"][found["ratios"].index(b / a)]
-        assert found["stages"][name] == pytest.approx([whole] * 3, abs=0.011)
+        whole = finding["curves"]["0.7"][finding["ratios"].index(b / a)]
+        assert finding["stages"][name] == pytest.approx([whole] * 3, abs=0.011)
 
 
 def test_certain_objects_make_every_power_of_p_object_alike(data, seen, measured):
-    certain = [replace(one, p_object=torch.ones_like(one.p_object)) for one in seen]
-    found = measured(data, certain)
-    assert len(set(found["curves"]["0.5"])) == 1
-    assert all(len(set(line)) == 1 for line in found["map"] + found["kept"])
+    certain = [replace(of_image, p_object=torch.ones_like(of_image.p_object)) for of_image in seen]
+    finding = measured(data, certain)
+    assert len(set(finding["curves"]["0.5"])) == 1
+    assert all(len(set(line)) == 1 for line in finding["map"] + finding["kept"])
 
 
 def test_findings_are_small_json_with_a_curve_for_each_nms(data, seen, measured):
     spec = CENTERNET2.changed({"test": {"nms": 0.6}})
-    found = measured(data, seen, spec)
-    text = json.dumps(found, allow_nan=False)
-    assert json.loads(text) == found and len(text) < 20_000
-    assert list(found["curves"]) == ["0.5", "0.6", "0.7"]
-    assert {0, 0.5, 1} <= set(found["ratios"]) and found["ratios"] == sorted(found["ratios"])
+    finding = measured(data, seen, spec)
+    text = json.dumps(finding, allow_nan=False)
+    assert json.loads(text) == finding and len(text) < 20_000
+    assert list(finding["curves"]) == ["0.5", "0.6", "0.7"]
+    assert {0, 0.5, 1} <= set(finding["ratios"]) and finding["ratios"] == sorted(finding["ratios"])
 
 
 def test_a_picture_keeps_the_likeliest_classes_of_its_regions(data, seen, measured):
     pictures = measured(data, seen)["pictures"]
-    assert [one["image_id"] for one in pictures] == [10, 11, 12, 13]
-    for one, picture in zip(seen, pictures, strict=False):
-        every = one.p_class.mean(0)[:, :-1].flatten().sort(descending=True).values
+    assert [picture["image_id"] for picture in pictures] == [10, 11, 12, 13]
+    for of_image, picture in zip(seen, pictures, strict=False):
+        every = of_image.p_class.mean(0)[:, :-1].flatten().sort(descending=True).values
         kept = [row[5] for row in picture["rows"]]
         assert kept == pytest.approx(every[: fusion.KEPT].tolist(), rel=5e-3)
         assert all(0 <= row[6] <= 1 and row[4] in range(CLASSES) for row in picture["rows"])
@@ -200,14 +200,14 @@ def test_a_picture_keeps_the_likeliest_classes_of_its_regions(data, seen, measur
 
 def test_images_without_regions_or_truths_have_numbers_or_none(data, seen, measured):
     nothing = [
-        replace(one, boxes=one.boxes[:0], p_object=one.p_object[:0], p_class=one.p_class[:, :0])
-        for one in seen
+        replace(full, boxes=full.boxes[:0], p_object=full.p_object[:0], p_class=full.p_class[:, :0])
+        for full in seen
     ]
-    found = measured(data, nothing)
-    assert {*found["curves"]["0.7"]} == {0.0} and found["pictures"][0]["rows"] == []
+    finding = measured(data, nothing)
+    assert {*finding["curves"]["0.7"]} == {0.0} and finding["pictures"][0]["rows"] == []
     bare = SimpleNamespace(**vars(data) | {"annotations": [[] for _ in data.images]})
-    found = measured(bare, seen)
-    assert {*found["curves"]["0.7"]} == {None} and json.dumps(found, allow_nan=False)
+    finding = measured(bare, seen)
+    assert {*finding["curves"]["0.7"]} == {None} and json.dumps(finding, allow_nan=False)
 
 
 def test_a_one_stage_detector_has_no_two_factors():

@@ -36,6 +36,7 @@ def drawn(name):
 def pictures(request):
     """Pictures as they are after they were saved once, and their bytes."""
     made = drawn(request.param)
+    assert made, request.param
     return {name: (picture, picture.content()) for name, picture in made.items()}
 
 
