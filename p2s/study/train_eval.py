@@ -4,6 +4,8 @@ import json
 import time
 from collections.abc import Sequence
 from contextlib import chdir
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +23,7 @@ from p2s.measure.coco import detect, replicates, score
 from p2s.measure.lvis import federated_numbers
 from p2s.measure.scenes import scene
 from p2s.model.zoo import build
-from p2s.spec import Coco, Glyphs
+from p2s.spec import Coco, Glyphs, Test
 from p2s.study import provenance, records
 from p2s.study.project import TRAIN_EVAL, Project
 from p2s.study.runs import Run
@@ -30,6 +32,7 @@ from p2s.train.pretrain import read_glyphs
 
 SCENES = 4  # validation images whose proposals and detections are kept, for figures
 CURVE_POINTS = 200
+WATCHED, WATCHED_PROPOSALS = 100, 64  # images and proposals behind AP along a training
 MEASURES = {  # of Experiment.measures
     "calibration": calibration.calibration_numbers,
     "fusion": fusion.fusion_numbers,
@@ -58,8 +61,13 @@ def load_data(run: Run, project: Project) -> Sequence[CocoSet]:
         return releases.read_release(data)
 
 
-def trained(run: Run, project: Project, data: CocoSet) -> tuple[nn.Module, dict, float]:
-    """A trained model, its loss curve and the seconds it took; cached weights are used."""
+def trained(
+    run: Run, project: Project, data: CocoSet, val: CocoSet | None = None
+) -> tuple[nn.Module, dict, float]:
+    """A trained model, its loss curve and the seconds it took; cached weights are used.
+
+    With validation data the curve has AP of the first WATCHED images at each quarter.
+    """
     torch.manual_seed(run.seed)
     folder = project.weights(run).absolute()
     with chdir(project.root):  # so are those of pretrained weights
@@ -67,10 +75,26 @@ def trained(run: Run, project: Project, data: CocoSet) -> tuple[nn.Module, dict,
         pretrained = run.spec.backbone.weights == "glyphs"
         if pretrained and not engine.finished(folder, run.training_id):
             read_glyphs(model.backbone, run.spec, project.cache)
-        engine.train(model, run.spec, data, folder, seed=run.seed)
+        watch = None if val is None else partial(_watched_ap, run.spec, val)
+        engine.train(model, run.spec, data, folder, seed=run.seed, watch=watch)
     curve = json.loads((folder / "curve.json").read_text())
     seconds = json.loads((folder / "training.json").read_text())["seconds"]
     return model, thinned(curve), round(seconds, 2)
+
+
+def _watched_ap(spec, val, model):
+    """AP by P(C|O) of the first images: the same test for all that share a training."""
+    edges = {name: getattr(spec.test, name) for name in ("short_edge", "long_edge")}
+    test = Test(fusion="class", proposals=WATCHED_PROPOSALS, score_threshold=0, **edges)
+    fields = {
+        name: values[:WATCHED]
+        for name, values in vars(val).items()
+        if name in ("images", "annotations", "negatives", "not_exhaustive")
+    }
+    few = replace(val, **fields)
+    value = _numbers(spec, few, *detect(model, few, test))["AP"]
+    model.set_test(spec.test)
+    return value
 
 
 def thinned(curve: dict[str, list], points: int = CURVE_POINTS) -> dict[str, list[float]]:

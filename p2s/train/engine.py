@@ -6,9 +6,11 @@ goes on from there.
 
 import ctypes
 import json
+import math
 import signal
 import threading
 import time
+from collections.abc import Callable
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -62,11 +64,13 @@ def train(
     *,
     seed: int,
     save_every: float = 60.0,
+    watch: Callable[[nn.Module], float] | None = None,
 ) -> nn.Module:
     """Train a freshly built model on `data` and return it, with its files left in `output`.
 
     What `output` already holds of this very training is used: a state is resumed and a finished
     model loaded, bit-equal to a training that was never stopped. `save_every` is in seconds.
+    `watch` tells of the model at each quarter of the iterations how good it is: "AP" of the curve.
     SIGINT and SIGTERM stop after the step at work, which is saved. Raises NonFiniteLoss, and
     ValueError for absurd settings or a folder of another training.
     """
@@ -77,7 +81,7 @@ def train(
     output.mkdir(parents=True, exist_ok=True)
     with folder.alone_in(output):
         if not finished(output, identity):
-            _Training(model, spec, data, output, seed).run(save_every)
+            _Training(model, spec, data, output, seed, watch).run(save_every)
         folder.remove_state(output)
     folder.fill(model, output)
     return model
@@ -99,6 +103,7 @@ class _Training:
     data: CocoSet
     output: Path
     seed: int
+    watch: Callable[[nn.Module], float] | None = None
     iteration: int = 0
     seconds: float = 0.0  # at work, interruptions left out
     curve: dict[str, list[float]] = field(default_factory=dict)
@@ -118,7 +123,7 @@ class _Training:
             while self.iteration < self.spec.recipe.iterations:
                 begun = time.monotonic()
                 losses = self._step()
-                self._note(losses)
+                self._note(losses | self._watched())
                 self.seconds += time.monotonic() - begun
                 bar.set_postfix(loss=f"{_total(losses):.3f}", refresh=False)
                 bar.update()
@@ -145,6 +150,16 @@ class _Training:
             group["lr"] = rate_at(recipe, self.iteration)
         self.optimizer.step()
         return losses
+
+    def _watched(self):
+        """What `watch` says after this iteration; NaN but at each quarter of all."""
+        if not self.watch:
+            return {}
+        total = self.spec.recipe.iterations
+        marks = {math.ceil(total * quarter / 4) for quarter in range(1, 5)}
+        value = self.watch(self.model) if self.iteration + 1 in marks else math.nan
+        self.model.train()
+        return {"AP": value}
 
     def _fail(self, batch, broken):
         path = self.output / f"nonfinite-{self.iteration}.pt"

@@ -4,6 +4,7 @@ from ast import literal_eval
 import pytest
 import yaml
 
+from p2s import files
 from p2s.study import records, runner, train_eval
 from p2s.study.project import TRAIN_EVAL, Project
 from p2s.study.study import Study, find
@@ -33,7 +34,7 @@ def measured(project, run):
     made = train_eval.made_by(project)
     train, val = train_eval.load_data(run, project)
     assert [train.fingerprint, val.fingerprint] == [run.train_fingerprint, run.val_fingerprint]
-    model, curve, train_s = train_eval.trained(run, project, train)
+    model, curve, train_s = train_eval.trained(run, project, train, val)
     result = train_eval.measured(run, project, model, val)
     result["timings"] |= {"train_s": train_s}
     path = train_eval.write_record(run, project, {**result, **made, "curve": curve})
@@ -107,3 +108,22 @@ def test_a_large_vocabulary_is_read_first_and_tested_against_both_truths(tmp_pat
     )
     measured(project, run)
     assert len(read) == 1  # a finished training needs it no more
+
+
+def test_ap_is_watched_at_each_quarter_and_moves_no_weight(project):
+    run = Study.load(project, "smoke").runs()[0]
+    record = measured(project, run)
+    at = [
+        k
+        for k, value in zip(record.curve["iteration"], record.curve["AP"], strict=True)
+        if value is not None
+    ]
+    total = run.spec.recipe.iterations
+    assert at == sorted({-(-total * quarter // 4) - 1 for quarter in range(1, 5)})
+    (project.weights(run) / "model.safetensors").unlink()
+    train, _ = train_eval.load_data(run, project)
+    _, curve, _ = train_eval.trained(run, project, train)
+    assert (
+        "AP" not in curve
+        and files.file_sha256(project.weights(run) / "model.safetensors") == record.weights
+    )
