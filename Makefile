@@ -62,4 +62,4 @@ lab: $(READY) ## explore the notebooks in JupyterLab
 	$(BIN)/jupyter lab --notebook-dir=.
 
 clean: ## remove caches, not records
-	rm -rf .p2s .pytest_cache .ruff_cache .mypy_cache .hypothesis .coverage
+	rm -rf .p2s .pytest_cache .ruff_cache .mypy_cache .hypothesis .import_linter_cache .coverage

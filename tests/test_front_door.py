@@ -100,6 +100,13 @@ def test_lines_are_short_but_for_tables(page):
     assert [line for line in lines if len(line) > COLUMNS] == []
 
 
+@pytest.mark.parametrize("path", sorted(ROOT.glob("notebooks/*.ipynb")), ids=lambda path: path.stem)
+def test_code_lines_of_notebooks_are_short(path):
+    cells = [cell for cell in json.loads(path.read_text())["cells"] if cell["cell_type"] == "code"]
+    lines = [line for cell in cells for line in "".join(cell["source"]).splitlines()]
+    assert lines and [line for line in lines if len(line) > 100] == []
+
+
 @every_page
 def test_every_relative_link_leads_somewhere(page):
     links = re.findall(r"\]\(([^)]+)\)", page.read_text())

@@ -36,24 +36,24 @@ def bench():
 @SIZE
 @THREADS
 @ROUNDS
-def infer(detector, every, words, profile, size, threads, rounds):
+def infer(detector, every, words, profile, **how):
     """Full-size inference: ours, the authors' and torchvision's, part by part."""
     from p2s.bench import inference, ways
 
     if every:
         make, name = ways.detectors, "detectors"
     else:
-        make, name = partial(ways.means, detector, size), "infer"
-    settings = {"detector": "all" if every else detector, "size": size, "threads": threads}
+        make, name = partial(ways.means, detector, how["size"]), "infer"
+    settings = {"detector": "all" if every else detector, **how}
     settings |= {"ways": words} if words else {}
     chosen = {
         key: way
         for index, (key, way) in enumerate(make().items())
         if not words or index == 0 or any(word in key for word in words)
     }
-    _inferred(name, settings | {"rounds": rounds}, chosen)
+    _inferred(name, settings, chosen)
     if profile:
-        click.echo(inference.profile(chosen, size, profile))
+        click.echo(inference.profile(chosen, how["size"], profile))
 
 
 @bench.command("memory")

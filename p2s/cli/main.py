@@ -10,11 +10,13 @@ import click
 
 from p2s import NO_DETECTRON2, __version__
 from p2s.cli.bench import bench
+from p2s.spec import Glyphs
 
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 NEW_FOLDER = click.Path(file_okay=False, path_type=Path)
 NEW_FILE = click.Path(dir_okay=False, writable=True, path_type=Path)
+SCENE_FIELDS = [name for name in Glyphs.model_fields if name != "kind"]
 MODEL = click.option("--model", type=FOLDER, required=True, help="A folder of `p2s train`.")
 
 
@@ -154,14 +156,10 @@ def replay(file):
 
 @main.command()
 @click.option("--output", type=NEW_FOLDER, required=True)
-@settings(
-    "One of seed, train, val, size, classes, fragments, chances, imbalance, federated, "
-    "unannotated, such as train=100."
-)
+@settings(f"One of {', '.join(SCENE_FIELDS)}, such as train=100.")
 def glyphs(output, settings):
     """Draw the synthetic data set: COCO JSON and images, for `p2s train`."""
     from p2s.data.glyphs import prepare
-    from p2s.spec import Glyphs
 
     fields = {name: value for setting in settings for name, value in setting.items()}
     files = prepare(Glyphs(**fields), output)

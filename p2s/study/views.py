@@ -8,6 +8,10 @@ from p2s.study.project import Project
 from p2s.study.runs import Run
 from p2s.study.study import find
 
+NONE = (
+    "No record here: `make study SCALE=smoke` trains a CenterNet2 in minutes, then "
+    "`p2s study framework --scale smoke` makes one."
+)
 SCALES = ("desk", "smoke")  # whose scenes can be drawn again, the better trained first
 # Whose training is looked at: the first seed's of the paper's own framework.
 ROW = {
@@ -63,3 +67,12 @@ def latest(project: Project) -> View | None:
         if views:
             return max(views, key=lambda view: view.created)
     return None
+
+
+def origin(view: View | None) -> str:
+    """What a view is of, in a sentence of Markdown; without one, how to make it."""
+    if view is None:
+        return NONE
+    of = f"{view.detector} at scale **{view.scale}**, seed {view.seed}"
+    weak = "; at this scale a network hardly learns, so its picture claims nothing"
+    return f"{of}, training `{view.training_id}`{weak if view.scale == 'smoke' else ''}"

@@ -58,6 +58,9 @@ def test_each_kind_of_record_is_read_beside_the_other(trained, tmp_path):
     for record in (view, built):
         records.write(record, project.views)
     assert views.latest(project) == view and structures.recorded(project) == built
+    assert view.training_id in views.origin(view) and "claims nothing" in views.origin(view)
+    assert "claims" not in views.origin(view.model_copy(update={"scale": "desk"}))
+    assert "p2s study framework" in views.origin(None)
 
 
 def test_a_view_of_another_training_than_the_projects_is_none(trained, tmp_path):
