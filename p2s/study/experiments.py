@@ -11,7 +11,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import ConfigDict, Field, PositiveFloat, model_validator
+from pydantic import ConfigDict, Field, PositiveFloat, PositiveInt, model_validator
 
 from p2s.files import read_yaml
 from p2s.spec import Coco, Spec, merge
@@ -98,6 +98,7 @@ class Experiment(Strict):
     measures: Annotated[tuple[Measure, ...], Field(strict=False)] = ()
     data_set: Name | None = None  # of the scale's; None: what the scale's changes say
     own_scenes: bool = False  # glyphs of each seed's own; else all seeds share theirs
+    seeds: PositiveInt | None = None  # how many of the scale's, the first ones; None: all
     rows: Annotated[tuple[Row, ...], Field(min_length=1, strict=False)]
     variants: Annotated[tuple[Variant, ...], Field(strict=False)] = ()
     contrasts: Annotated[tuple[Contrast, ...], Field(strict=False)] = ()

@@ -67,7 +67,9 @@ class Study:
         names = [name for name in self.experiments if not only or name in only]
         table = [cell for name in names for cell in self._cells(name)]  # a mistake is told first
         seeds = self.scales[self.scale].seeds
-        return [self._run(cell, seed) for seed in seeds for cell in table]
+        pairs = [(cell, k) for k in range(len(seeds)) for cell in table]
+        asked = [(cell, k) for cell, k in pairs if k < (cell.experiment.seeds or len(seeds))]
+        return [self._run(cell, seeds[k]) for cell, k in asked]
 
     def runs(self, only: Iterable[str] = ()) -> list[Run]:
         """What there is to run: `asked`, every identity once. `only` names experiments."""

@@ -310,3 +310,9 @@ def test_each_step_of_the_factors_changes_one_thing():
         for step, above, below in zip(wanted, dumps, dumps[1:], strict=False):
             changed = {name for name in above if above[name] != below[name]}
             assert step in changed and (len(changed) == 1 or step == "first"), (step, changed)
+
+
+def test_an_experiment_may_ask_for_the_first_seeds_alone():
+    study = Study.load(Project.at(ROOT), "gated")
+    assert {run.seed for run in study.asked(["search"])} == {0}
+    assert {run.seed for run in study.asked(["search", "gate"])} == {0, 1, 2}
