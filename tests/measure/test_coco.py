@@ -24,9 +24,10 @@ def truths(seed, images=12, classes=3):
     annotations = [[] for _ in range(images)]
     for number in range(images * 5):
         box = [*rng.uniform(0, 200, 2), *rng.uniform(5, 180, 2)]
-        one = {"id": 1 + number, "bbox": box, "area": box[2] * box[3] * rng.uniform(0.3, 1)}
-        one |= {"iscrowd": int(rng.random() < 0.15), "category_id": int(rng.integers(classes)) * 7}
-        annotations[rng.integers(1, images)].append(one)
+        annotation = {"id": 1 + number, "bbox": box, "area": box[2] * box[3] * rng.uniform(0.3, 1)}
+        annotation["iscrowd"] = int(rng.random() < 0.15)
+        annotation["category_id"] = int(rng.integers(classes)) * 7
+        annotations[rng.integers(1, images)].append(annotation)
     return SimpleNamespace(
         images=[{"id": 900 - i, "width": 400, "height": 400} for i in range(images)],
         classes=[f"class {k}" for k in range(classes)],
@@ -45,42 +46,44 @@ def instances(boxes, scores, classes):
 def guesses(data, seed, noise, extra=20):
     """Truths moved by `noise` pixels, beside `extra` random boxes; nothing in the last image."""
     rng = np.random.default_rng(seed)
-    found = []
+    detections = []
     for of_image in data.annotations[:-1]:
-        moved = [np.array(one["bbox"]) + rng.normal(0, noise, 4) for one in of_image]
+        moved = [np.array(annotation["bbox"]) + rng.normal(0, noise, 4) for annotation in of_image]
         boxes = np.array([*moved, *rng.uniform(5, 150, (extra, 4))]).reshape(-1, 4)
         boxes[:, 2:] = boxes[:, :2] + boxes[:, 2:].clip(1)
-        classes = [one["category_id"] // 7 for one in of_image]
+        classes = [annotation["category_id"] // 7 for annotation in of_image]
         classes += rng.integers(0, len(data.classes), extra).tolist()
-        found.append(instances(boxes, rng.random(len(boxes)), classes))
-    return [*found, instances([], [], [])]
+        detections.append(instances(boxes, rng.random(len(boxes)), classes))
+    return [*detections, instances([], [], [])]
 
 
 def perfect(data):
-    found = []
+    detections = []
     for of_image in data.annotations:
-        boxes = np.array([one["bbox"] for one in of_image]).reshape(-1, 4)
-        classes = [one["category_id"] // 7 for one in of_image]
-        found.append(
+        boxes = np.array([annotation["bbox"] for annotation in of_image]).reshape(-1, 4)
+        classes = [annotation["category_id"] // 7 for annotation in of_image]
+        detections.append(
             instances(boxes + [0, 0, 1, 1] * boxes[:, [0, 1, 0, 1]], [0.5] * len(boxes), classes)
         )
-    return found
+    return detections
 
 
-def oracle(data, found, **params):
-    ids, truth = [one["id"] for one in data.images], COCO()
+def oracle(data, detections, **params):
+    ids, truth = [image["id"] for image in data.images], COCO()
     boxes = [
-        {**one, "image_id": i} for i, of in zip(ids, data.annotations, strict=True) for one in of
+        {**annotation, "image_id": i}
+        for i, of in zip(ids, data.annotations, strict=True)
+        for annotation in of
     ]
     categories = [{"id": k, "name": str(k)} for k in data.category_ids]
     truth.dataset = {"images": data.images, "annotations": boxes, "categories": categories}
     rows = [
         [image, x, y, right - x, bottom - y, score, 7 * label]
-        for image, each in zip(ids, found, strict=True)
+        for image, of_image in zip(ids, detections, strict=True)
         for (x, y, right, bottom), score, label in zip(
-            each.pred_boxes.tensor.tolist(),
-            each.scores.tolist(),
-            each.pred_classes.tolist(),
+            of_image.pred_boxes.tensor.tolist(),
+            of_image.scores.tolist(),
+            of_image.pred_classes.tolist(),
             strict=True,
         )
     ]
@@ -98,9 +101,9 @@ def oracle(data, found, **params):
 @pytest.mark.parametrize("seed", range(5))
 def test_the_12_numbers_are_those_of_pycocotools(seed):
     data = truths(seed)
-    found = guesses(data, seed, noise=4.0 * seed)
-    wanted = dict(zip(NAMES, oracle(data, found).stats, strict=True))
-    numbers = coco_numbers(data, found)
+    detections = guesses(data, seed, noise=4.0 * seed)
+    wanted = dict(zip(NAMES, oracle(data, detections).stats, strict=True))
+    numbers = coco_numbers(data, detections)
     assert {k: numbers[k] for k in NAMES} == pytest.approx(
         {k: 100 * v if v > -1 else float("nan") for k, v in wanted.items()}, abs=1e-6, nan_ok=True
     )
@@ -108,9 +111,9 @@ def test_the_12_numbers_are_those_of_pycocotools(seed):
 
 def test_class_ap_is_that_of_pycocotools_and_its_mean_is_ap():
     data = truths(1)
-    found = guesses(data, 1, noise=5)
-    precision = oracle(data, found).eval["precision"][:, :, :, 0, 2]
-    numbers = coco_numbers(data, found)
+    detections = guesses(data, 1, noise=5)
+    precision = oracle(data, detections).eval["precision"][:, :, :, 0, 2]
+    numbers = coco_numbers(data, detections)
     assert list(numbers["per_class"]) == data.classes
     assert [*numbers["per_class"].values()] == pytest.approx(100 * precision.mean((0, 1)), abs=1e-6)
     assert np.mean([*numbers["per_class"].values()]) == pytest.approx(numbers["AP"])
@@ -118,13 +121,13 @@ def test_class_ap_is_that_of_pycocotools_and_its_mean_is_ap():
 
 def test_proposal_recall_is_that_of_pycocotools_without_classes():
     data = truths(2)
-    found = guesses(data, 2, noise=8, extra=300)
-    wanted = oracle(data, found, useCats=0, maxDets=[100, 256]).eval["recall"][:, 0, 0].mean(0)
-    recall = proposal_recall(data, found)
+    detections = guesses(data, 2, noise=8, extra=300)
+    wanted = oracle(data, detections, useCats=0, maxDets=[100, 256]).eval["recall"][:, 0, 0].mean(0)
+    recall = proposal_recall(data, detections)
     assert recall["proposal_AR100"] == pytest.approx(100 * wanted[0], abs=1e-6)
     assert recall["proposal_AR256"] == pytest.approx(100 * wanted[1], abs=1e-6)
     assert recall["proposal_AR256"] > recall["proposal_AR100"]
-    assert recall["proposals_per_image"] == np.mean([len(each) for each in found])
+    assert recall["proposals_per_image"] == np.mean([len(of_image) for of_image in detections])
 
 
 def test_perfect_detections_score_100_and_none_score_0():
@@ -140,22 +143,22 @@ def test_perfect_detections_score_100_and_none_score_0():
 
 def test_the_order_of_images_changes_nothing():
     data = truths(4)
-    found, order = guesses(data, 4, noise=6), np.random.default_rng(0).permutation(12)
+    detections, order = guesses(data, 4, noise=6), np.random.default_rng(0).permutation(12)
     other = SimpleNamespace(**vars(data))
     other.images, other.annotations = (
-        [each[i] for i in order] for each in (data.images, data.annotations)
+        [listed[i] for i in order] for listed in (data.images, data.annotations)
     )
-    assert coco_numbers(other, [found[i] for i in order]) == coco_numbers(data, found)
+    assert coco_numbers(other, [detections[i] for i in order]) == coco_numbers(data, detections)
 
 
 def test_crowds_cost_nothing_when_found_and_nothing_when_missed():
     data = truths(5)
-    found = perfect(data)
+    detections = perfect(data)
     for i, of_image in enumerate(data.annotations):
-        found[i] = found[i][
-            torch.tensor([not one["iscrowd"] for one in of_image], dtype=torch.bool)
+        detections[i] = detections[i][
+            torch.tensor([not annotation["iscrowd"] for annotation in of_image], dtype=torch.bool)
         ]
-    assert coco_numbers(data, found)["AP"] == pytest.approx(100)
+    assert coco_numbers(data, detections)["AP"] == pytest.approx(100)
 
 
 def test_without_any_truth_numbers_are_undefined_and_nothing_fails():
@@ -167,7 +170,7 @@ def test_without_any_truth_numbers_are_undefined_and_nothing_fails():
 
 def test_evaluate_detects_image_by_image_with_the_test_settings(monkeypatch):
     data, calls = truths(7), []
-    found = perfect(data)
+    detections = perfect(data)
 
     class Stub(torch.nn.Module):
         def set_test(self, test):
@@ -175,12 +178,12 @@ def test_evaluate_detects_image_by_image_with_the_test_settings(monkeypatch):
 
         def detect(self, inputs):
             assert not self.training and torch.is_inference_mode_enabled()
-            return [found[i] for i in inputs], [found[i] for i in inputs]
+            return [detections[i] for i in inputs], [detections[i] for i in inputs]
 
     monkeypatch.setattr(evaluation, "test_inputs", lambda data, i, test: i)
     numbers = evaluate(Stub(), data, Settings(nms=0.3))
     assert calls == [Settings(nms=0.3)]
-    assert numbers == {**coco_numbers(data, found), **proposal_recall(data, found)}
+    assert numbers == {**coco_numbers(data, detections), **proposal_recall(data, detections)}
     assert len(detect(Stub(), data, Settings())[0]) == len(data.images)
 
 
@@ -201,10 +204,10 @@ def test_an_error_of_each_kind_is_told_by_its_name(name):
     item = {"id": 1, "bbox": [10, 20, 100, 70], "area": 7000, "iscrowd": 0, "category_id": 7}
     data.annotations = [[item], [item], [item | {"category_id": 14}]]
     wrong, label = WRONG[name](box, 1)
-    found = [instances([box, wrong], [0.5, 0.9], [1, label])] + [
+    detections = [instances([box, wrong], [0.5, 0.9], [1, label])] + [
         instances([box], [0.5], [k]) for k in (1, 2)
     ]
-    errors = {key: coco_numbers(data, found)[f"TIDE_{key}"] for key in evaluation.ERRORS}
+    errors = {key: coco_numbers(data, detections)[f"TIDE_{key}"] for key in evaluation.ERRORS}
     assert errors.pop(name) > 0 and not any(errors.values())
-    missed = coco_numbers(data, [instances([], [], []), *found[1:]])
+    missed = coco_numbers(data, [instances([], [], []), *detections[1:]])
     assert missed["TIDE_Miss"] > 0 and missed["TIDE_Bkg"] == 0

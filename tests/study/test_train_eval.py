@@ -1,11 +1,14 @@
 import json
 from ast import literal_eval
+from typing import get_args
 
 import pytest
 import yaml
 
 from p2s import files
+from p2s.report.experiment import GIVES
 from p2s.study import records, runner, train_eval
+from p2s.study.experiments import Measure
 from p2s.study.project import TRAIN_EVAL, Project
 from p2s.study.study import Study, find
 from tests.support import ROOT
@@ -127,3 +130,7 @@ def test_ap_is_watched_at_each_quarter_and_moves_no_weight(project):
         "AP" not in curve
         and files.file_sha256(project.weights(run) / "model.safetensors") == record.weights
     )
+
+
+def test_every_measure_that_can_be_asked_for_is_made_and_shown():
+    assert set(get_args(Measure)) == train_eval.MEASURES.keys() == GIVES.keys()

@@ -44,23 +44,23 @@ def scene(truths):
         name: torch.randn(len(truths), CHANNELS, 128 // s, 128 // s) for name, s in STRIDES.items()
     }
     logit = {"objectness_logits": torch.zeros(30)}
-    found = [Instances(SIZE, proposal_boxes=Boxes(each), **logit) for each in boxes]
+    regions = [Instances(SIZE, proposal_boxes=Boxes(corners), **logit) for corners in boxes]
     objects = [
         Instances(SIZE, gt_boxes=Boxes(box[: len(label)]), gt_classes=torch.tensor(label).long())
         for box, label in zip(boxes, truths, strict=True)
     ]
-    return maps, found, objects
+    return maps, regions, objects
 
 
 def losses(stage, truths=((2, 2, 7), (0,), ()), seed=3):
     """The losses of a step, and the gradients of each class's weights: (S, K + 1, channels)."""
-    maps, found, objects = scene(truths)
+    maps, regions, objects = scene(truths)
     torch.manual_seed(seed)
     stage.zero_grad()
     with EventStorage():
-        _, told = stage(None, maps, found, objects)
+        _, told = stage(None, maps, regions, objects)
     sum(told.values()).backward()
-    return told, torch.stack([each.cls_score.weight.grad for each in stage.box_predictor])
+    return told, torch.stack([predictor.cls_score.weight.grad for predictor in stage.box_predictor])
 
 
 def learnt(gradient):
@@ -84,8 +84,8 @@ def test_losses_of_a_batch_are_those_of_detectron2(name, cls_loss, size):
     ours = heads(spec)
     peer = plain_second_stage(spec, STRIDES, CHANNELS, SecondStage, predictor).train()
     peer.load_state_dict(ours.state_dict(), strict=False)
-    (found, gradient), (wanted, their_gradient) = losses(ours), losses(peer)
-    torch.testing.assert_close(found, wanted)
+    (terms, gradient), (wanted, their_gradient) = losses(ours), losses(peer)
+    torch.testing.assert_close(terms, wanted)
     torch.testing.assert_close(gradient, their_gradient)
 
 
@@ -93,8 +93,8 @@ def test_losses_of_a_batch_are_those_of_detectron2(name, cls_loss, size):
 def test_an_images_set_is_that_of_all_stages_and_has_its_annotated_classes(name):
     stage = heads(spec_of("federated", name, federated_classes=4))
     _, gradients = losses(stage, [[2, 2, 7]])
-    sets = [learnt(each) for each in gradients]
-    assert len(sets) == len(stage.box_predictor) and all(each == sets[0] for each in sets)
+    sets = [learnt(gradient) for gradient in gradients]
+    assert len(sets) == len(stage.box_predictor) and all(classes == sets[0] for classes in sets)
     assert len(sets[0]) == 4 and {2, 7} <= sets[0]
 
 
@@ -131,18 +131,18 @@ def test_sets_of_images_are_kept_apart():
     stage = heads(spec_of("federated", federated_classes=0))
     losses(stage, [[2], [], [5, 1]])
     counted = stage.box_predictor[0].counted(None, torch.tensor([0, 2, 1]))
-    assert [each.nonzero()[:, 0].tolist() for each in counted] == [[2], [1, 5], []]
+    assert [row.nonzero()[:, 0].tolist() for row in counted] == [[2], [1, 5], []]
 
 
 def informed(truths, known):
     """The `scene` of truths whose images tell of these classes."""
-    maps, found, objects = scene(truths)
-    for each, classes in zip(objects, known, strict=True):
+    maps, regions, objects = scene(truths)
+    for of_image, classes in zip(objects, known, strict=True):
         row = torch.zeros(CLASSES, dtype=torch.bool).index_fill(
             0, torch.tensor(classes).long(), True
         )
-        each.gt_known = row.expand(len(each), -1)
-    return maps, found, objects
+        of_image.gt_known = row.expand(len(of_image), -1)
+    return maps, regions, objects
 
 
 def test_the_annotated_loss_counts_what_an_image_tells_of_alone():
@@ -152,46 +152,47 @@ def test_the_annotated_loss_counts_what_an_image_tells_of_alone():
     sum(costs.values()).backward()
     assert learnt(stage.box_predictor[0].cls_score.weight.grad) == {0, 1, 2, 5, 7}
     counted = stage.box_predictor[0].counted(None, torch.tensor([1, 0]))
-    assert [each.nonzero()[:, 0].tolist() for each in counted] == [[0, 5], [1, 2, 7]]
+    assert [row.nonzero()[:, 0].tolist() for row in counted] == [[0, 5], [1, 2, 7]]
 
 
 def test_the_annotated_loss_of_images_that_tell_all_is_sigmoid_ce():
-    found, wanted = heads(spec_of("annotated")), heads(spec_of("sigmoid"))
+    ours, wanted = heads(spec_of("annotated")), heads(spec_of("sigmoid"))
     every = informed([[2, 7], [0]], [range(CLASSES)] * 2)
     with EventStorage():
         torch.manual_seed(3)
-        _, one = found(None, *every)
+        _, terms = ours(None, *every)
         torch.manual_seed(3)
         _, other = wanted(None, *every)
-    assert one == other
+    assert terms == other
 
 
 @pytest.mark.parametrize("cls_loss", ["sigmoid", "federated"])
 def test_a_box_without_annotation_is_nothing_to_the_second_stage(cls_loss):
     def costs(flags, keep):
-        maps, found, objects = scene([[2, 7, 1], [0]])
-        for each in objects:
-            each.gt_annotated = torch.tensor(flags[: len(each)])
+        maps, regions, objects = scene([[2, 7, 1], [0]])
+        for of_image in objects:
+            of_image.gt_annotated = torch.tensor(flags[: len(of_image)])
         torch.manual_seed(3)
         with EventStorage():
-            return heads(spec_of(cls_loss))(None, maps, found, [each[keep] for each in objects])[1]
+            kept = [of_image[keep] for of_image in objects]
+            return heads(spec_of(cls_loss))(None, maps, regions, kept)[1]
 
     mixed = costs([True, False, False], slice(None))
     assert mixed == costs([True] * 3, slice(0, 1)) != costs([True] * 3, slice(None))
 
 
 def test_the_largest_set_gives_the_losses_of_sigmoid_ce():
-    found = losses(heads(spec_of("federated", federated_classes=CLASSES)))
+    ours = losses(heads(spec_of("federated", federated_classes=CLASSES)))
     wanted = losses(heads(spec_of("sigmoid")))
-    for one, other in zip(found[0].values(), wanted[0].values(), strict=True):
-        torch.testing.assert_close(one, other)
-    torch.testing.assert_close(found[1], wanted[1])
+    for loss, other in zip(ours[0].values(), wanted[0].values(), strict=True):
+        torch.testing.assert_close(loss, other)
+    torch.testing.assert_close(ours[1], wanted[1])
 
 
 def test_eql_differs_from_sigmoid_ce_by_what_objects_cost_rare_classes():
-    found, wanted = losses(heads(spec_of("eql")))[1], losses(heads(spec_of("sigmoid")))[1]
+    eql, wanted = losses(heads(spec_of("eql")))[1], losses(heads(spec_of("sigmoid")))[1]
     rare = federated.least_frequent(Frequencies(COUNTS, 1000))
-    changed = ((found - wanted).abs().amax(2) > 1e-7)[:, :-1]  # (S, K)
+    changed = ((eql - wanted).abs().amax(2) > 1e-7)[:, :-1]  # (S, K)
     assert torch.equal(changed[0], rare)
 
 
@@ -208,22 +209,22 @@ def test_eql_has_the_tail_that_its_spec_says(tail):
 @pytest.mark.parametrize("name", DETECTORS)
 def test_an_untrained_classifier_says_the_prior(name, cls_loss):
     stage = second_stage(spec_of(cls_loss, name), STRIDES, CHANNELS).eval()
-    maps, found, _ = scene([[]])
+    maps, regions, _ = scene([[]])
     with torch.no_grad():
-        _, [p_class] = stage.classify(maps, found)
+        _, [p_class] = stage.classify(maps, regions)
     torch.testing.assert_close(p_class[:, :-1], torch.full((30, CLASSES), 0.01), atol=2e-3, rtol=0)
 
 
 @torch.no_grad()
 def test_classes_are_independent_and_the_last_probability_is_that_of_none():
     stage = heads(spec_of("sigmoid", "FasterRCNN-CenterNet")).eval()
-    maps, found, _ = scene([[], []])
-    outputs = stage._run_stage(list(maps.values()), found, 0)
-    one, other = stage.classify(maps, found)[1]
-    p = torch.cat((one, other))
+    maps, regions, _ = scene([[], []])
+    outputs = stage._run_stage(list(maps.values()), regions, 0)
+    first, other = stage.classify(maps, regions)[1]
+    p = torch.cat((first, other))
     torch.testing.assert_close(p[:, :-1], outputs[0][:, :-1].sigmoid())
     torch.testing.assert_close(p[:, -1], (1 - p[:, :-1]).prod(1))
-    assert one.shape == (30, CLASSES + 1)
+    assert first.shape == (30, CLASSES + 1)
 
 
 @torch.no_grad()
@@ -253,18 +254,18 @@ def test_frequencies_of_other_data_are_refused(counts, images):
 @pytest.mark.parametrize("cls_loss", LOSSES)
 def test_images_without_truths_or_proposals_can_be_trained_on(cls_loss):
     stage = heads(spec_of(cls_loss))
-    maps, found, objects = informed([[3], [], []], [[3, 5], [], []])
-    found[2] = found[2][:0]
+    maps, regions, objects = informed([[3], [], []], [[3, 5], [], []])
+    regions[2] = regions[2][:0]
     with EventStorage():
-        _, told = stage(None, maps, found, objects)
+        _, told = stage(None, maps, regions, objects)
     sum(told.values()).backward()
-    assert all(each.isfinite() for each in told.values())
-    assert all(each.grad.isfinite().all() for each in stage.parameters())
+    assert all(loss.isfinite() for loss in told.values())
+    assert all(weight.grad.isfinite().all() for weight in stage.parameters())
 
 
 def test_no_region_at_all_costs_nothing():
     stage = heads(spec_of("federated"))
-    maps, found, objects = scene([[]])
+    maps, regions, objects = scene([[]])
     with EventStorage():
-        _, told = stage(None, maps, [found[0][:0]], objects)
+        _, told = stage(None, maps, [regions[0][:0]], objects)
     assert sum(told.values()) == 0
