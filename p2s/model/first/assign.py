@@ -216,7 +216,8 @@ def _fields(targets):
 def _hard(positive, truth, boxes, classes, num_classes, ignored=False):
     """Targets of locations (A,) that are positive for one truth, ignored, or background."""
     classes = pad(classes, (0, 1))[truth]  # the last truth of G + 1 is nobody
-    peaks = one_hot(classes, num_classes) * positive[:, None].float()
+    peaks = boxes.new_zeros(len(classes), num_classes)
+    peaks.scatter_(1, classes[:, None], positive[:, None].to(peaks))
     ignored = (~positive & ignored)[:, None]
     return Targets(
         heat=torch.maximum(peaks, ignored.float()),
