@@ -13,8 +13,10 @@ along an axis, T cells that a bin reads (Ty x Tx), A cells of all maps, B bins o
 
 from typing import NamedTuple
 
+import numpy as np
 import torch
 import torch.nn.functional as F
+from scipy.sparse import csr_matrix
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from torch.nn.modules.utils import _pair
@@ -156,7 +158,8 @@ class RoIAlign(nn.Module):
 class _Bags(torch.autograd.Function):
     """Weighted sums of rows, (A, C), (B, T), (B, T) -> (B, C), whose gradient is such a sum too.
 
-    embedding_bag has a gradient of its own; sorting int32 cells without the zeros is twice as fast.
+    That is a product with a sparse matrix; scipy brings one in the order of the other side in a
+    quarter of the time that sorting takes.
     """
 
     @staticmethod
@@ -169,19 +172,12 @@ class _Bags(torch.autograd.Function):
     @once_differentiable
     def backward(ctx, gradient):
         cell, weight = ctx.saved_tensors
-        of_bin = cell.shape[1]
-        used = weight.flatten().nonzero()[:, 0]
-        cell, weight = cell.flatten()[used], weight.flatten()[used]
-        order = cell.argsort(stable=True)  # stable: the order of the sums is always the same
-        readers = torch.bincount(cell, minlength=ctx.rows)
-        table_gradient = F.embedding_bag(
-            used[order] // of_bin,
-            gradient.contiguous(),
-            readers.cumsum(0) - readers,
-            per_sample_weights=weight[order],
-            mode="sum",
-        )
-        return table_gradient, None, None
+        bins, of_bin = cell.shape
+        starts = np.arange(0, bins * of_bin + 1, of_bin)
+        entries = weight.flatten().numpy(), cell.flatten().numpy(), starts
+        weights = csr_matrix(entries, shape=(bins, ctx.rows), copy=True)
+        weights.eliminate_zeros()
+        return torch.from_numpy(weights.T @ gradient.contiguous().numpy()), None, None
 
 
 def _band(start, length, bins, size, ratio):
