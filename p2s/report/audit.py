@@ -11,7 +11,7 @@ from matplotlib.lines import Line2D
 
 from p2s.maths.likelihood import AUDIT, LOG_2
 from p2s.report.intervals import estimate, number
-from p2s.report.products import Products
+from p2s.report.products import Products, markdown
 from p2s.report.results import Results
 from p2s.report.style import COLOURS, FAINT, STYLE, Picture, legend, name_axes, panels
 from p2s.study.records import Record
@@ -96,7 +96,7 @@ def products(results: Results) -> Products:
     if not records:
         return Products()
     page = {"In words": words(records), "The last quarter": table(records)}
-    return Products({"audit": draw(records)}, pages={"audit": page})
+    return Products({"audit": draw(records)}, pages={"audit": markdown(results.experiment, page)})
 
 
 def audited(records: Sequence[Record]) -> list[Record]:

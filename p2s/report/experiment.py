@@ -10,6 +10,7 @@ from p2s.report.results import Results
 from p2s.report.style import Picture
 from p2s.report.tables import ablation as tables
 from p2s.report.tables import vocabulary
+from p2s.report.tables.estimates import csv
 from p2s.study.study import Study
 
 NOTE = """\
@@ -37,8 +38,8 @@ def products(results: Results, study: Study) -> list[Products]:
 def _of_rows(results):
     """What any experiment has: its table, its differences, and the pictures of both."""
     effects = tables.effects(results)
-    frames = {"": tables.every_metric(results)}
-    frames |= {"effects": effects} if len(effects) else {}
+    frames = {"": csv(tables.every_metric(results))}
+    frames |= {"effects": csv(effects)} if len(effects) else {}
     return Products(_pictures(results), frames, {"": _page(results, effects)})
 
 

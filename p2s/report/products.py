@@ -1,4 +1,4 @@
-"""Products: what a kind of experiment gives to the report, and how it becomes files."""
+"""Products: what the report keeps of one thing, such as an experiment, and how it becomes files."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -6,33 +6,28 @@ from typing import Any
 import pandas as pd
 
 from p2s.report.style import Picture
-from p2s.report.tables.ablation import csv
 from p2s.study.experiments import Experiment
 
 
 @dataclass(frozen=True)
 class Products:
-    """Pictures, frames and pages by name; "" is the experiment's own.
-
-    A page is Markdown, or blocks under their titles: sentences, or a table.
-    """
+    """Pictures, tables as CSV text, and pages as Markdown, by name; "" is the whole's own."""
 
     pictures: dict[str, Picture] = field(default_factory=dict)
-    frames: dict[str, pd.DataFrame] = field(default_factory=dict)
-    pages: dict[str, str | dict[str, Any]] = field(default_factory=dict)
+    tables: dict[str, str] = field(default_factory=dict)
+    pages: dict[str, str] = field(default_factory=dict)
 
-    def files(self, experiment: Experiment) -> dict[str, bytes]:
-        """The bytes of all of them by place below results/."""
-        name = experiment.name
-        drawn = {
+    def files(self, name: str) -> dict[str, bytes]:
+        """The bytes of all of them by place below results/, their names after this one."""
+        files = {
             f"figures/{_joined(name, key)}.{picture.kind}": picture.content()
             for key, picture in self.pictures.items()
         }
-        texts = {f"{_joined(name, key)}.csv": csv(frame) for key, frame in self.frames.items()}
-        for key, page in self.pages.items():
-            text = page if isinstance(page, str) else markdown(experiment, page)
-            texts[f"{_joined(name, key)}.md"] = text
-        return drawn | {f"tables/{place}": text.encode() for place, text in texts.items()}
+        for kind, texts in (("csv", self.tables), ("md", self.pages)):
+            files |= {
+                f"tables/{_joined(name, key)}.{kind}": text.encode() for key, text in texts.items()
+            }
+        return files
 
 
 def markdown(experiment: Experiment, blocks: dict[str, Any]) -> str:

@@ -4,10 +4,10 @@ All numbers are in one tidy frame, a line a run and metric. What is no number, s
 scenes and maps, is in the records themselves.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, get_args
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -31,8 +31,8 @@ METRICS = (
     *("proposal_AR", "proposal_AR100", "proposal_AR256", "proposals_per_image"),
     *(f"TIDE_{kind}" for kind in ("Cls", "Loc", "Both", "Dupe", "Bkg", "Miss")),
 )
-PUBLISHED = tuple(metric for part in get_args(experiments.Metric) for metric in get_args(part))
 RUN = ("row", "variant", "detector", "scale", "seed", "training", "first", "fusion")
+WHERE = ("row", "variant", "scale", "seed")  # of a run
 COLUMNS = (*RUN, "record", "weights", "metric", "value", "paper")
 RANK = {"product": 2, "class": 1}  # of a fusion among examples
 
@@ -106,6 +106,20 @@ class Results:
     def findings(self, measure: str) -> Iterator[tuple[Run, dict[str, Any]]]:
         """Each run and what its record says of a measure; empty where it says nothing."""
         return ((run, finding(record, measure)) for run, record in self.pairs)
+
+    def lines(
+        self, measure: str, columns: Sequence[str], told: Callable[..., Iterable[tuple]]
+    ) -> pd.DataFrame:
+        """A tidy frame of a measure: WHERE and `columns`, what `told` has of a run and its finding.
+
+        A run's finding is empty where it has no record.
+        """
+        lines = [
+            (*(getattr(run, name) for name in WHERE), *numbers)
+            for run, said in self.findings(measure)
+            for numbers in told(run, said)
+        ]
+        return pd.DataFrame(lines, columns=[*WHERE, *columns])
 
     @property
     def names(self) -> dict[str, str]:

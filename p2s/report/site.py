@@ -117,7 +117,7 @@ def _of_experiment(project, name) -> dict[str, bytes]:
     answer, files = results(here, name), {}
     if answer.of("AP")["value"].notna().any():
         for made in experiment.products(answer, here):
-            files |= made.files(answer.experiment)
+            files |= made.files(name)
     return files
 
 

@@ -24,7 +24,8 @@ from p2s.report.style import (
     name_axes,
     panels,
 )
-from p2s.report.tables.ablation import cells, effects
+from p2s.report.tables.ablation import effects
+from p2s.report.tables.estimates import cells
 
 MARKS = {"none": "s", "class": "o", "product": "D", "released": "^"}  # of each fusion
 NAMED = {
@@ -60,7 +61,7 @@ def ablation(results: Results, variants: Sequence[str] | None = None) -> Picture
     contrasts = [contrast for contrast in results.contrasts if contrast.metric == "AP"]
     keys = [(contrast.row, contrast.name) for contrast in contrasts]
     notes = {
-        name: dict(zip(keys, cells(effects(results.only(name), contrasts)), strict=True))
+        name: dict(zip(keys, cells(effects(results.only(name), contrasts), "+"), strict=True))
         for name in frame["panel"].unique()
     }
     picture = dots(frame, f"AP, scale {results.scale}", notes)

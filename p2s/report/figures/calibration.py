@@ -1,5 +1,7 @@
 """Reliability diagrams: what was claimed against what came true, from records."""
 
+from itertools import product
+
 import matplotlib
 import pandas as pd
 import seaborn as sns
@@ -9,19 +11,12 @@ from matplotlib.patches import Patch
 from p2s.report.figures.ablation import student
 from p2s.report.figures.curves import DASHES
 from p2s.report.intervals import number
-from p2s.report.products import Products
-from p2s.report.results import Results
+from p2s.report.products import Products, markdown
+from p2s.report.results import Results, finding
 from p2s.report.style import FAINT, FIRSTS, PALETTE, STYLE, Picture, legend, name_axes, panels
-from p2s.report.tables.calibration import (
-    PROBABILITIES,
-    SAMPLES,
-    errors,
-    finding,
-    readable,
-    table,
-    tide,
-    told,
-)
+from p2s.report.tables import calibration as tables
+from p2s.report.tables.calibration import PROBABILITIES, SAMPLES
+from p2s.report.tables.estimates import csv
 from p2s.study.study import Study
 
 QUANTITIES = {"d_ece": "D-ECE", "la_ece": "LaECE"}
@@ -33,15 +28,14 @@ SECONDS = {"none": "one-stage", "faster": "Faster", "cascade": "Cascade"}  # sec
 def products(results: Results, study: Study) -> Products:
     """Pictures, frames and a page of calibration errors of the first variant."""
     main = results.main
-    frames, texts = {}, {"In words": told(main)}
-    for quantity, words in QUANTITIES.items():
-        for sample, shown in SAMPLES.items():
-            frame = table(main, errors(quantity, sample))
-            frames[_named(quantity, sample)] = frame
-            texts[f"{words} {shown}, percent"] = readable(frame)
-    texts["TIDE: what each error costs in AP50"] = tide(main)
+    frames, texts = {}, {"In words": tables.told(main)}
+    for (quantity, words), (sample, shown) in product(QUANTITIES.items(), SAMPLES.items()):
+        frame = tables.table(main, tables.errors(quantity, sample))
+        frames[_named(quantity, sample)] = csv(frame)
+        texts[f"{words} {shown}, percent"] = tables.readable(frame)
+    texts["TIDE: what each error costs in AP50"] = tables.tide(main)
     pictures = {_named("reliability", sample): reliability(main, sample) for sample in SAMPLES}
-    return Products(pictures, frames, {"words": texts})
+    return Products(pictures, frames, {"words": markdown(results.experiment, texts)})
 
 
 def reliability(results: Results, sample: str = "all") -> Picture:
@@ -84,7 +78,7 @@ def _claims(records, sample):
         )
         for record in reversed(trainings.values())
         for name in PROBABILITIES
-        if (bins := finding(record, name, sample).get("bins"))
+        if (bins := tables.sampled(finding(record, "calibration"), name, sample).get("bins"))
     ]
     columns = ["count", "claimed", "share", "iou", *CURVE]
     claims = pd.concat([*frames, pd.DataFrame(columns=columns)]).rename_axis("bin").reset_index()

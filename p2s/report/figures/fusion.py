@@ -18,6 +18,7 @@ from p2s.report.results import Results
 from p2s.report.style import COLOURS, FAINT, INK, STYLE, Picture, legend, name_axes, panels
 from p2s.report.tables import fusion as fusion_tables
 from p2s.report.tables.ablation import readable
+from p2s.report.tables.estimates import csv
 from p2s.study.study import Study
 
 TITLE = "# The gain of the product over P(C|O) alone\n"
@@ -75,7 +76,7 @@ def products(results: Results, study: Study) -> Products:
     drawn = {"map": large_map(results, results.rows[0]), "maps": small_maps(results)}
     gains = fusion_tables.gains(results, fusion_tables.claimed(study))
     page = _page(results, gains)
-    return Products(drawn | {"ratios": ratios(results)}, {"gains": gains}, {"gains": page})
+    return Products(drawn | {"ratios": ratios(results)}, {"gains": csv(gains)}, {"gains": page})
 
 
 def _page(results, gains):

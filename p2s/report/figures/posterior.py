@@ -7,10 +7,12 @@ from matplotlib.lines import Line2D
 
 from p2s.report.figures.ablation import dots, student
 from p2s.report.intervals import estimate
-from p2s.report.products import Products
+from p2s.report.products import Products, markdown
 from p2s.report.results import Results
 from p2s.report.style import COLOURS, FAINT, STYLE, Picture, legend, name_axes, panels
-from p2s.report.tables.posterior import NAMES, WHEN, errors, learnt, readable, told
+from p2s.report.tables import posterior as tables
+from p2s.report.tables.estimates import csv
+from p2s.report.tables.posterior import NAMES, WHEN
 from p2s.study.study import Study
 
 SIDE = 1.8  # inches of a panel
@@ -26,30 +28,30 @@ BEST = {"marker": "x", "color": COLOURS[1], "ls": "", "ms": 6}
 
 def products(results: Results, study: Study) -> Products:
     """Pictures, frames and a page of what was learnt of a known truth in the first variant."""
-    frame = learnt(results.main)
-    gaps = errors(frame)
-    grid = readable(gaps)
+    frame = tables.learnt(results.main)
+    gaps = tables.errors(frame)
+    grid = tables.readable(gaps)
     texts = {
-        "In words, relative to the control": told(frame),
+        "In words, relative to the control": tables.told(frame),
         "Distances in percent, mean ± half of the 95 % interval (seeds)": grid.set_axis(
             map(", ".join, grid), axis=1
         ),
     }
     pictures = {name: against_truth(frame, name) for name in NAMES}
     pictures["distances"] = distances(results.main, frame)
-    return Products(pictures, {"learnt": frame, "errors": gaps}, {"words": texts})
+    page = markdown(results.experiment, texts)
+    return Products(pictures, {"learnt": csv(frame), "errors": csv(gaps)}, {"words": page})
 
 
 def distances(results: Results, frame: pd.DataFrame) -> Picture:
     """How far each row is from the truth, relative to the control: a panel a number.
 
-    Percent, the mean over characters by chance; see `posterior_tables.errors`.
+    Percent, the mean over characters by chance; see `tables.posterior.distances`.
     """
-    chance = frame[(frame["when"] == "relative") & (frame["q"] < 1)]
-    gaps = chance.assign(value=100 * (chance["learnt"] - chance["truth"]).abs())
-    gaps = gaps.groupby(["row", "number", "seed"], sort=False, as_index=False)["value"].mean()
+    gaps = tables.distances(frame[frame["when"] == "relative"])
+    gaps = gaps[gaps["from"] == "truth"]
     first = {run.row: run.spec.first for run in results.runs}
-    gaps["first"] = gaps["row"].map(lambda row: first.get(row, "rpn"))
+    gaps = gaps.assign(first=gaps["row"].map(lambda row: first.get(row, "rpn")))
     gaps = gaps.assign(panel=gaps["number"].map(NAMES), fusion="", paper=float("nan"))
     return dots(gaps, "% from the truth")
 

@@ -9,6 +9,7 @@ import pandas as pd
 
 from p2s.report.intervals import DASH, Estimate, estimate, number, sentence, verdict
 from p2s.report.results import Results
+from p2s.report.tables.estimates import cells, estimates, every, grid
 from p2s.study.experiments import Contrast
 
 PAPER_LINE = "the paper"
@@ -20,24 +21,18 @@ EFFECT = ("contrast", "variant", "scale", "expects", "paper", *Estimate._fields,
 
 def table(results: Results, metric: str = "AP") -> pd.DataFrame:
     """Mean, interval (low, high) and seeds of a metric, a line for each row and variant."""
-    keys = ["row", "variant", "scale", "paper"]
-    groups = results.of(metric).groupby(keys, sort=False, dropna=False)["value"]
-    lines = [(*key, *estimate(values)) for key, values in groups]
-    return pd.DataFrame(lines, columns=[*keys, *Estimate._fields])
+    return estimates(results.of(metric), ["row", "variant", "scale", "paper"])
 
 
 def every_metric(results: Results) -> pd.DataFrame:
     """The table of every metric that some record has, one below the other."""
-    every = [table(results, metric).assign(metric=metric) for metric in results.metrics]
-    return pd.concat(every)
+    return pd.concat([table(results, metric).assign(metric=metric) for metric in results.metrics])
 
 
 def beside(results: Results) -> pd.DataFrame:
     """Cells of every metric but AP that some record has, a line for each row."""
-    others = [metric for metric in results.metrics if metric != "AP"]
-    return pd.DataFrame(
-        {metric: cells(table(results, metric)) for metric in others}, index=results.rows
-    )
+    lines = results.frame[results.frame["metric"].isin({*results.metrics} - {"AP"})]
+    return grid(estimates(lines, ["row", "metric"]), "metric")
 
 
 def effects(results: Results, contrasts: Sequence[Contrast] | None = None) -> pd.DataFrame:
@@ -61,8 +56,8 @@ def words(effects: pd.DataFrame) -> list[str]:
     """Each effect of which the paper claims something, as a sentence with its verdict."""
     claimed = effects[effects["expects"] != DASH]
     return [
-        sentence(f"{line.contrast}: {_claimed(line)}, here", _estimate(line), line.verdict, "+")
-        for line in claimed.itertuples()
+        sentence(f"{line.contrast}: {_claimed(line)}, here", effect, line.verdict, "+")
+        for line, effect in zip(claimed.itertuples(), every(claimed), strict=True)
     ]
 
 
@@ -74,37 +69,16 @@ def readable(frame: pd.DataFrame) -> pd.DataFrame:
     record is. What a line was measured at stands before it: scale, variant.
     """
     name, sign = frame.columns[0], "+" if "verdict" in frame else ""
-    text = cells(frame)
+    text = cells(frame, sign)
     if "verdict" in frame:
         pairs = zip(text, frame["verdict"], strict=True)
         text = [cell if said == DASH else f"{cell}: {said}" for cell, said in pairs]
     places = zip(frame["scale"], frame["variant"], strict=True)
     lines = [", ".join(filter(None, place)) for place in places]
-    frame = frame.assign(cell=text, line=lines)
-    grid = frame.pivot(index="line", columns=name, values="cell")
-    grid = grid.loc[frame["line"].unique(), frame[name].unique()]
-    published = frame.drop_duplicates(name).set_index(name)["paper"]
-    grid.loc[PAPER_LINE] = [number(value, sign) for value in published]
-    grid = grid.rename_axis(index=None, columns=None)
-    return grid.T if grid.shape[1] > max(len(grid), WIDE) else grid
-
-
-def cells(frame: pd.DataFrame) -> list[str]:
-    """Each estimate of a table or effects as text; effects with their sign."""
-    sign = "+" if "verdict" in frame else ""
-    return [_estimate(line).text(sign) for line in frame.itertuples()]
-
-
-def csv(frame: pd.DataFrame) -> str:
-    """A table or effects as CSV text; a dash where no record is.
-
-    Numbers have two decimals, probabilities and others below 1 four digits.
-    """
-
-    def shown(value):
-        return f"{value:.2f}" if abs(value) >= 1 else f"{value:.4g}"
-
-    return frame.to_csv(index=False, float_format=shown, na_rep=DASH, lineterminator="\n")
+    table = grid(frame.assign(cell=text, line=lines), name, "line")
+    published = frame.drop_duplicates(name)["paper"]
+    table.loc[PAPER_LINE] = [number(value, sign) for value in published]
+    return table.T if table.shape[1] > max(len(table), WIDE) else table
 
 
 def named(contrast: Contrast) -> str:
@@ -133,10 +107,6 @@ def difference(lines: pd.DataFrame, others: pd.DataFrame) -> pd.DataFrame:
     apart = (lines["training"] == others["training"]) & (lines["weights"] != others["weights"])
     gain = lines[["value", "paper"]] - others[["value", "paper"]]
     return gain.assign(value=gain["value"].mask(apart))
-
-
-def _estimate(line):
-    return Estimate(*(getattr(line, name) for name in Estimate._fields))
 
 
 def _claimed(effect):

@@ -5,10 +5,9 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from p2s.report.intervals import DASH, Estimate, estimate, number, sentence, verdict
+from p2s.report.intervals import Estimate, estimate, number, sentence, verdict
 from p2s.report.results import Results
-from p2s.report.results import finding as of_record
-from p2s.report.tables.ablation import cells
+from p2s.report.tables.estimates import estimates, grid
 
 Path = tuple[str, str, str]  # a probability, a sample, a quantity of `measure.calibration`
 PROBABILITIES = {  # as in `calibration`: in words
@@ -51,22 +50,17 @@ def table(results: Results, columns: dict[str, Path]) -> pd.DataFrame:
     columns: by header the probability, sample and quantity, see `measure.calibration`. NaN where no
     record has it.
     """
-    keys = ["row", "variant", "scale", "probability"]
-    values = [
-        (run.row, run.variant, run.scale, header, _value(record, *path))
-        for run, record in results.pairs
-        for header, path in columns.items()
-    ]
-    groups = pd.DataFrame(values, columns=[*keys, "value"]).groupby(keys, sort=False)
-    means = [(*key, *estimate(group["value"])) for key, group in groups]
-    return pd.DataFrame(means, columns=[*keys, *Estimate._fields])
+
+    def told(_, finding):
+        return [(header, _value(finding, *path)) for header, path in columns.items()]
+
+    lines = results.lines("calibration", ["probability", "value"], told)
+    return estimates(lines, ["row", "variant", "scale", "probability"])
 
 
 def readable(frame: pd.DataFrame) -> pd.DataFrame:
     """A `table` of one variant for people: a line a row; a dash where no record is."""
-    grid = frame.assign(cell=cells(frame)).pivot(index="row", columns="probability", values="cell")
-    grid = grid.loc[frame["row"].unique(), frame["probability"].unique()].fillna(DASH)
-    return grid.rename_axis(index=None, columns=None)
+    return grid(frame, "probability")
 
 
 def told(results: Results) -> list[str]:
@@ -91,19 +85,23 @@ def words(
 
 def tide(results: Results) -> pd.DataFrame:
     """What each kind of error of TIDE costs in AP50, percent, the mean of a row's seeds."""
-    costs = [
-        (run.row, kind, cost)
-        for run, errors_found in results.findings("calibration")
-        for kind, cost in errors_found.get("tide", {}).get("delta_ap", {}).items()
-    ]
-    frame = pd.DataFrame(costs, columns=["row", "kind", "cost"])
+
+    def costs(_, finding):
+        return finding.get("tide", {}).get("delta_ap", {}).items()
+
+    frame = results.lines("calibration", ["kind", "cost"], costs)
     return frame.pivot_table("cost", "row", "kind", sort=False).map(number)
 
 
 def lower(results: Results, row: str, than: str, probability: str, sample: str) -> Estimate:
     """How much lower a row's D-ECE is than another's, seed by seed, in percent."""
-    errors = [_by_seed(results, name, probability, sample, "d_ece") for name in (than, row)]
-    return estimate(errors[0] - errors[1])
+    error = _by_seed(results, probability, sample, "d_ece")
+    return estimate(error[than] - error[row])
+
+
+def sampled(finding: dict, probability: str, sample: str) -> dict:
+    """What a finding says of a probability in a sample; empty where it says nothing."""
+    return finding.get(probability, {}).get(sample, {})
 
 
 def _lower_in_words(results, row, than, probability):
@@ -112,30 +110,25 @@ def _lower_in_words(results, row, than, probability):
     for sample, shown in SAMPLES.items():
         less = lower(results, row, than, probability, sample)
         parts.append(sentence(f"{shown} by", less, verdict(less, "gain"), "+", " %"))
-    path = probability, LIKELY, "more"
-    beyond = {name: estimate(_by_seed(results, name, *path)) for name in (row, than)}
-    more = [f"{name} {share.text('+')} %" for name, share in beyond.items()]
+    beyond = _by_seed(results, probability, LIKELY, "more")
+    more = [f"{name} {estimate(beyond[name]).text('+')} %" for name in (row, than)]
     what = "" if probability == "score" else f" of {PROBABILITIES[probability]}"
     claim = f"{row} has a lower D-ECE{what} than {than}: {', '.join(parts)}"
     return f"{claim}. Come true beyond what is claimed, {SAMPLES[LIKELY]}: {', '.join(more)}"
 
 
-def _by_seed(results, row, *path):
-    values = {run.seed: _value(record, *path) for run, record in results.pairs if run.row == row}
-    return pd.Series(values, dtype=float)
+def _by_seed(results, *path):
+    """A quantity of every row, (seeds, rows)."""
+    lines = results.lines("calibration", ["value"], lambda _, said: [(_value(said, *path),)])
+    return lines.pivot(index="seed", columns="row", values="value")
 
 
-def finding(record, probability, sample):
-    """What a record says of a probability in a sample: a dict, empty where it says nothing."""
-    return of_record(record, "calibration").get(probability, {}).get(sample, {})
-
-
-def _value(record, probability, sample, quantity):
+def _value(finding, probability, sample, quantity):
     """A quantity of a sample in percent, NaN where there is none; see `calibration_numbers`.
 
     "more" is the share that is right less the mean claim.
     """
-    numbers = finding(record, probability, sample)
+    numbers = sampled(finding, probability, sample)
     value = _more(numbers.get("bins")) if quantity == "more" else numbers.get(quantity)
     return float("nan") if value is None else value
 

@@ -9,6 +9,8 @@ import pandas as pd
 from p2s.maths.likelihood import FUSIONS
 from p2s.report.intervals import DASH, NEGLIGIBLE, Estimate, estimate, number, verdict
 from p2s.report.results import Results
+from p2s.report.tables.ablation import EFFECT
+from p2s.report.tables.estimates import cells, estimates, every, grid
 from p2s.study import published as paper
 from p2s.study.study import Study
 
@@ -28,25 +30,31 @@ GROWS = {"none": "stays the same", "gain": "grows", "loss": "shrinks"}
 UNDECIDED, MISSING = "undecided", "no record"
 
 
-def named(results: Results):
-    """AP by the named powers: a line for each run and setting; NaN where no record is."""
-    lines = [
-        {"row": run.row, "scale": run.scale, "seed": run.seed, "setting": setting}
-        | {name: _ap(run, finding, setting, powers) for name, powers in FUSIONS.items()}
-        for run, finding in results.findings(MEASURE)
-        for setting in SETTINGS
-    ]
-    return pd.DataFrame(lines).astype(dict.fromkeys(FUSIONS, float))
+def named(results: Results) -> pd.DataFrame:
+    """AP by the named powers and the product's `gain`: a line for each run and setting.
+
+    NaN where no record is.
+    """
+
+    def told(run, finding):
+        for setting in SETTINGS:
+            yield setting, *(_ap(run, finding, setting, powers) for powers in FUSIONS.values())
+
+    lines = results.lines(MEASURE, ["setting", *FUSIONS], told)
+    lines = lines.astype(dict.fromkeys(FUSIONS, float))
+    return lines.assign(gain=lines["product"] - lines["class"])
 
 
 def curves(results: Results, setting: str = ALL) -> dict[str, pd.DataFrame]:
     """AP of each row along the ratio of P(O)'s power to P(C|O)'s: by row a frame, a line a seed."""
-    by_row = {row: {} for row in results.rows}
-    for run, finding in results.findings(MEASURE):
-        if finding:
-            values = finding["curves"][_iou(run, setting)]
-            by_row[run.row][run.seed] = pd.Series(values, finding["ratios"], dtype=float)
-    return {row: pd.DataFrame(seeds).T for row, seeds in by_row.items()}
+
+    def told(run, finding):
+        values = finding["curves"][_iou(run, setting)] if finding else ()
+        return zip(finding.get("ratios", ()), values, strict=True)
+
+    lines = results.lines(MEASURE, ["ratio", "AP"], told)
+    by_row = {row: lines[lines["row"] == row] for row in results.rows}
+    return {row: of.pivot(index="seed", columns="ratio", values="AP") for row, of in by_row.items()}
 
 
 def maps(results: Results, part: str = "map") -> dict[str, pd.DataFrame]:
@@ -74,22 +82,24 @@ def claimed(study: Study) -> dict[str, tuple[float, str]]:
     }
 
 
-def gains(results: Results, claims):
+def gains(results: Results, claims: dict[str, tuple[float, str]]) -> pd.DataFrame:
     """The product's gain of each row and setting, in the shape of `tables.effects`.
 
     `claims` is as `claimed` tells it.
     """
-    lines = []
-    for (row, setting, scale), group in _groups(results):
-        published, expects = claims.get(row, (np.nan, None))
-        gain = estimate(group["product"] - group["class"])
-        said = verdict(gain, expects)
-        lines.append((row, setting, scale, expects or DASH, published, *gain, said))
-    columns = ["contrast", "variant", "scale", "expects", "paper", *Estimate._fields, "verdict"]
-    return pd.DataFrame(lines, columns=columns)
+    gains = estimates(named(results), ["row", "setting", "scale"], "gain")
+    published, expects = zip(
+        *(claims.get(row, (np.nan, None)) for row in gains["row"]), strict=True
+    )
+    said = [verdict(gain, claim) for gain, claim in zip(every(gains), expects, strict=True)]
+    gains = gains.rename(columns={"row": "contrast", "setting": "variant"})
+    gains = gains.assign(
+        paper=published, expects=[claim or DASH for claim in expects], verdict=said
+    )
+    return gains[[*EFFECT]]
 
 
-def best_ratio(seeds):
+def best_ratio(seeds: pd.DataFrame) -> tuple[float, float, float]:
     """The ratio of the highest mean AP, and the least and the largest within NEGLIGIBLE of it.
 
     `seeds` is a frame of `curves`.
@@ -99,13 +109,13 @@ def best_ratio(seeds):
     return mean.idxmax(), near.min(), near.max()
 
 
-def at_best(seeds):
+def at_best(seeds: pd.DataFrame) -> pd.Series:
     """AP of each seed at the ratio that is best for the others, so that none chooses for itself."""
     others = (seeds.sum() - seeds) if len(seeds) > 1 else seeds.iloc[:0]
     return pd.Series({seed: seeds.loc[seed, line.idxmax()] for seed, line in others.iterrows()})
 
 
-def reading(effect, words=HELPS):
+def reading(effect: Estimate, words: dict[str, str] = HELPS) -> str:
     """What an Estimate of a difference says, as the word for the claim that holds."""
     if not effect.seeds:
         return MISSING
@@ -113,54 +123,51 @@ def reading(effect, words=HELPS):
     return held[0] if held else UNDECIDED
 
 
-def summary(results: Results):
+def summary(results: Results) -> pd.DataFrame:
     """AP of all scores by named powers and at the best ratio, and the product's gain, for people.
 
     Behind the best ratio stand those within NEGLIGIBLE of it.
     """
-    lines, of_row = {}, curves(results)
-    for (row, setting, _), group in _groups(results):
-        if setting == ALL:
-            gain = estimate(group["product"] - group["class"])
-            lines[row] = {name: estimate(group[name]).text() for name in FUSIONS}
-            lines[row] |= {"best ratio": _ratio(of_row[row])}
-            lines[row] |= {"there": estimate(at_best(of_row[row])).text()}
-            lines[row] |= {"product − class": gain.text("+"), "the product": reading(gain)}
-    return pd.DataFrame.from_dict(lines, "index")
+    of_row, gain = curves(results), _gains(results)
+    table = _by_name(_all(results))
+    table["best ratio"] = [_ratio(of_row[row]) for row in table.index]
+    table["there"] = [estimate(at_best(of_row[row])).text() for row in table.index]
+    effects = [estimate(gain[row]) for row in table.index]
+    table["product − class"] = [effect.text("+") for effect in effects]
+    table["the product"] = [reading(effect) for effect in effects]
+    return table
 
 
-def costs(results: Results):
+def costs(results: Results) -> pd.DataFrame:
     """What a score threshold of .05 costs by named powers: AP, and detections an image, for people.
 
     A line a row; "kept" of the 100 that there are without a threshold.
     """
     lines = named(results).set_index(["setting", "row", "seed"])[[*FUSIONS]]
-    lost, kept = lines.loc[ALL] - lines.loc[ABOVE], maps(results, "kept")
-    cells = {}
-    for row, group in lost.groupby("row", sort=False):
-        line = cells.setdefault(row, {})
-        for name in FUSIONS:
-            line[f"{name}: AP lost"] = estimate(group[name]).text()
-            line[f"{name}: kept"] = number(_kept(kept, row, name))
-    return pd.DataFrame.from_dict(cells, "index")
+    lost = (lines.loc[ALL] - lines.loc[ABOVE]).reset_index()
+    table, kept = _by_name(lost), maps(results, "kept")
+    for name, powers in FUSIONS.items():
+        counts = [kept[row].loc[powers] if row in kept else np.nan for row in table.index]
+        table[f"{name}: kept"] = [number(count) for count in counts]
+    table = table.rename(columns={name: f"{name}: AP lost" for name in FUSIONS})
+    return table[[f"{name}: {what}" for name in FUSIONS for what in ("AP lost", "kept")]]
 
 
-def by_stage(results: Results):
+def by_stage(results: Results) -> pd.DataFrame:
     """The product's gain with P(C|O) of one cascade stage alone, and of their mean, for people."""
-    rows = {}
-    for run, finding in results.findings(MEASURE):
-        line = rows.setdefault(run.row, {})
-        for stage, gain in enumerate(_of_stages(finding), 1):
-            line.setdefault(f"stage {stage}", []).append(gain)
-    means = {row: {"mean": gain} for row, gain in _gains(results).items()}
-    cells = {
-        row: {name: estimate(values).text("+") for name, values in (line | means[row]).items()}
-        for row, line in rows.items()
-    }
-    return pd.DataFrame.from_dict(cells, "index").fillna(DASH)
+
+    def told(_, finding):
+        stages = finding.get("stages", {"product": (), "class": ()})
+        pairs = zip(stages["product"], stages["class"], strict=True)
+        return [(f"stage {k}", product - alone) for k, (product, alone) in enumerate(pairs, 1)]
+
+    stages = results.lines(MEASURE, ["of", "gain"], told)
+    lines = pd.concat([stages, _all(results).assign(of="mean")])
+    gains = estimates(lines, ["row", "of"], "gain")
+    return grid(gains.assign(cell=cells(gains, "+")), "of").loc[results.rows]
 
 
-def by_factor(results: Results):
+def by_factor(results: Results) -> dict[str, dict[str, str]]:
     """Rows by what is said of them, by factor: the first row and those that change this of it."""
     specs = {run.row: run.spec for run in results.runs}
     first, *others = specs
@@ -176,13 +183,10 @@ def by_factor(results: Results):
     return groups
 
 
-def sentences(results: Results):
+def sentences(results: Results) -> list[str]:
     """When the product helps and when it hurts, and how each factor moves its gain, in words."""
-    gains = _gains(results)
-    return [
-        _by_reading(gains),
-        *(_of_factor(*factor, gains) for factor in by_factor(results).items()),
-    ]
+    gains, groups = _gains(results), by_factor(results)
+    return [_by_reading(gains), *(_of_factor(name, rows, gains) for name, rows in groups.items())]
 
 
 def _by_reading(gains):
@@ -206,16 +210,21 @@ def _of_factor(name, rows, gains):
     return f"The gain by {name}: {shown}; {ends}."
 
 
-def _gains(results):
-    """The product's gain in all scores, by row a series over seeds."""
+def _all(results):
+    """The lines of `named` that count all scores."""
     lines = named(results)
-    lines = lines[lines["setting"] == ALL].set_index("seed")
-    gain = lines["product"] - lines["class"]
-    return dict(tuple(gain.groupby(lines["row"], sort=False)))
+    return lines[lines["setting"] == ALL]
 
 
-def _groups(results):
-    return named(results).groupby(["row", "setting", "scale"], sort=False)
+def _gains(results):
+    """The product's gain in all scores, (seeds, rows)."""
+    return _all(results).pivot(index="seed", columns="row", values="gain")[results.rows]
+
+
+def _by_name(lines):
+    """AP by the named powers for people: a line a row."""
+    long = lines.melt(["row", "seed"], [*FUSIONS], "name")
+    return grid(estimates(long, ["row", "name"]), "name")
 
 
 def _ap(run, finding, setting, powers):
@@ -231,20 +240,6 @@ def _ap(run, finding, setting, powers):
 
 def _iou(run, setting):
     return IOUS.get(setting, str(run.spec.test.nms))
-
-
-def _kept(kept, row, name):
-    return kept[row].loc[FUSIONS[name]] if row in kept else np.nan
-
-
-def _of_stages(finding):
-    """The product's gain of each cascade stage alone."""
-    pairs = (
-        zip(finding["stages"]["product"], finding["stages"]["class"], strict=True)
-        if finding
-        else []
-    )
-    return [product - alone for product, alone in pairs]
 
 
 def _ratio(seeds):

@@ -1,6 +1,7 @@
 """What was learnt of a known truth, beside the truth and the loss's own optimum: from records."""
 
 from collections.abc import Sequence
+from itertools import product
 
 import numpy as np
 import pandas as pd
@@ -9,7 +10,8 @@ from p2s.maths import optimum
 from p2s.maths.optimum import NUMBERS
 from p2s.report.intervals import DASH, Estimate, estimate, number, sentence, verdict
 from p2s.report.results import Results
-from p2s.report.tables import optima as posterior_optimum
+from p2s.report.tables import optima as of_losses
+from p2s.report.tables.estimates import cells, estimates, every
 
 WHEN = {"relative": "to the control", "before": "before NMS", "after": "after NMS"}
 NAMES = dict(zip(NUMBERS, ("P(O)", "P(A|O)", "P(A)"), strict=True))
@@ -25,7 +27,7 @@ FIRSTS = (  # rows of experiments/posterior.yaml that differ in the first stage 
     "CenterNet*, focal",
     "CenterNet*, plain likelihood",
 )
-SHARED = ("row", "scale", "when", "number")
+COLUMNS = ("q", "r", "when", "number", "learnt", "truth", "optimum")
 
 
 def learnt(results: Results) -> pd.DataFrame:
@@ -39,58 +41,51 @@ def learnt(results: Results) -> pd.DataFrame:
     and that costs both the same share, in whichever stage. An RPN has one more row, of P(O) with
     its odds undone.
     """
-    rows = []
-    for run, finding in results.findings("posterior"):
-        if finding:
-            places = {"row": run.row, "scale": run.scale, "seed": run.seed}
-            sure = posterior_optimum.sureness(run.spec, finding)
-            for character in finding["characters"]:
-                told = _numbers(run.spec, finding, character, sure)
-                rows += [places | numbers for numbers in told]
-            if run.spec.first == "rpn":
-                places["row"] = UNDONE.format(run.row)
-                rows += [places | numbers for numbers in _undone(finding)]
-    columns = ["row", "scale", "seed", "q", "r", "when", "number", "learnt", "truth", "optimum"]
-    return pd.DataFrame(rows, columns=columns)
+    frame = results.lines("posterior", ["named", *COLUMNS], _told).astype({"learnt": float})
+    return frame.assign(row=frame["named"])[["row", "scale", "seed", *COLUMNS]]
 
 
-def errors(frame):
-    """The mean distance of what was learnt from the truth and from the optimum, in percent.
+def distances(frame: pd.DataFrame) -> pd.DataFrame:
+    """How far what was learnt is from the truth and the optimum, in percent: `value`.
 
-    A line for each row, moment, number and distance, over characters by chance, with its interval
-    over seeds. What an exact likelihood does not identify has no optimum.
+    A line for each row, scale, moment, number, distance (`from`) and seed: the mean over characters
+    by chance.
     """
-    some = frame[(frame["q"] < 1)]
-    lines = []
-    for of in GAPS:
-        gap = (100 * (some["learnt"] - some[of]).abs()).rename("gap")
-        by_seed = some[[*SHARED, "seed"]].join(gap).groupby([*SHARED, "seed"], sort=False)["gap"]
-        means = by_seed.mean().groupby(list(SHARED), sort=False)
-        lines += [(*key, of, *estimate(values)) for key, values in means]
-    return pd.DataFrame(lines, columns=[*SHARED, "from", *Estimate._fields])
+    keys = ["row", "scale", "when", "number", "seed"]
+    wanted = frame[frame["q"] < 1].melt([*keys, "learnt"], GAPS, "from", "wanted")
+    gaps = wanted.assign(value=100 * (wanted["learnt"] - wanted["wanted"]).abs())
+    return gaps.groupby([*keys, "from"], sort=False, as_index=False)["value"].mean()
 
 
-def readable(frame):
+def errors(frame: pd.DataFrame) -> pd.DataFrame:
+    """The Estimate over seeds of each of the `distances`, a line each.
+
+    What an exact likelihood does not identify has no optimum.
+    """
+    return estimates(distances(frame), ["row", "scale", "when", "number", "from"])
+
+
+def readable(frame: pd.DataFrame) -> pd.DataFrame:
     """`errors` for people: a line a row, columns by moment, number and what it is a distance from.
 
     Cells are mean ± half the interval over seeds.
     """
-    cells = [Estimate(*line).text() for line in frame[[*Estimate._fields]].itertuples(index=False)]
-    named = frame.assign(cell=cells, when=frame["when"].map(WHEN), of=frame["number"].map(NAMES))
-    grid = named.pivot(index="row", columns=["when", "from", "of"], values="cell")
+    words = frame.assign(when=frame["when"].map(WHEN), of=frame["number"].map(NAMES))
+    grid = words.assign(cell=cells(frame)).pivot(
+        index="row", columns=["when", "from", "of"], values="cell"
+    )
     return grid.loc[frame["row"].unique()].fillna(DASH).rename_axis(index=None)
 
 
 def words(frame: pd.DataFrame, name: str = "p_object") -> list[str]:
     """How far a number of each row is from the truth and from its loss's own optimum, in sentences.
 
-    It is the number before NMS relative to the control.
-    It is calibrated where the interval of the mean distance is below TOLERANCE, which was chosen
-    before the records, and not where it is above.
+    It is the number before NMS relative to the control. It is calibrated where the interval of the
+    mean distance is below TOLERANCE, which was chosen before the records, and not where it is
+    above.
     """
-    gaps, said = _gaps(frame, name), []
-    for row in gaps.index.unique("row"):
-        truth, best = (Estimate(*gaps.loc[(row, of), [*Estimate._fields]]) for of in GAPS)
+    said = []
+    for row, (truth, best) in _gaps(frame, name).items():
         claim, unit = f"{row}: {NAMES[name]} is", " % from the truth"
         if best.seeds:
             near = sentence(claim, truth, _judged(truth), unit=unit)
@@ -112,9 +107,8 @@ def told(frame):
 def answer(frame, rows, name="p_object"):
     """Which of these rows infer a number as `words` judges it, in one sentence."""
     gaps, groups = _gaps(frame, name), {}
-    for row in [row for row in rows if row in gaps.index.unique("row")]:
-        truth = Estimate(*gaps.loc[(row, "truth"), [*Estimate._fields]])
-        groups.setdefault(_judged(truth), []).append(row)
+    for row in filter(gaps.__contains__, rows):
+        groups.setdefault(_judged(gaps[row][0]), []).append(row)
     told = [f"**{judged}**: {'; '.join(of)}" for judged, of in groups.items()]
     return f"Within {TOLERANCE:g} % of the true {NAMES[name]}? {'. '.join(told) or DASH}."
 
@@ -134,10 +128,10 @@ def nearer(frame: pd.DataFrame, row: str, reference: str, name: str = "p_object"
 
     The distance is the mean over characters by chance of the number to the control.
     """
-    some = frame[(frame["q"] < 1) & (frame["when"] == "relative") & (frame["number"] == name)]
-    gap = (100 * (some["learnt"] - some["truth"]).abs()).groupby([some["row"], some["seed"]])
-    gap = gap.mean().unstack("seed").reindex([reference, row])  # NaN where no record is
-    return estimate(gap.loc[reference] - gap.loc[row])
+    some = distances(frame[(frame["when"] == "relative") & (frame["number"] == name)])
+    some = some[some["from"] == "truth"].pivot(index="seed", columns="row", values="value")
+    some = some.reindex(columns=[reference, row])  # NaN where no record is
+    return estimate(some[reference] - some[row])
 
 
 def _judged(gap):
@@ -150,13 +144,13 @@ def _judged(gap):
 
 def shares_found(results: Results) -> pd.DataFrame:
     """The share of objects, in percent, that have a proposal left after NMS: by row and q."""
-    rows = [
-        (run.row, character["q"], 100 * character["after"]["found"] / character["objects"])
-        for run, finding in results.findings("posterior")
-        for character in finding.get("characters", [])
-        if character["objects"]
-    ]
-    frame = pd.DataFrame(rows, columns=["row", "q", "found"])
+
+    def found(_, finding):
+        for character in finding.get("characters", []):
+            if character["objects"]:
+                yield character["q"], 100 * character["after"]["found"] / character["objects"]
+
+    frame = results.lines("posterior", ["q", "found"], found)
     return frame.pivot_table("found", "row", "q", sort=False).map(number)
 
 
@@ -173,49 +167,49 @@ def optima(chances):
 
 
 def _gaps(frame, name):
-    """`errors` of a number relative to the control, by row and what it is a distance from."""
-    gaps = errors(frame)
-    gaps = gaps[(gaps["when"] == "relative") & (gaps["number"] == name)]
-    return gaps.set_index(["row", "from"])
+    """Of each row the Estimates of a number's distances to the control, in GAPS' order."""
+    gaps = errors(frame[(frame["when"] == "relative") & (frame["number"] == name)])
+    return {row: every(lines) for row, lines in gaps.groupby("row", sort=False)}
+
+
+def _told(run, finding):
+    """Row and COLUMNS of all that a record says, an RPN's odds undone last."""
+    if not finding:
+        return
+    sure = of_losses.sureness(run.spec, finding)
+    for character in finding["characters"]:
+        for line in _numbers(run.spec, finding, character, sure):
+            yield run.row, character["q"], character["r"], *line
+    if run.spec.first == "rpn":
+        for line in _undone(finding):
+            yield UNDONE.format(run.row), *line
 
 
 def _numbers(spec, finding, character, sure):
+    """The last of COLUMNS, of each moment and number."""
     q, r = character["q"], character["r"]
     truth, said = optimum.Learnt(q, r, 0.0), dict(character)
     said["relative"] = _to_control(character["before"], finding)
-    wanted = {when: posterior_optimum.best(spec, finding, q, r) for when in WHEN}
-    wanted["relative"] = posterior_optimum.best_to_control(spec, finding, q, r, sure)
+    wanted = {when: of_losses.best(spec, finding, q, r) for when in WHEN}
+    wanted["relative"] = of_losses.best_to_control(spec, finding, q, r, sure)
     known = spec.second_stage.objective not in ("exact", "exact@K", "max")
-    return [
-        {"q": q, "r": r, "when": when, "number": name}
-        | {"learnt": np.nan if said[when][name] is None else said[when][name]}
-        | {"truth": getattr(truth, name)}
-        | {"optimum": getattr(wanted[when], name) if known or name == "product" else np.nan}
-        for when in WHEN
-        for name in NUMBERS
-    ]
+    for when, name in product(WHEN, NUMBERS):
+        best = getattr(wanted[when], name) if known or name == "product" else np.nan
+        yield when, name, said[when][name], getattr(truth, name), best
 
 
 def _to_control(said, finding):
     """Numbers before NMS over the control's; None where they are missing."""
     if said["p_object"] is None:
         return said
-    return {
-        name: said[name] / posterior_optimum.control(finding, of) for name, of in OF_CONTROL.items()
-    }
+    return {name: said[name] / of_losses.control(finding, of) for name, of in OF_CONTROL.items()}
 
 
 def _undone(finding):
-    """Lines of P(O) with an RPN's odds undone, before NMS and relative to the control."""
-    shares = {"before": 1.0, "relative": posterior_optimum.control(finding, "undone")}
-    return [
-        {"q": character["q"], "r": character["r"], "when": when, "number": "p_object"}
-        | {
-            "learnt": character["before"]["undone"] / share,
-            "truth": character["q"],
-            "optimum": character["q"],
-        }
-        for character in finding["characters"]
-        if character["before"]["undone"] is not None
-        for when, share in shares.items()
-    ]
+    """COLUMNS of P(O) with an RPN's odds undone, before NMS and relative to the control."""
+    shares = {"before": 1.0, "relative": of_losses.control(finding, "undone")}
+    for character in finding["characters"]:
+        q, r, undone = character["q"], character["r"], character["before"]["undone"]
+        if undone is not None:
+            for when, share in shares.items():
+                yield q, r, when, "p_object", undone / share, q, q

@@ -5,6 +5,7 @@ from p2s.report.figures import ablation as figures
 from p2s.report.style import PALETTE
 from p2s.report.tables import ablation as tables
 from p2s.report.tables import vocabulary as vocabulary_tables
+from p2s.report.tables.estimates import cells
 from tests.support import fakes
 
 
@@ -48,7 +49,7 @@ def test_every_measured_mean_is_a_point_of_its_panel(results):
 
 def test_every_difference_stands_below_its_row(results):
     figure, effects = figures.ablation(results), tables.effects(results)
-    assert all(cell in words(figure) for cell in tables.cells(effects))
+    assert all(cell in words(figure) for cell in cells(effects, "+"))
     named = {text.get_text(): place for text, place in _ticks(figure.axes[0])}
     for contrast in results.contrasts:
         assert named[contrast.name] < named[contrast.row]
@@ -59,7 +60,7 @@ def test_differences_are_those_of_their_row_and_panel(results):
     at = {text.get_text(): place for text, place in _ticks(figure.axes[0])}[contrast.name]
     for panel, variant in zip(figure.axes, results.frame["variant"].unique(), strict=False):
         [said] = [text.get_text() for text in panel.texts if text.get_position()[1] == at]
-        assert said in tables.cells(tables.effects(results.only(variant), [contrast]))
+        assert said in cells(tables.effects(results.only(variant), [contrast]), "+")
 
 
 def _ticks(panel):
@@ -111,5 +112,5 @@ def test_the_words_tell_the_highest_and_the_lowest_mean(results):
     said = figures.ablation(results.main).alt
     assert f"lowest: {means.idxmax()} {means.max():.1f}" in said
     assert f"to {means.idxmin()} {means.min():.1f}" in said
-    gain = tables.cells(tables.effects(results.main))[0]
+    gain = cells(tables.effects(results.main), "+")[0]
     assert f"{results.contrasts[0].name} {gain}" in said

@@ -10,6 +10,7 @@ from p2s.report.intervals import DASH, estimate
 from p2s.report.tables import ablation as tables
 from p2s.report.tables import origins
 from p2s.report.tables import vocabulary as vocabulary_tables
+from p2s.report.tables.estimates import csv
 from p2s.study import experiments, provenance, published, records
 from p2s.study.project import Project
 from p2s.study.study import Study
@@ -248,5 +249,5 @@ def test_without_git_only_the_committed_scale_came_with_the_project(project, tmp
 
 
 def test_csv_is_rounded_and_has_dashes(results):
-    text = tables.csv(tables.table(results))
+    text = csv(tables.table(results))
     assert "scores above .05 with double fragments,desk,42.10,–,–,–,0" in text and "\r" not in text

@@ -203,14 +203,12 @@ def test_trainings_of_tables_1_and_5_are_shared():
 
 
 def test_the_report_keeps_the_same_bytes_whenever_they_are_made(study, results):
-    kept, again = (
-        fusion_figures.products(results, study).files(results.experiment) for _ in range(2)
-    )
+    kept, again = (fusion_figures.products(results, study).files("fusion") for _ in range(2))
     assert kept == again and len(kept) == 5 and b"holds" in kept["tables/fusion_gains.csv"]
     assert kept["figures/fusion_map.svg"] == fusion_figures.large_map(results, FIRST).content()
     every = {}
     for products in experiment.products(results, study):
-        every |= products.files(results.experiment)
+        every |= products.files("fusion")
     assert every | kept == every
 
 

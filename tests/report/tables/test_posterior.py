@@ -44,8 +44,9 @@ class Record:
 def results(*records, places=None):
     """Results of these records, of a row each unless `places` has their rows and seeds."""
     places = places or [(f"row {k}", 0) for k in range(len(records))]
+    of_all = {"variant": "", "scale": "s"}
     runs = tuple(
-        SimpleNamespace(row=row, seed=seed, scale="s", spec=record.spec, evaluation_id=str(k))
+        SimpleNamespace(row=row, seed=seed, **of_all, spec=record.spec, evaluation_id=str(k))
         for k, (record, (row, seed)) in enumerate(zip(records, places, strict=True))
     )
     found = {run.evaluation_id: record for run, record in zip(runs, records, strict=True)}

@@ -1,0 +1,48 @@
+"""Estimates in tables: a line an estimate for machines, a grid of cells for people."""
+
+import pandas as pd
+
+from p2s.report.intervals import DASH, Estimate, estimate
+
+
+def estimates(lines: pd.DataFrame, keys: list[str], value: str = "value") -> pd.DataFrame:
+    """The Estimate of a column in each group of lines, a line a group in their order.
+
+    Columns: the keys, and the fields of Estimate.
+    """
+    groups = lines.groupby(keys, sort=False, dropna=False)[value]
+    means = [(*key, *estimate(values)) for key, values in groups]
+    return pd.DataFrame(means, columns=[*keys, *Estimate._fields])
+
+
+def every(frame: pd.DataFrame) -> list[Estimate]:
+    """The Estimate of each line."""
+    return [Estimate(*line) for line in frame[[*Estimate._fields]].itertuples(index=False)]
+
+
+def cells(frame: pd.DataFrame, sign: str = "") -> list[str]:
+    """Each estimate as text; sign "+" for differences."""
+    return [effect.text(sign) for effect in every(frame)]
+
+
+def grid(frame: pd.DataFrame, columns: str, index: str = "row") -> pd.DataFrame:
+    """Estimates for people: a line a row, a dash where no record is.
+
+    Lines and columns are in the order of the frame; its `cell` are its estimates unless it has one.
+    """
+    texts = frame if "cell" in frame else frame.assign(cell=cells(frame))
+    table = texts.pivot(index=index, columns=columns, values="cell").fillna(DASH)
+    table = table.loc[frame[index].unique(), frame[columns].unique()]
+    return table.rename_axis(index=None, columns=None)
+
+
+def csv(frame: pd.DataFrame) -> str:
+    """A frame as CSV text; a dash where no record is.
+
+    Numbers have two decimals, probabilities and others below 1 four digits.
+    """
+
+    def shown(value):
+        return f"{value:.2f}" if abs(value) >= 1 else f"{value:.4g}"
+
+    return frame.to_csv(index=False, float_format=shown, na_rep=DASH, lineterminator="\n")
