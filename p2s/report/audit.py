@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 
-import matplotlib
 import numpy as np
 import pandas as pd
 import seaborn as sns
@@ -13,7 +12,7 @@ from p2s.maths.likelihood import AUDIT, LOG_2
 from p2s.report.intervals import estimate, number
 from p2s.report.products import Products, markdown
 from p2s.report.results import Results
-from p2s.report.style import COLOURS, FAINT, STYLE, Picture, legend, name_axes, panels
+from p2s.report.style import COLOURS, FAINT, Picture, legend, name_axes, panels, styled
 from p2s.study.records import Record
 
 VALUES = {"exact": FAINT, "B1": COLOURS[0], "B2": COLOURS[1], "max": COLOURS[2]}
@@ -30,6 +29,7 @@ ROWS = {  # of the picture: what is along an axis, and how it is scaled
 LAST = 0.25  # of the iterations: what a table shows the mean of
 
 
+@styled
 def draw(records: Sequence[Record]) -> Picture:
     """What background costs by each objective over a training, a column an objective trained by.
 
@@ -39,19 +39,18 @@ def draw(records: Sequence[Record]) -> Picture:
     """
     groups = _groups(records)
     columns = max(len(groups), 1)
-    with matplotlib.rc_context(STYLE):
-        figure, drawn = panels(3 * len(groups), (1.8, 1.6), (0.2, 0.2), "x", columns)
-        name_axes(drawn, "iteration", "", "xy")
-        for row, (ylabel, limits) in enumerate(ROWS.items()):
-            for panel in drawn[row * columns : (row + 1) * columns]:
-                panel.sharey(drawn[row * columns])
-                panel.set(**limits)
-            for panel in drawn[row * columns :][:1]:
-                panel.set_ylabel(ylabel)
-        for k, (name, seeds) in enumerate(groups.items()):
-            _column(drawn[k::columns], _visited(seeds))
-            drawn[k].set_title(f"trained by {name}")
-        legend(figure, _legend(groups), min(4, columns))
+    figure, drawn = panels(3 * len(groups), (1.8, 1.6), (0.2, 0.2), "x", columns)
+    name_axes(drawn, "iteration", "", "xy")
+    for row, (ylabel, limits) in enumerate(ROWS.items()):
+        for panel in drawn[row * columns : (row + 1) * columns]:
+            panel.sharey(drawn[row * columns])
+            panel.set(**limits)
+        for panel in drawn[row * columns :][:1]:
+            panel.set_ylabel(ylabel)
+    for k, (name, seeds) in enumerate(groups.items()):
+        _column(drawn[k::columns], _visited(seeds))
+        drawn[k].set_title(f"trained by {name}")
+    legend(figure, _legend(groups), min(4, columns))
     said = "; ".join(words(records)).replace("*", "") or "no record"
     figure.alt = f"The objectives over a training: {said}."
     return figure

@@ -8,6 +8,7 @@ from p2s.report.intervals import DASH, Estimate, number, verdict
 from p2s.report.results import Results, committed_scale, results
 from p2s.report.tables import calibration, posterior
 from p2s.report.tables.ablation import CLAIMS, effects
+from p2s.report.tables.estimates import every
 from p2s.study.study import Study
 
 BEGIN, END = "<!-- results -->\n", "<!-- /results -->"
@@ -20,36 +21,29 @@ class Line(NamedTuple):
     question: str
     experiment: str
     contrasts: str  # a pattern of their names, see `ablation.named`
-    link: str = ""  # words for the page; the experiment's title if ""
 
 
 LINES = (
     Line(
         "Do probabilistic detectors beat their one-stage precursors?",
-        *("table1", "over (?:RetinaNet|GFL|ATSS|CenterNet)", "Table 1"),
+        *("table1", "over (?:RetinaNet|GFL|ATSS|CenterNet)"),
     ),
-    Line("And their precursors with an RPN?", "table1", "over .*RCNN-RPN", "Table 1"),
-    Line("Does RetinaNet's loss improve an RPN?", "table4", "RetinaNet's loss", "Table 4"),
-    Line("Does the product help an RPN?", "table5", "RPN w. prob.: product", "Table 5"),
-    Line("Does the product help CenterNet?", "table5", "Net w. prob.: product", "Table 5"),
-    Line(
-        "Does CenterNet2 lose less with few proposals?",
-        *("table6", "over CenterNet2's", "Table 6"),
-    ),
+    Line("And their precursors with an RPN?", "table1", "over .*RCNN-RPN"),
+    Line("Does RetinaNet's loss improve an RPN?", "table4", "RetinaNet's loss"),
+    Line("Does the product help an RPN?", "table5", "RPN w. prob.: product"),
+    Line("Does the product help CenterNet?", "table5", "Net w. prob.: product"),
+    Line("Does CenterNet2 lose less with few proposals?", "table6", "over CenterNet2's"),
     Line(
         "Does CenterNet2 beat CascadeRCNN on 1203 uneven classes?",
-        *("table7", "^CenterNet2: over CascadeRCNN", "Table 7"),
+        *("table7", "^CenterNet2: over CascadeRCNN"),
     ),
-    Line("And on 365?", "table8", "^CenterNet2: over CascadeRCNN", "Table 8"),
+    Line("And on 365?", "table8", "^CenterNet2: over CascadeRCNN"),
     Line(
         "Does the federated loss beat plain sigmoids?",
-        *("table9", "CenterNet2, FedLoss: over sigmoid", "Table 9"),
+        *("table9", "CenterNet2, FedLoss: over sigmoid"),
     ),
-    Line("Does CenterNet beat stronger proposal networks?", "table11", "over", "Table 11"),
-    Line(
-        "Do both bounds train better than the larger alone?",
-        *("bounds", "^both: over max", "bounds"),
-    ),
+    Line("Does CenterNet beat stronger proposal networks?", "table11", "over"),
+    Line("Do both bounds train better than the larger alone?", "bounds", "^both: over max"),
 )
 
 
@@ -75,7 +69,8 @@ def _line(study, line):
     answer = _results(study, line.experiment)
     frame = effects(answer.main)
     frame = frame[frame["contrast"].str.contains(line.contrasts)]
-    link = f"[{line.link}](results/tables/{line.experiment}.md)"
+    name = line.experiment.replace("table", "Table ")
+    link = f"[{name}](results/tables/{line.experiment}.md)"
     return line.question, _published(frame), _measured(frame), link
 
 
@@ -97,8 +92,7 @@ def _measured(frame: pd.DataFrame) -> str:
     if len(frame) > 1:
         counts = frame["verdict"].value_counts(sort=False)
         return ", ".join(f"{count} of {len(frame)}: {said}" for said, count in counts.items())
-    effect = frame.iloc[0]
-    return _said(Estimate(*(effect[name] for name in Estimate._fields)), effect["verdict"])
+    return _said(every(frame)[0], frame["verdict"].iloc[0])
 
 
 def _said(effect: Estimate, said: str, unit: str = "") -> str:

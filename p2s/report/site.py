@@ -20,6 +20,7 @@ from tqdm import tqdm
 
 from p2s.report import experiment, front, pages
 from p2s.report.figures import framework, speed
+from p2s.report.products import Products
 from p2s.report.results import COMMITTED, committed_scale, results
 from p2s.study.experiments import refuse_unknown
 from p2s.study.project import TRAIN_EVAL, Project
@@ -98,27 +99,23 @@ def _write_page(project, path, output, index):
 def _products(project) -> Iterator[tuple[str, bytes]]:
     """Place and bytes of everything that git keeps of the report."""
     study = _loaded(project, COMMITTED[0])
-    names = list(study.experiments)
-    if len(study.records) < FEW:
-        yield from (speed.products(project) | framework.products(project)).items()
-        yield from chain.from_iterable(_of_experiment(project, name).items() for name in names)
-        return
     spawned = get_context("spawn")  # a forked process may hang in torch, whose threads it lacks
     with ProcessPoolExecutor(min(os.cpu_count() or 1, 8), mp_context=spawned) as pool:
-        drawn = pool.map(_of_experiment, repeat(project), names)
-        yield from (speed.products(project) | framework.products(project)).items()
+        spread = pool.map if len(study.records) >= FEW else map
+        drawn = spread(_of_experiment, repeat(project), study.experiments)
+        yield from speed.products(project).files("performance").items()
+        yield from Products(framework.pictures(study)).files("").items()
         yield from chain.from_iterable(made.items() for made in drawn)
 
 
 def _of_experiment(project, name) -> dict[str, bytes]:
     """The same of an experiment; nothing without a record."""
-    study = _loaded(project, COMMITTED[0])
-    here = _loaded(project, committed_scale(study, name))
-    answer, files = results(here, name), {}
-    if answer.of("AP")["value"].notna().any():
-        for made in experiment.products(answer, here):
-            files |= made.files(name)
-    return files
+    here = _loaded(project, committed_scale(_loaded(project, COMMITTED[0]), name))
+    answer = results(here, name)
+    if answer.of("AP")["value"].isna().all():
+        return {}
+    made = [products.files(name) for products in experiment.products(answer, here)]
+    return dict(chain.from_iterable(files.items() for files in made))
 
 
 @lru_cache(maxsize=len(COMMITTED))

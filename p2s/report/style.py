@@ -45,6 +45,7 @@ STYLE = {
     "ytick.color": INK,
     "grid.color": "#e4e8ec",
 }
+styled = matplotlib.rc_context(STYLE)  # decorates what draws
 SHOWN_ABOVE = 0.3  # Fig. 3 of the paper shows proposals above this score
 MARGIN = 0.1  # inches of a saved picture beyond everything drawn
 
@@ -55,17 +56,16 @@ class Picture(Figure):
     kind, mime = "svg", "image/svg+xml"
     alt = ""  # what it shows, in words: made from the data that are drawn
 
+    @styled
     def content(self) -> bytes:
         """The file's bytes, without date or version inside: equal whenever it is drawn."""
         about = {"svg": {"Date": None, "Creator": None}, "png": {"Software": None}}[self.kind]
         about |= {"Title": self.alt} if self.alt else {}
         buffer = io.BytesIO()
-        with matplotlib.rc_context(STYLE):
-            if self.get_layout_engine():
-                self._settle()
-            options = {"format": self.kind, "metadata": about}
-            options |= {"bbox_inches": "tight", "pad_inches": MARGIN}
-            self.savefig(buffer, dpi=100, facecolor="white", **options)
+        if self.get_layout_engine():
+            self._settle()
+        options = {"format": self.kind, "metadata": about, "bbox_inches": "tight"}
+        self.savefig(buffer, dpi=100, facecolor="white", pad_inches=MARGIN, **options)
         return buffer.getvalue().replace(b"<svg ", b'<svg role="img" ', self.kind == "svg")
 
     def _settle(self):

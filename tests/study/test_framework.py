@@ -7,6 +7,7 @@ from p2s.report.figures import factors
 from p2s.report.figures import framework as figures
 from p2s.study import framework, records, structures, views
 from p2s.study.project import Project
+from p2s.study.study import Study
 from tests.support import fakes
 from tests.support.commands import p2s
 
@@ -35,9 +36,9 @@ def test_the_command_records_what_figures_1_and_2_show_and_the_records_stay_smal
     paths = [trained.views / "structures.json", trained.views / f"{views.latest(trained).id}.json"]
     assert done.output == "".join(f"{path}\n" for path in paths)
     assert all(path.stat().st_size < 60_000 for path in paths)
-    made = figures.products(trained)
-    assert made.keys() == {"figures/figure1.png", "figures/figure2.svg"}
-    assert made["figures/figure1.png"] == factors.of_view(views.latest(trained)).content()
+    made = figures.pictures(Study.load(trained, "desk"))
+    assert made.keys() == {"figure1", "figure2"}
+    assert made["figure1"].content() == factors.of_view(views.latest(trained)).content()
 
 
 def test_structures_are_recorded_without_weights_and_the_missing_weights_are_named(

@@ -4,7 +4,6 @@ import textwrap
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
-import matplotlib
 import numpy as np
 import pandas as pd
 import seaborn as sns
@@ -18,11 +17,11 @@ from p2s.report.style import (
     FIRSTS,
     PALE,
     PALETTE,
-    STYLE,
     Picture,
     legend,
     name_axes,
     panels,
+    styled,
 )
 from p2s.report.tables.ablation import effects
 from p2s.report.tables.estimates import cells
@@ -75,6 +74,7 @@ def by_metric(results: Results, metrics: Sequence[str]) -> Picture:
     return dots(pd.concat(frames), f"percent, scale {results.scale}")
 
 
+@styled
 def dots(
     frame: pd.DataFrame,
     quantity: str,
@@ -93,20 +93,19 @@ def dots(
     frame = frame.assign(height=frame["row"].map(heights)).reset_index(drop=True)
     names, published = list(frame["panel"].unique()), frame["paper"].notna().any()
     size = WIDE, LINE * (1.5 - lines["height"].min()) if len(lines) else 1.0
-    with matplotlib.rc_context(STYLE):
-        figure, drawn = panels(len(names) + bool(published), size, (0.2, 0.95), "y")
-        name_axes(drawn, quantity, "row", "y")
-        for panel, name in zip(drawn, names, strict=False):
-            if panel is not drawn[0]:
-                panel.sharex(drawn[0])
-            _estimates(panel, frame[frame["panel"] == name])
-            _say(panel, lines, notes.get(name, {}))
-            panel.set_title(textwrap.fill(name, 26))
-            panel.xaxis.set_major_locator(MaxNLocator(4, steps=[1, 2, 5, 10]))
-        if published:
-            _published(drawn[-1], frame.drop_duplicates("row"))
-        _name_rows(drawn, lines)
-        legend(figure, _marks(frame), max(2, len(drawn)), 0.5)
+    figure, drawn = panels(len(names) + bool(published), size, (0.2, 0.95), "y")
+    name_axes(drawn, quantity, "row", "y")
+    for panel, name in zip(drawn, names, strict=False):
+        if panel is not drawn[0]:
+            panel.sharex(drawn[0])
+        _estimates(panel, frame[frame["panel"] == name])
+        _say(panel, lines, notes.get(name, {}))
+        panel.set_title(textwrap.fill(name, 26))
+        panel.xaxis.set_major_locator(MaxNLocator(4, steps=[1, 2, 5, 10]))
+    if published:
+        _published(drawn[-1], frame.drop_duplicates("row"))
+    _name_rows(drawn, lines)
+    legend(figure, _marks(frame), max(2, len(drawn)), 0.5)
     figure.alt = _ranking(frame, quantity)
     return figure
 

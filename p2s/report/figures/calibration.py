@@ -2,7 +2,6 @@
 
 from itertools import product
 
-import matplotlib
 import pandas as pd
 import seaborn as sns
 from matplotlib.lines import Line2D
@@ -13,7 +12,7 @@ from p2s.report.figures.curves import DASHES
 from p2s.report.intervals import number
 from p2s.report.products import Products, markdown
 from p2s.report.results import Results, finding
-from p2s.report.style import FAINT, FIRSTS, PALETTE, STYLE, Picture, legend, name_axes, panels
+from p2s.report.style import FAINT, FIRSTS, PALETTE, Picture, legend, name_axes, panels, styled
 from p2s.report.tables import calibration as tables
 from p2s.report.tables.calibration import PROBABILITIES, SAMPLES
 from p2s.report.tables.estimates import csv
@@ -38,6 +37,7 @@ def products(results: Results, study: Study) -> Products:
     return Products(pictures, frames, {"words": markdown(results.experiment, texts)})
 
 
+@styled
 def reliability(results: Results, sample: str = "all") -> Picture:
     """Reliability diagrams, a row a first stage, a column a probability, a line a second stage.
 
@@ -48,15 +48,14 @@ def reliability(results: Results, sample: str = "all") -> Picture:
     firsts, names = claims["first"].unique(), [*dict.fromkeys(claims["probability"])]
     names = [name for name in PROBABILITIES if name in names]
     cells = [(first, name) for first in firsts for name in names]
-    with matplotlib.rc_context(STYLE):
-        figure, drawn = panels(len(cells), (SIDE, SIDE), (0.2, 0.2), "xy", max(1, len(names)))
-        name_axes(drawn, "claimed", "share that is right", "xy")
-        for panel, (first, name) in zip(drawn, cells, strict=True):
-            of_cell = (claims["first"] == first) & (claims["probability"] == name)
-            _diagram(panel, claims[of_cell], PALETTE[first])
-        for panel, name in zip(drawn, names, strict=False):
-            panel.set_title(PROBABILITIES[name])
-        legend(figure, _marks(claims), max(2, min(4, len(names))))
+    figure, drawn = panels(len(cells), (SIDE, SIDE), (0.2, 0.2), "xy", max(1, len(names)))
+    name_axes(drawn, "claimed", "share that is right", "xy")
+    for panel, (first, name) in zip(drawn, cells, strict=True):
+        of_cell = (claims["first"] == first) & (claims["probability"] == name)
+        _diagram(panel, claims[of_cell], PALETTE[first])
+    for panel, name in zip(drawn, names, strict=False):
+        panel.set_title(PROBABILITIES[name])
+    legend(figure, _marks(claims), max(2, min(4, len(names))))
     figure.alt = _beyond(claims)
     return figure
 

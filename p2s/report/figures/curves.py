@@ -1,6 +1,5 @@
 """Training losses along the iterations, from records."""
 
-import matplotlib
 import pandas as pd
 import seaborn as sns
 from matplotlib.lines import Line2D
@@ -9,13 +8,14 @@ from matplotlib.ticker import LogLocator, NullLocator
 from p2s.maths.likelihood import AUDIT
 from p2s.report.intervals import number
 from p2s.report.results import Results
-from p2s.report.style import COLOURS, PALETTE, STYLE, Picture, legend, name_axes, panels
+from p2s.report.style import COLOURS, PALETTE, Picture, legend, name_axes, panels, styled
 from p2s.spec import Spec
 
 DASHES = {"none": (1, 1.2), "faster": (4, 1.5), "cascade": (1, 0)}  # of second stages
 FEW = 4  # trainings whose seeds are drawn one by one
 
 
+@styled
 def curves(results: Results) -> Picture:
     """Training losses, a panel a loss: the mean over seeds of each training; of few, seeds too.
 
@@ -31,17 +31,16 @@ def curves(results: Results) -> Picture:
     style = {"x": "iteration", "y": "value", "hue": "training", "palette": colours}
     style |= {"style": "training", "dashes": dashes, "estimator": None, "legend": False}
     losses = sorted(means["loss"].unique())
-    with matplotlib.rc_context(STYLE):
-        figure, drawn = panels(len(losses), (2.3, 1.5), (0.75, 0.4), "x")
-        name_axes(drawn, "iteration", "loss", "x")
-        for panel, loss in zip(drawn, losses, strict=True):
-            sns.lineplot(means[means["loss"] == loss], lw=1.5, ax=panel, **style)
-            if len(groups) <= FEW:
-                sns.lineplot(lines[lines["loss"] == loss], ax=panel, **style, **seeds)
-            panel.set(title=loss, yscale="log")
-            _plain_decades(panel)
-        handles = [_line(colours[name], dashes[name], name) for name in groups]
-        legend(figure, handles, max(1, min(4, len(losses))))
+    figure, drawn = panels(len(losses), (2.3, 1.5), (0.75, 0.4), "x")
+    name_axes(drawn, "iteration", "loss", "x")
+    for panel, loss in zip(drawn, losses, strict=True):
+        sns.lineplot(means[means["loss"] == loss], lw=1.5, ax=panel, **style)
+        if len(groups) <= FEW:
+            sns.lineplot(lines[lines["loss"] == loss], ax=panel, **style, **seeds)
+        panel.set(title=loss, yscale="log")
+        _plain_decades(panel)
+    handles = [_line(colours[name], dashes[name], name) for name in groups]
+    legend(figure, handles, max(1, min(4, len(losses))))
     figure.alt = _ends(means)
     return figure
 

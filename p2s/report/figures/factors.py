@@ -2,14 +2,13 @@
 
 from collections.abc import Sequence
 
-import matplotlib
 import numpy as np
 import torch
 from matplotlib.colors import LinearSegmentedColormap
 from torchvision.ops import nms
 
 from p2s.data import glyphs
-from p2s.report.style import COLOURS, INK, SHOWN_ABOVE, STYLE, Photographs, blank, box, tag
+from p2s.report.style import COLOURS, INK, SHOWN_ABOVE, Photographs, blank, box, styled, tag
 from p2s.spec import Glyphs
 from p2s.study.views import Observation, View
 
@@ -28,22 +27,22 @@ def of_view(view: View) -> Photographs:
     return factors(image, view.seen, glyphs.names(data))
 
 
+@styled
 def factors(image: np.ndarray, seen: Observation, classes: Sequence[str]) -> Photographs:
     """Figure 1: P(O) of an image (H, W, 3), P(C|O) of proposals, and P(C) of both (Eq. 1).
 
     Proposals with a number are the likeliest that overlap no likelier one by more than half.
     """
-    with matplotlib.rc_context(STYLE):
-        figure = Photographs(figsize=(9, 5.4), layout="constrained")
-        upper, lower = figure.subfigures(2, 1, height_ratios=(1, 1.12))
-        _stages(upper.subplots(1, 4), image, seen, classes)
-        lower.suptitle(SECOND_STAGE, size=9.5, color=SECOND)
-        cards = blank(lower.subplots(2, CARDS, height_ratios=(1.35, 1)))
-        for number, (row, card) in enumerate(zip(apart(seen), cards.T, strict=False), 1):
-            *corners, p_object = seen.proposals[row]
-            _crop(card[0], image, corners)
-            card[0].set_title(f"{number}:  P(O) = {p_object:.2f}", size=9, color=FIRST)
-            _outcomes(card[1], np.array(seen.p_class[row]), p_object, classes)
+    figure = Photographs(figsize=(9, 5.4), layout="constrained")
+    upper, lower = figure.subfigures(2, 1, height_ratios=(1, 1.12))
+    _stages(upper.subplots(1, 4), image, seen, classes)
+    lower.suptitle(SECOND_STAGE, size=9.5, color=SECOND)
+    cards = blank(lower.subplots(2, CARDS, height_ratios=(1.35, 1)))
+    for number, (row, card) in enumerate(zip(apart(seen), cards.T, strict=False), 1):
+        *corners, p_object = seen.proposals[row]
+        _crop(card[0], image, corners)
+        card[0].set_title(f"{number}:  P(O) = {p_object:.2f}", size=9, color=FIRST)
+        _outcomes(card[1], np.array(seen.p_class[row]), p_object, classes)
     figure.alt = _said(seen, classes)
     return figure
 

@@ -3,7 +3,6 @@
 import itertools
 import textwrap
 
-import matplotlib
 import numpy as np
 import pandas as pd
 import seaborn as sns
@@ -15,7 +14,7 @@ from p2s.report.figures.ablation import student
 from p2s.report.intervals import number
 from p2s.report.products import Products, bullets, grid
 from p2s.report.results import Results
-from p2s.report.style import COLOURS, FAINT, INK, STYLE, Picture, legend, name_axes, panels
+from p2s.report.style import COLOURS, FAINT, INK, Picture, legend, name_axes, panels, styled
 from p2s.report.tables import fusion as fusion_tables
 from p2s.report.tables.ablation import readable
 from p2s.report.tables.estimates import csv
@@ -48,6 +47,7 @@ def small_maps(results: Results) -> Picture:
     return _maps(fusion_tables.maps(results), (2.1, 1.4))
 
 
+@styled
 def ratios(results: Results) -> Picture:
     """The gain in AP over P(C|O) alone along the ratio of the powers, all scores: a panel a factor.
 
@@ -57,16 +57,15 @@ def ratios(results: Results) -> Picture:
     gains = {row: _gains(seeds) for row, seeds in fusion_tables.curves(results).items()}
     colours = itertools.chain([INK], itertools.cycle(COLOURS))
     palette = dict(zip(gains, colours))  # noqa: B905
-    with matplotlib.rc_context(STYLE):
-        figure, drawn = panels(len(groups), (4, 2.6), (0.3, 0.6), "xy", wrap=2)
-        name_axes(drawn, "power of P(O) / power of P(C|O)", GAIN, "xy")
-        for panel, (factor, rows) in zip(drawn, groups.items(), strict=True):
-            for label, row in rows.items():
-                style = {"color": palette[row], "label": label, "errorbar": student}
-                sns.lineplot(gains[row], x="place", y="gain", err_kws={"lw": 0}, ax=panel, **style)
-            _names(panel)
-            panel.set_title(factor, loc="left", pad=14)
-            panel.legend(loc="lower left", fontsize=8)
+    figure, drawn = panels(len(groups), (4, 2.6), (0.3, 0.6), "xy", wrap=2)
+    name_axes(drawn, "power of P(O) / power of P(C|O)", GAIN, "xy")
+    for panel, (factor, rows) in zip(drawn, groups.items(), strict=True):
+        for label, row in rows.items():
+            style = {"color": palette[row], "label": label, "errorbar": student}
+            sns.lineplot(gains[row], x="place", y="gain", err_kws={"lw": 0}, ax=panel, **style)
+        _names(panel)
+        panel.set_title(factor, loc="left", pad=14)
+        panel.legend(loc="lower left", fontsize=8)
     figure.alt = _best(gains)
     return figure
 
@@ -91,22 +90,22 @@ def _page(results, gains):
     return "\n\n".join(parts) + "\n"
 
 
+@styled
 def _maps(maps, size, numbers=False):
     """Shades of AP less that of P(C|O) alone, a panel a row, with the named powers marked."""
-    with matplotlib.rc_context(STYLE):
-        figure, drawn = panels(len(maps), size, (0.35, 0.45))
-        name_axes(drawn, ACROSS, DOWN)
-        shades = {"cmap": SHADES, "vmin": -SPAN, "vmax": SPAN, "cbar": False}
-        for panel, (row, frame) in zip(drawn, maps.items(), strict=True):
-            words = {"annot": frame.map(number) if numbers else None, "fmt": ""}
-            gain = frame - frame.loc[FUSIONS["class"]]
-            sns.heatmap(gain, ax=panel, annot_kws={"color": INK}, **shades, **words)
-            _mark(panel, frame, 21 if numbers else 9)
-            panel.set_title(textwrap.fill(row, 28), size=None if numbers else 8.5)
-        name_axes(drawn, ACROSS, DOWN, "xy")
-        if drawn:
-            _bar(figure, drawn[-1].collections[0])
-        legend(figure, _marks(), 3, 0.4)
+    figure, drawn = panels(len(maps), size, (0.35, 0.45))
+    name_axes(drawn, ACROSS, DOWN)
+    shades = {"cmap": SHADES, "vmin": -SPAN, "vmax": SPAN, "cbar": False}
+    for panel, (row, frame) in zip(drawn, maps.items(), strict=True):
+        words = {"annot": frame.map(number) if numbers else None, "fmt": ""}
+        gain = frame - frame.loc[FUSIONS["class"]]
+        sns.heatmap(gain, ax=panel, annot_kws={"color": INK}, **shades, **words)
+        _mark(panel, frame, 21 if numbers else 9)
+        panel.set_title(textwrap.fill(row, 28), size=None if numbers else 8.5)
+    name_axes(drawn, ACROSS, DOWN, "xy")
+    if drawn:
+        _bar(figure, drawn[-1].collections[0])
+    legend(figure, _marks(), 3, 0.4)
     figure.alt = _highest(maps)
     return figure
 

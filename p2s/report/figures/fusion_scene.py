@@ -5,7 +5,6 @@ D detections, G objects, R rows before NMS.
 
 from dataclasses import dataclass
 
-import matplotlib
 import numpy as np
 import torch
 from ipywidgets import FloatSlider, Image, VBox
@@ -17,7 +16,7 @@ from p2s.maths.geometry import pairwise_iou
 from p2s.maths.likelihood import FUSIONS, fuse
 from p2s.maths.selection import select
 from p2s.report.results import Results
-from p2s.report.style import COLOURS, INK, STYLE, Photographs, box, tag
+from p2s.report.style import COLOURS, INK, Photographs, box, styled, tag
 from p2s.spec import Glyphs
 
 COLOUR = {True: COLOURS[2], False: COLOURS[1]}  # of a detection that is right, and wrong
@@ -51,12 +50,12 @@ class Scene:
             overlap[:, best] *= not right[-1]  # an object is found once
         return right or [False] * len(detections)
 
+    @styled
     def drawn(self, class_power=1.0, object_power=1.0, threshold=0.3):
         """The detections by one score as a picture: green where right, orange where not."""
-        with matplotlib.rc_context(STYLE):
-            figure = Photographs(figsize=(SIDE, SIDE))
-            panel = figure.add_axes((0, 0, 1, 1))
-            _draw(panel, self, (class_power, object_power), threshold)
+        figure = Photographs(figsize=(SIDE, SIDE))
+        panel = figure.add_axes((0, 0, 1, 1))
+        _draw(panel, self, (class_power, object_power), threshold)
         powers = f"powers {class_power:g} of P(C|O) and {object_power:g} of P(O)"
         figure.alt = f"Detections above {threshold:g} with {powers}: {panel.get_title()}."
         return figure
@@ -82,16 +81,16 @@ class Scene:
         draw()
         return VBox([*sliders, picture])
 
+    @styled
     def by_name(self, threshold=0.3):
         """The same for the named powers, side by side."""
-        with matplotlib.rc_context(STYLE):
-            side = 0.8 * SIDE
-            figure = Photographs(figsize=(side * len(FUSIONS), side))
-            space = {"left": 0, "right": 1, "bottom": 0, "top": 1, "wspace": 0.04}
-            panels = figure.subplots(1, len(FUSIONS), gridspec_kw=space)
-            for panel, (name, powers) in zip(panels, FUSIONS.items(), strict=True):
-                _draw(panel, self, powers, threshold)
-                panel.set_title(f"{name}: {panel.get_title()}", size=9)
+        side = 0.8 * SIDE
+        figure = Photographs(figsize=(side * len(FUSIONS), side))
+        space = {"left": 0, "right": 1, "bottom": 0, "top": 1, "wspace": 0.04}
+        panels = figure.subplots(1, len(FUSIONS), gridspec_kw=space)
+        for panel, (name, powers) in zip(panels, FUSIONS.items(), strict=True):
+            _draw(panel, self, powers, threshold)
+            panel.set_title(f"{name}: {panel.get_title()}", size=9)
         counts = "; ".join(panel.get_title() for panel in panels)
         figure.alt = f"Detections above {threshold:g} by the named scores, {counts}."
         return figure

@@ -1,6 +1,5 @@
 """What was learnt of a known truth, drawn against it: from `posterior_tables.learnt`."""
 
-import matplotlib
 import pandas as pd
 import seaborn as sns
 from matplotlib.lines import Line2D
@@ -9,7 +8,7 @@ from p2s.report.figures.ablation import dots, student
 from p2s.report.intervals import estimate
 from p2s.report.products import Products, markdown
 from p2s.report.results import Results
-from p2s.report.style import COLOURS, FAINT, STYLE, Picture, legend, name_axes, panels
+from p2s.report.style import COLOURS, FAINT, Picture, legend, name_axes, panels, styled
 from p2s.report.tables import posterior as tables
 from p2s.report.tables.estimates import csv
 from p2s.report.tables.posterior import NAMES, WHEN
@@ -56,6 +55,7 @@ def distances(results: Results, frame: pd.DataFrame) -> Picture:
     return dots(gaps, "% from the truth")
 
 
+@styled
 def against_truth(frame: pd.DataFrame, name: str = "p_object") -> Picture:
     """A number of `posterior.NUMBERS` beside its truth, a panel a row, along q of the characters.
 
@@ -64,13 +64,12 @@ def against_truth(frame: pd.DataFrame, name: str = "p_object") -> Picture:
     """
     frame = frame[frame["number"] == name].reset_index(drop=True)
     rows = list(frame["row"].unique())
-    with matplotlib.rc_context(STYLE):
-        figure, drawn = panels(len(rows), (SIDE, SIDE), (0.2, 0.4), "xy")
-        name_axes(drawn, "true P(O)", f"{NAMES[name]} learnt", "xy")
-        for panel, row in zip(drawn, rows, strict=True):
-            _panel(panel, frame[frame["row"] == row])
-            panel.set_title(row)
-        legend(figure, _legend())
+    figure, drawn = panels(len(rows), (SIDE, SIDE), (0.2, 0.4), "xy")
+    name_axes(drawn, "true P(O)", f"{NAMES[name]} learnt", "xy")
+    for panel, row in zip(drawn, rows, strict=True):
+        _panel(panel, frame[frame["row"] == row])
+        panel.set_title(row)
+    legend(figure, _legend())
     figure.alt = _ends(frame, NAMES[name])
     return figure
 

@@ -3,20 +3,17 @@
 from collections.abc import Sequence
 from itertools import product
 
-import matplotlib
-
 from p2s.data import glyphs
-from p2s.report.results import results
-from p2s.report.style import COLOURS, SHOWN_ABOVE, STYLE, Photographs, blank, box
+from p2s.report.results import Results
+from p2s.report.style import COLOURS, SHOWN_ABOVE, Photographs, blank, box, styled
 from p2s.spec import Glyphs
-from p2s.study.project import Project
 from p2s.study.records import Record
-from p2s.study.study import Study
 
 PROPOSERS = ("CascadeRCNN-RPN (P3-P7)", "CascadeRCNN-CenterNet")  # rows of Table 5
 READINGS = {"P(O)": 1.0, "√P(O)": 0.5}  # of a score that must exceed .3: the paper's, the code's
 
 
+@styled
 def proposals(records: Sequence[Record]) -> Photographs:
     """Figure 3: proposals above .3 of each record's scenes, read as P(O) and as its square root.
 
@@ -26,15 +23,14 @@ def proposals(records: Sequence[Record]) -> Photographs:
     count = max((len(record.scenes) for record in records), default=0)
     shape = max(count, 1), len(READINGS) * max(len(records), 1)
     columns = product(READINGS, zip(records, COLOURS, strict=False))
-    with matplotlib.rc_context(STYLE):
-        size = 2.25 * shape[1], 2.4 * shape[0] + 0.4
-        figure = Photographs(figsize=size, layout="constrained")
-        axes = blank(figure.subplots(*shape, squeeze=False))
-        for panels, (name, (record, colour)) in zip(axes.T, columns, strict=False):
-            for panel, scene in zip(panels, record.scenes, strict=False):
-                _scene(panel, record, scene, name, colour)
-            heading = f"{record.detector}\n{name} > {SHOWN_ABOVE}\n"
-            panels[0].set_title(heading + panels[0].get_title(), color=colour, size=8.5)
+    size = 2.25 * shape[1], 2.4 * shape[0] + 0.4
+    figure = Photographs(figsize=size, layout="constrained")
+    axes = blank(figure.subplots(*shape, squeeze=False))
+    for panels, (name, (record, colour)) in zip(axes.T, columns, strict=False):
+        for panel, scene in zip(panels, record.scenes, strict=False):
+            _scene(panel, record, scene, name, colour)
+        heading = f"{record.detector}\n{name} > {SHOWN_ABOVE}\n"
+        panels[0].set_title(heading + panels[0].get_title(), color=colour, size=8.5)
     figure.alt = _counts(records)
     return figure
 
@@ -45,12 +41,15 @@ def shown(scene: dict, power: float) -> list[tuple[list[float], float]]:
     return [(corners, score) for corners, score in scored if score > SHOWN_ABOVE]
 
 
-def first_proposals(project: Project, scale: str) -> list[Record]:
+def first_proposals(table5: Results) -> list[Record]:
     """Of each first stage the record of Table 5 that Figure 3 shows: the first seed's."""
-    main = results(Study.load(project, scale), "table5").main
-    first = [run for run in main.runs if run.row in PROPOSERS and run.seed == main.runs[0].seed]
-    having = [main.records[run.evaluation_id] for run in first if run.evaluation_id in main.records]
-    return [record for record in having if record.spec["data"]["kind"] == "glyphs"]
+    seed = table5.runs[0].seed
+    shown = [
+        record
+        for run, record in table5.main.pairs
+        if record and run.row in PROPOSERS and run.seed == seed
+    ]
+    return [record for record in shown if record.spec["data"]["kind"] == "glyphs"]
 
 
 def _counts(records):

@@ -1,15 +1,16 @@
-"""Figures of speed, and all that the report keeps of it: pictures and tables as bytes.
+"""Figures of speed, and all that the report keeps of it: pictures, tables and pages.
 
 Each function draws one bench record; thin lines span the middle half of its rounds.
 """
 
-import matplotlib
 import numpy as np
 
 from p2s.report.intervals import number
-from p2s.report.style import COLOURS, FAINT, INK, STYLE, Picture
+from p2s.report.products import Products
+from p2s.report.style import COLOURS, FAINT, INK, Picture, styled
 from p2s.report.tables import speed as tables
 from p2s.report.tables.benches import latest
+from p2s.report.tables.estimates import csv
 from p2s.study.benches import Bench
 from p2s.study.project import Project
 
@@ -21,6 +22,7 @@ NAMES = {  # of the parts of a bar
 }
 
 
+@styled
 def parts(bench: Bench) -> Picture:
     """Where the time of each way goes, its speed over the reference's and over the row above.
 
@@ -28,47 +30,46 @@ def parts(bench: Bench) -> Picture:
     of the ceiling.
     """
     lines = tables.means(bench)
-    with matplotlib.rc_context(STYLE):
-        figure = Picture(figsize=(9, 1.4 + 0.36 * len(lines)), layout="constrained")
-        axes = figure.subplots()
-        _bars(axes, lines)
-        for y, (row, line) in enumerate(zip(bench.rows, lines.to_dict("records"), strict=True)):
-            low, high = _range(row, 1e-3)
-            axes.plot([low, high], [y, y], color=INK, lw=1)
-            axes.plot(line["at ceiling, ms"], y, "|", color=INK, ms=14, mew=1.6)
-            axes.annotate(_gain(line), (high, y), (6, 0), textcoords="offset points", va="center")
-        axes.set_yticks(range(len(lines)), lines["way"])
-        axes.set(xlabel="ms an image", ylabel="way", xlim=(0, 1.35 * axes.dataLim.x1))
-        axes.invert_yaxis()
-        _clean(axes, "x")
-        axes.plot([], [], "|", color=INK, ms=12, mew=1.6, label="all operations at the ceiling")
-        figure.legend(loc="outside upper center", ncols=3, frameon=False)
+    figure = Picture(figsize=(9, 1.4 + 0.36 * len(lines)), layout="constrained")
+    axes = figure.subplots()
+    _bars(axes, lines)
+    for y, (row, line) in enumerate(zip(bench.rows, lines.to_dict("records"), strict=True)):
+        low, high = _range(row, 1e-3)
+        axes.plot([low, high], [y, y], color=INK, lw=1)
+        axes.plot(line["at ceiling, ms"], y, "|", color=INK, ms=14, mew=1.6)
+        axes.annotate(_gain(line), (high, y), (6, 0), textcoords="offset points", va="center")
+    axes.set_yticks(range(len(lines)), lines["way"])
+    axes.set(xlabel="ms an image", ylabel="way", xlim=(0, 1.35 * axes.dataLim.x1))
+    axes.invert_yaxis()
+    _clean(axes, "x")
+    axes.plot([], [], "|", color=INK, ms=12, mew=1.6, label="all operations at the ceiling")
+    figure.legend(loc="outside upper center", ncols=3)
     figure.alt = _said("Milliseconds an image", lines["way"], lines["total, ms"].round())
     return figure
 
 
+@styled
 def costs(bench: Bench) -> Picture:
     """Time against the number of classes or proposals, each detector's first number being 1.
 
     Hollow diamonds are the paper's, where it prints the first number too.
     """
     lines, what = tables.costs(bench), bench.bench
-    with matplotlib.rc_context(STYLE):
-        figure = Picture(figsize=(6.4, 3.2), layout="constrained")
-        axes = figure.subplots()
-        groups = lines.groupby("detector", sort=False)
-        for (detector, group), colour in zip(groups, COLOURS, strict=False):
-            group, first = group.sort_values(what), group["total, ms"].iloc[0]
-            ends = [_range(bench.rows[k], 1e-3 * first) for k in group.index]
-            axes.vlines(group[what], *zip(*ends, strict=True), color=colour, lw=1)
-            axes.plot(group[what], group["ratio"], "o-", color=colour, label=detector)
-            printed = group.dropna(subset="ratio, paper")
-            label = f"{detector}, the paper" if len(printed) else None
-            axes.plot(printed[what], printed["ratio, paper"], "D:", **_hollow(colour), label=label)
-        axes.set(xlabel=what, ylabel=f"time over that with {lines[what].iloc[0]}")
-        axes.set_ylim(min(0.95, axes.get_ylim()[0]))
-        _clean(axes, "both")
-        axes.legend(frameon=False)
+    figure = Picture(figsize=(6.4, 3.2), layout="constrained")
+    axes = figure.subplots()
+    groups = lines.groupby("detector", sort=False)
+    for (detector, group), colour in zip(groups, COLOURS, strict=False):
+        group, first = group.sort_values(what), group["total, ms"].iloc[0]
+        ends = [_range(bench.rows[k], 1e-3 * first) for k in group.index]
+        axes.vlines(group[what], *zip(*ends, strict=True), color=colour, lw=1)
+        axes.plot(group[what], group["ratio"], "o-", color=colour, label=detector)
+        printed = group.dropna(subset="ratio, paper")
+        label = f"{detector}, the paper" if len(printed) else None
+        axes.plot(printed[what], printed["ratio, paper"], "D:", **_hollow(colour), label=label)
+    axes.set(xlabel=what, ylabel=f"time over that with {lines[what].iloc[0]}")
+    axes.set_ylim(min(0.95, axes.get_ylim()[0]))
+    _clean(axes, "both")
+    axes.legend()
     last = groups.tail(1)
     names = last["detector"] + " with " + last[what].astype(str)
     about = f"Time over that with {lines[what].iloc[0]} {what}"
@@ -76,28 +77,28 @@ def costs(bench: Bench) -> Picture:
     return figure
 
 
+@styled
 def detectors(bench: Bench) -> Picture:
     """Tfirst and Ttot of every detector over CenterNet2's, measured beside the paper's."""
     lines = tables.detectors(bench)
     heights = np.arange(len(lines))
     base = next((row["total"] for row in bench.rows if row["detector"] == tables.REFERENCE), np.nan)
-    with matplotlib.rc_context(STYLE):
-        figure = Picture(figsize=(9, 1.2 + 0.34 * len(lines)), layout="constrained")
-        panels = figure.subplots(1, 2, sharey=True)
-        for panel, time in zip(panels, ("Tfirst", "Ttot"), strict=True):
-            panel.axvline(1, color=FAINT, lw=0.8)
-            panel.plot(lines[time], heights, "o", color=COLOURS[0], label="measured")
-            paper = lines[f"{time}, paper"]
-            panel.plot(paper, heights, "D", **_hollow(COLOURS[1]), label="the paper")
-            panel.set_xlabel(f"{time} over that of {tables.REFERENCE}")
-            _clean(panel, "x")
-        for y, row in enumerate(bench.rows):
-            panels[1].plot(_range(row, base), [y, y], color=COLOURS[0], lw=1)
-        panels[0].set_yticks(heights, lines["detector"])
-        panels[0].set_ylabel("detector")
-        panels[0].set_ylim(len(lines) - 0.5, -0.5)
-        named = panels[0].get_legend_handles_labels()
-        figure.legend(*named, loc="outside upper center", ncols=2, frameon=False)
+    figure = Picture(figsize=(9, 1.2 + 0.34 * len(lines)), layout="constrained")
+    panels = figure.subplots(1, 2, sharey=True)
+    for panel, time in zip(panels, ("Tfirst", "Ttot"), strict=True):
+        panel.axvline(1, color=FAINT, lw=0.8)
+        panel.plot(lines[time], heights, "o", color=COLOURS[0], label="measured")
+        paper = lines[f"{time}, paper"]
+        panel.plot(paper, heights, "D", **_hollow(COLOURS[1]), label="the paper")
+        panel.set_xlabel(f"{time} over that of {tables.REFERENCE}")
+        _clean(panel, "x")
+    for y, row in enumerate(bench.rows):
+        panels[1].plot(_range(row, base), [y, y], color=COLOURS[0], lw=1)
+    panels[0].set_yticks(heights, lines["detector"])
+    panels[0].set_ylabel("detector")
+    panels[0].set_ylim(len(lines) - 0.5, -0.5)
+    named = panels[0].get_legend_handles_labels()
+    figure.legend(*named, loc="outside upper center", ncols=2)
     about = f"Ttot over that of {tables.REFERENCE}"
     figure.alt = _said(about, lines["detector"], lines["Ttot"].round(2))
     return figure
@@ -110,14 +111,11 @@ def pictures(project: Project) -> dict[str, Picture]:
     return {kind: draw(measured[kind]) for kind, draw in drawn.items() if kind in measured}
 
 
-def products(project: Project) -> dict[str, bytes]:
-    """The bytes of all tables and figures of speed by place, from the newest records."""
-    texts = {f"tables/{name}": text.encode() for name, text in tables.texts(project).items()}
-    drawn = {
-        f"figures/performance_{kind}.{picture.kind}": picture.content()
-        for kind, picture in pictures(project).items()
-    }
-    return texts | drawn
+def products(project: Project) -> Products:
+    """All tables, figures and pages of speed by kind, from the newest records."""
+    frames = tables.frames(project)
+    texts = {kind: csv(frame, "{:.5g}".format) for kind, frame in frames.items()}
+    return Products(pictures(project), texts, tables.pages(project, frames))
 
 
 def _said(about, names, numbers):

@@ -7,14 +7,13 @@ multiply-adds, on one scale for all; a square is a score of each place, a dot is
 from collections.abc import Iterator
 from typing import NamedTuple
 
-import matplotlib
 import numpy as np
 from matplotlib.patches import FancyArrowPatch, PathPatch, Rectangle
 from matplotlib.path import Path
 from matplotlib.transforms import Affine2D
 
 from p2s.report.figures.ablation import NAMED
-from p2s.report.style import COLOURS, FAINT, STYLE, Picture
+from p2s.report.style import COLOURS, FAINT, Picture, styled
 from p2s.study.structures import Structure, Structures
 
 COLUMN, HIGH = 300, 648  # width of a column, height of all
@@ -40,22 +39,22 @@ class Section(NamedTuple):
     lines: list[str]
 
 
+@styled
 def structures(record: Structures) -> Picture:
     """A column for each Structure."""
-    with matplotlib.rc_context(STYLE):
-        wide = COLUMN * max(1, len(record.structures))
-        figure = Picture(figsize=(wide / 100, HIGH / 100))
-        axes = figure.add_axes((0, 0, 1, 1), xlim=(0, wide), ylim=(HIGH, 0))
-        axes.axis("off")
-        legend = {"ha": "center", "va": "center", "color": FAINT, "size": 8.5}
-        axes.text(wide / 2, TOPS["legend"], LEGEND, **legend)
-        widest = max((sum(row) for built in record.structures for row in rows(built)), default=1)
-        for k, structure in enumerate(record.structures):
-            middle = COLUMN * (k + 0.5)
-            _heading(axes, middle, structure, f"({chr(ord('a') + k)}) {_kind(structure)}")
-            _column(axes, middle, _sections(structure, record.size, (COLUMN - 44) / widest))
-            if structure.heads and structure.fusion == "product":
-                _bypass(axes, middle)
+    wide = COLUMN * max(1, len(record.structures))
+    figure = Picture(figsize=(wide / 100, HIGH / 100))
+    axes = figure.add_axes((0, 0, 1, 1), xlim=(0, wide), ylim=(HIGH, 0))
+    axes.axis("off")
+    legend = {"ha": "center", "va": "center", "color": FAINT, "size": 8.5}
+    axes.text(wide / 2, TOPS["legend"], LEGEND, **legend)
+    widest = max((sum(row) for built in record.structures for row in rows(built)), default=1)
+    for k, structure in enumerate(record.structures):
+        middle = COLUMN * (k + 0.5)
+        _heading(axes, middle, structure, f"({chr(ord('a') + k)}) {_kind(structure)}")
+        _column(axes, middle, _sections(structure, record.size, (COLUMN - 44) / widest))
+        if structure.heads and structure.fusion == "product":
+            _bypass(axes, middle)
     figure.alt = _sizes(record)
     return figure
 

@@ -1,6 +1,7 @@
 """Which measurements of speed count, and where they were made."""
 
 from p2s.report.intervals import DASH
+from p2s.report.tables.origins import commit
 from p2s.study import records
 from p2s.study.benches import Bench
 from p2s.study.project import Project
@@ -21,13 +22,13 @@ def latest(project: Project) -> dict[str, Bench]:
 
 def origin(bench: Bench) -> dict[str, str]:
     """Where a record was made and what was asked of it, as text by column."""
-    machine, git = bench.machine, bench.git
+    machine = bench.machine
     return {
         "kind": bench.bench,
         "asked": ", ".join(f"{name} {value}" for name, value in bench.settings.items()),
         "machine": f"{machine.get('cpu', DASH)}, {machine.get('isa', DASH)}",
         "torch": bench.versions.get("torch", DASH),
-        "commit": str(git.get("sha") or DASH)[:8] + ("+" if git.get("dirty") else ""),
+        "commit": commit(bench.git),
         "made": bench.created[:10],
     }
 

@@ -1,5 +1,7 @@
 """Estimates in tables: a line an estimate for machines, a grid of cells for people."""
 
+from collections.abc import Callable
+
 import pandas as pd
 
 from p2s.report.intervals import DASH, Estimate, estimate
@@ -36,13 +38,11 @@ def grid(frame: pd.DataFrame, columns: str, index: str = "row") -> pd.DataFrame:
     return table.rename_axis(index=None, columns=None)
 
 
-def csv(frame: pd.DataFrame) -> str:
-    """A frame as CSV text; a dash where no record is.
+def rounded(value: float) -> str:
+    """A number with two decimals, probabilities and others below 1 with four digits."""
+    return f"{value:.2f}" if abs(value) >= 1 else f"{value:.4g}"
 
-    Numbers have two decimals, probabilities and others below 1 four digits.
-    """
 
-    def shown(value):
-        return f"{value:.2f}" if abs(value) >= 1 else f"{value:.4g}"
-
+def csv(frame: pd.DataFrame, shown: Callable[[float], str] = rounded) -> str:
+    """A frame as CSV text, its numbers as they are to be shown; a dash where no record is."""
     return frame.to_csv(index=False, float_format=shown, na_rep=DASH, lineterminator="\n")

@@ -1,11 +1,13 @@
 """What the measurements of speed say, beside the paper's runtimes; what is missing is NaN."""
 
+from collections.abc import Mapping
 from functools import partial
 
 import numpy as np
 import pandas as pd
 
 from p2s.report.intervals import DASH, number
+from p2s.report.products import grid
 from p2s.report.tables import runtimes
 from p2s.report.tables.benches import latest, origin
 from p2s.report.tables.runtimes import BOTH, REFERENCE
@@ -100,16 +102,13 @@ def targets(project: Project) -> pd.DataFrame:
     return pd.DataFrame(judged(latest(project)))
 
 
-def texts(project: Project) -> dict[str, str]:
-    """The files that the report keeps of these tables, text by name: CSV and Markdown."""
-    kept = {}
+def pages(project: Project, frames: Mapping[str, pd.DataFrame]) -> dict[str, str]:
+    """These tables by kind as Markdown, with where their records were made."""
     origins = {kind: ", ".join(origin(bench).values()) for kind, bench in latest(project).items()}
-    for kind, frame in frames(project).items():
+    kept = {}
+    for kind, frame in frames.items():
         made = [origins[kind]] if kind in origins else origins.values()
-        grid = readable(frame).to_markdown(disable_numparse=True)
-        options = {"float_format": "%.5g", "na_rep": DASH, "lineterminator": "\n"}
-        kept[f"performance_{kind}.md"] = "\n\n".join([f"# Speed: {kind}", grid, *made, NOTE])
-        kept[f"performance_{kind}.csv"] = frame.to_csv(index=False, **options)
+        kept[kind] = "\n\n".join([f"# Speed: {kind}", grid(readable(frame)), *made, NOTE])
     return kept
 
 

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from p2s.report.figures import proposals as figures
+from tests.support import fakes
 
 
 def titles(figure):
@@ -12,7 +13,7 @@ def titles(figure):
 
 @pytest.fixture(scope="module")
 def pair(project):
-    return figures.first_proposals(project, "desk")
+    return figures.first_proposals(fakes.results(project, "table5"))
 
 
 def test_figure_3_shows_both_first_stages_on_the_same_scenes(pair):

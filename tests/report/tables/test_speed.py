@@ -7,6 +7,7 @@ import pytest
 from p2s.bench.ways import of_rows
 from p2s.report import site
 from p2s.report.figures import speed as figures
+from p2s.report.products import Products
 from p2s.report.tables import speed as tables
 from p2s.report.tables.benches import latest
 from p2s.report.tables.runtimes import first_and_total, of_row, total
@@ -130,7 +131,7 @@ def keep(project, *benches):
 
 
 def test_nothing_measured_makes_no_table_and_every_target_unmeasured(project):
-    assert tables.frames(project) == {} and figures.products(project) == {}
+    assert tables.frames(project) == {} and figures.products(project) == Products()
     assert set(tables.targets(project)["verdict"]) == {"not measured"}
 
 
@@ -220,7 +221,7 @@ def test_an_experiment_of_scenes_alone_has_no_row_to_measure(name):
 def test_what_is_missing_is_a_dash(measured):
     text = tables.readable(tables.frames(measured)["detectors"])
     assert text.loc["CascadeRCNN-RPN (P3-P7)"].tolist() == ["2.00", "–", "2.00", "1.16"]
-    infer = tables.texts(measured)["performance_infer.csv"].splitlines()
+    infer = figures.products(measured).tables["infer"].splitlines()
     assert infer[1].startswith("authors' centernet2,fp32,0,3000,3000,0,6000,1,–,300,4800,0.8")
 
 
