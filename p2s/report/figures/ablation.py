@@ -27,7 +27,7 @@ from p2s.report.tables.ablation import effects
 from p2s.report.tables.estimates import cells
 
 MARKS = {"none": "s", "class": "o", "product": "D", "released": "^"}  # of each fusion
-NAMED = {
+SCORES = {
     "none": "P(C)",
     "class": "P(C|O)",
     "product": "P(C|O) P(O)",
@@ -178,7 +178,7 @@ def _marks(frame):
     grey = {"color": FAINT, "ls": ""}
     handles = [Line2D([], [], color=PALETTE[first], lw=5, label=FIRSTS[first]) for first in firsts]
     handles += [
-        Line2D([], [], marker=MARKS[fusion], label=f"score {NAMED[fusion]}", **grey)
+        Line2D([], [], marker=MARKS[fusion], label=f"score {SCORES[fusion]}", **grey)
         for fusion in filter(None, fusions)
     ]
     handles.append(Line2D([], [], color=FAINT, label="95 % interval of the mean", **INTERVAL))
@@ -202,9 +202,6 @@ def _ranking(frame, quantity):
 
 def _differences(notes):
     """What the notes of the first panel say, in words."""
-    said = [
-        f" Differences, {name or 'all'}: "
-        + "; ".join(f"{row}, {what} {text}" for (row, what), text in texts.items())
-        for name, texts in notes.items()
-    ]
-    return "".join(f"{words}." for words in said[:1])
+    name, texts = next(iter(notes.items()))
+    said = "; ".join(f"{row}, {what} {text}" for (row, what), text in texts.items())
+    return f" Differences, {name or 'all'}: {said}."

@@ -12,7 +12,7 @@ from matplotlib.patches import FancyArrowPatch, PathPatch, Rectangle
 from matplotlib.path import Path
 from matplotlib.transforms import Affine2D
 
-from p2s.report.figures.ablation import NAMED
+from p2s.report.figures.ablation import SCORES
 from p2s.report.style import COLOURS, FAINT, Picture, styled
 from p2s.study.structures import Structure, Structures
 
@@ -96,7 +96,7 @@ def _sections(structure, size, scale) -> Iterator[Section]:
         words = [f"{sort} = {count} regions"]
         yield Section("regions", _dots(count), DOT * -(-count // DOTS), words)
         yield blocks("heads", heads, SECOND, _layers(structure.heads, "head"))
-    score = NAMED[structure.fusion] if heads else "P(C)"
+    score = SCORES[structure.fusion] if heads else "P(C)"
     yield Section("score", [], 0, [f"score of a detection: {score}"])
 
 

@@ -8,10 +8,9 @@ import pandas as pd
 
 from p2s.maths.likelihood import FUSIONS
 from p2s.report.intervals import DASH, NEGLIGIBLE, Estimate, estimate, number, verdict
-from p2s.report.results import Results
-from p2s.report.tables.ablation import EFFECT
+from p2s.report.results import Results, results
+from p2s.report.tables.ablation import EFFECT, effects
 from p2s.report.tables.estimates import cells, estimates, every, grid
-from p2s.study import published as paper
 from p2s.study.study import Study
 
 MEASURE = "fusion"
@@ -72,14 +71,9 @@ def maps(results: Results, part: str = "map") -> dict[str, pd.DataFrame]:
 
 def claimed(study: Study) -> dict[str, tuple[float, str]]:
     """What Table 5 says of the product, by row: its published gain, and the kind of claim."""
-    table5 = study.experiments["table5"]
-    places = {row.name: row.paper for row in table5.rows if row.paper}
-    value = {row: paper.published(at.table, at.row, at.columns["AP"]) for row, at in places.items()}
-    return {
-        contrast.than: (round(value[contrast.row] - value[contrast.than], 2), contrast.expects)
-        for contrast in table5.contrasts
-        if contrast.name == "product"
-    }
+    table5 = results(study, "table5").main
+    printed = zip(table5.contrasts, effects(table5)["paper"], strict=True)
+    return {of.than: (paper, of.expects) for of, paper in printed if of.name == "product"}
 
 
 def gains(results: Results, claims: dict[str, tuple[float, str]]) -> pd.DataFrame:
@@ -88,15 +82,13 @@ def gains(results: Results, claims: dict[str, tuple[float, str]]) -> pd.DataFram
     `claims` is as `claimed` tells it.
     """
     gains = estimates(named(results), ["row", "setting", "scale"], "gain")
-    published, expects = zip(
-        *(claims.get(row, (np.nan, None)) for row in gains["row"]), strict=True
+    gains = gains.rename(columns={"row": "contrast", "setting": "variant"})
+    printed, expects = zip(
+        *(claims.get(row, (np.nan, None)) for row in gains["contrast"]), strict=True
     )
     said = [verdict(gain, claim) for gain, claim in zip(every(gains), expects, strict=True)]
-    gains = gains.rename(columns={"row": "contrast", "setting": "variant"})
-    gains = gains.assign(
-        paper=published, expects=[claim or DASH for claim in expects], verdict=said
-    )
-    return gains[[*EFFECT]]
+    gains = gains.assign(paper=printed, expects=expects, verdict=said)
+    return gains.fillna({"expects": DASH})[[*EFFECT]]
 
 
 def best_ratio(seeds: pd.DataFrame) -> tuple[float, float, float]:

@@ -80,14 +80,9 @@ def _training(benches) -> Iterator[Target]:
 def _costs(benches) -> Iterator[Target]:
     classes = partial(value, benches.get("classes"), "total", detector="CenterNet2")
     memory = partial(value, benches.get("memory"), "memory")
-    ratio = memory(**FP32) / memory(**AUTHORS)
-    yield (
-        "time with 1203 classes over that with 80",
-        "≤",
-        1.05,
-        classes(count=1203) / classes(count=80),
-    )
-    yield "fp32: peak memory over the authors'", "≤", 1.0, ratio
+    times = classes(count=1203) / classes(count=80)
+    yield "time with 1203 classes over that with 80", "≤", 1.05, times
+    yield "fp32: peak memory over the authors'", "≤", 1.0, memory(**FP32) / memory(**AUTHORS)
 
 
 def _precision(benches) -> Iterator[Target]:
