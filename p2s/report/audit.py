@@ -112,12 +112,12 @@ def visited(records: Sequence[Record]) -> pd.DataFrame:
         about["last"] = np.arange(len(curve), 0, -1) <= max(1, int(LAST * len(curve)))
         numbers = curve.filter(like=AUDIT)
         frames.append(numbers.rename(columns=lambda name: name.removeprefix(AUDIT)).assign(**about))
-    return pd.concat(frames[1:] or frames)
+    return pd.concat(frames[1:] or frames).astype({"last": bool})
 
 
 def _last(frame):
     """Every number's mean over the end of trainings and over seeds, a line an objective."""
-    ends = frame[frame["last"].astype(bool)].drop(columns=["last", "iteration"])
+    ends = frame[frame["last"]].drop(columns=["last", "iteration"])
     of_seeds = ends.groupby(["objective", "training"], sort=False).mean()
     return of_seeds.groupby("objective", sort=False).mean().rename_axis(None)
 

@@ -59,6 +59,7 @@ def test_a_picture_has_a_column_an_objective(trained):
     assert len(found.axes) == 9 and shares == [pytest.approx(0.4)]
     assert "the larger bound was at most 0.500 nats" in found.alt
     assert audit.draw([]).axes == [] and audit.draw([]).content()
+    assert audit.table([]).empty and audit.words([]) == []
 
 
 def test_a_record_with_an_audit_fits(trained, tmp_path):

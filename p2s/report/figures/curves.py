@@ -39,7 +39,9 @@ def curves(results: Results) -> Picture:
             sns.lineplot(lines[lines["loss"] == loss], ax=panel, **style, **seeds)
         panel.set(title=loss, yscale="log")
         _plain_decades(panel)
-    handles = [_line(colours[name], dashes[name], name) for name in groups]
+    handles = [
+        Line2D([], [], color=colours[name], ls=(0, dashes[name]), label=name) for name in groups
+    ]
     legend(figure, handles, max(1, min(4, len(losses))))
     figure.alt = _ends(means)
     return figure
@@ -100,10 +102,6 @@ def _styles(groups):
         next(unused, style) if style in wanted[:k] else style for k, style in enumerate(wanted)
     ]
     return [{name: style[k] for name, style in zip(groups, styles, strict=True)} for k in (0, 1)]
-
-
-def _line(colour, dashes, label):
-    return Line2D([], [], color=colour, ls=(0, dashes), label=label)
 
 
 def _ends(means):

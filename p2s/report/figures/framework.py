@@ -3,7 +3,6 @@
 from p2s.report.figures.factors import of_view
 from p2s.report.figures.proposals import first_proposals, proposals
 from p2s.report.figures.structures import structures
-from p2s.report.results import results
 from p2s.report.style import Picture
 from p2s.study import views
 from p2s.study.structures import recorded
@@ -17,6 +16,6 @@ def pictures(study: Study) -> dict[str, Picture]:
         drawn["figure1"] = of_view(view)
     if built := recorded(study.project):
         drawn["figure2"] = structures(built)
-    if records := first_proposals(results(study, "table5")):
+    if records := first_proposals(study):
         drawn["figure3"] = proposals(records)
     return drawn

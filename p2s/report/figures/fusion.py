@@ -105,7 +105,9 @@ def _maps(maps, size, numbers=False):
     name_axes(drawn, ACROSS, DOWN, "xy")
     if drawn:
         _bar(figure, drawn[-1].collections[0])
-    legend(figure, _marks(), 3, 0.4)
+    marks = {"ls": "", "color": INK, "mfc": "none", "ms": 9}
+    handles = [Line2D([], [], marker=MARKS[name], label=name, **marks) for name in FUSIONS]
+    legend(figure, handles, 3, 0.4)
     figure.alt = _highest(maps)
     return figure
 
@@ -126,11 +128,6 @@ def _bar(figure, shades):
     wide, high = figure.get_size_inches()
     place = figure.add_axes((1 + 0.2 / wide, 0, 0.15 / wide, min(1, 2.7 / high)))
     figure.colorbar(shades, place, label=GAIN, extend="both").outline.set_visible(False)
-
-
-def _marks():
-    style = {"ls": "", "color": INK, "mfc": "none", "ms": 9}
-    return [Line2D([], [], marker=MARKS[name], label=name, **style) for name in FUSIONS]
 
 
 def _gains(seeds):

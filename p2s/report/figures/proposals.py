@@ -4,10 +4,11 @@ from collections.abc import Sequence
 from itertools import product
 
 from p2s.data import glyphs
-from p2s.report.results import Results
+from p2s.report.results import results
 from p2s.report.style import COLOURS, SHOWN_ABOVE, Photographs, blank, box, styled
 from p2s.spec import Glyphs
 from p2s.study.records import Record
+from p2s.study.study import Study
 
 PROPOSERS = ("CascadeRCNN-RPN (P3-P7)", "CascadeRCNN-CenterNet")  # rows of Table 5
 READINGS = {"P(O)": 1.0, "√P(O)": 0.5}  # of a score that must exceed .3: the paper's, the code's
@@ -41,14 +42,11 @@ def shown(scene: dict, power: float) -> list[tuple[list[float], float]]:
     return [(corners, score) for corners, score in scored if score > SHOWN_ABOVE]
 
 
-def first_proposals(table5: Results) -> list[Record]:
+def first_proposals(study: Study) -> list[Record]:
     """Of each first stage the record of Table 5 that Figure 3 shows: the first seed's."""
-    seed = table5.runs[0].seed
-    shown = [
-        record
-        for run, record in table5.main.pairs
-        if record and run.row in PROPOSERS and run.seed == seed
-    ]
+    main = results(study, "table5").main
+    first = [pair for pair in main.pairs if pair[0].seed == main.runs[0].seed]
+    shown = [record for run, record in first if record and run.row in PROPOSERS]
     return [record for record in shown if record.spec["data"]["kind"] == "glyphs"]
 
 

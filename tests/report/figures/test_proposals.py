@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from p2s.report.figures import proposals as figures
-from tests.support import fakes
+from p2s.study.study import Study
 
 
 def titles(figure):
@@ -13,7 +13,7 @@ def titles(figure):
 
 @pytest.fixture(scope="module")
 def pair(project):
-    return figures.first_proposals(fakes.results(project, "table5"))
+    return figures.first_proposals(Study.load(project, "desk"))
 
 
 def test_figure_3_shows_both_first_stages_on_the_same_scenes(pair):
