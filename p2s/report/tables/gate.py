@@ -12,6 +12,7 @@ import pandas as pd
 from p2s.report.intervals import DASH, Estimate, estimate, number
 from p2s.report.results import Results
 from p2s.report.tables.ablation import difference
+from p2s.report.tables.estimates import cells
 
 REFERENCE = "FasterRCNN-RPN"
 ONE_STAGE = ("RetinaNet", "GFL", "ATSS", "CenterNet*")
@@ -56,19 +57,18 @@ def points(results: Results) -> pd.DataFrame:
 def readable(frame: pd.DataFrame) -> pd.DataFrame:
     """The points for people: mean ± half the interval (seeds), and whether each is met."""
     said = {True: "met", False: "**missed**", None: DASH}
-    here = [Estimate(*row).text() for row in frame[[*Estimate._fields]].itertuples(index=False)]
-    shown = frame[["point", "what", "wanted"]].assign(here=here)
+    shown = frame[["point", "what", "wanted"]].assign(here=cells(frame))
     return shown.assign(met=[said[value] for value in frame["met"]]).set_index("point")
 
 
 def errors(results: Results) -> pd.DataFrame:
     """What each of TIDE's errors costs each row in AP50, mean ± interval, beside COCO's example."""
     kinds = {kind: results.only(TRAINED).of(f"TIDE_{kind}") for kind in COCO_ERRORS}
-    cells = {
+    costs = {
         kind: lines.groupby("row", sort=False)["value"].apply(lambda v: estimate(v).text())
         for kind, lines in kinds.items()
     }
-    grid = pd.DataFrame(cells)
+    grid = pd.DataFrame(costs)
     grid.loc["COCO"] = [number(value) for value in COCO_ERRORS.values()]
     return grid.rename_axis(index=None)
 
