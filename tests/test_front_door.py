@@ -96,7 +96,8 @@ def test_tests_stand_where_their_modules_stand_and_no_folder_is_crowded():
 
 @every_page
 def test_lines_are_short_but_for_tables(page):
-    lines = [line for line in page.read_text().splitlines() if not line.startswith("|")]
+    tables = () if page == README else ("|",)  # their lines may be long elsewhere
+    lines = [line for line in page.read_text().splitlines() if not line.startswith(tables)]
     assert [line for line in lines if len(line) > COLUMNS] == []
 
 

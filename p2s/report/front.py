@@ -25,10 +25,10 @@ class Line(NamedTuple):
 
 LINES = (
     Line(
-        "Do probabilistic detectors beat their one-stage precursors?",
+        "Do probabilistic detectors beat one-stage ones?",
         *("table1", "over (?:RetinaNet|GFL|ATSS|CenterNet)"),
     ),
-    Line("And their precursors with an RPN?", "table1", "over .*RCNN-RPN"),
+    Line("And those with an RPN?", "table1", "over .*RCNN-RPN"),
     Line("Does RetinaNet's loss improve an RPN?", "table4", "RetinaNet's loss"),
     Line("Does the product help an RPN?", "table5", "RPN w. prob.: product"),
     Line("Does the product help CenterNet?", "table5", "Net w. prob.: product"),
@@ -60,9 +60,15 @@ def filled(study: Study, text: str) -> str:
 
 
 def table(study: Study) -> str:
-    """A line of Markdown a question: what the paper says, what came out, where all of it stands."""
-    lines = [_line(study, line) for line in LINES]
-    return HEAD + "".join(f"| {' | '.join(cells)} |\n" for cells in [*lines, *_of_p_object(study)])
+    """A line of Markdown a question: what the paper says, what came out, where all of it stands.
+
+    Below stand the addresses of the links, so that no line is long.
+    """
+    answers = [*(_line(study, line) for line in LINES), *_of_p_object(study)]
+    pages = {name: address for *_, name, address in answers}
+    rows = "".join(f"| {' | '.join(cells)} | [{name}] |\n" for *cells, name, _ in answers)
+    links = "".join(f"[{name}]: results/tables/{address}.md\n" for name, address in pages.items())
+    return f"{HEAD}{rows}\n{links}"
 
 
 def _line(study, line):
@@ -70,8 +76,7 @@ def _line(study, line):
     frame = effects(answer.main)
     frame = frame[frame["contrast"].str.contains(line.contrasts)]
     name = line.experiment.replace("table", "Table ")
-    link = f"[{name}](results/tables/{line.experiment}.md)"
-    return line.question, _published(frame), _measured(frame), link
+    return line.question, _published(frame), _measured(frame), name, line.experiment
 
 
 def _results(study, name) -> Results:
@@ -109,9 +114,9 @@ def _of_p_object(study):
     )
     nearer = posterior.nearer(posterior.learnt(known), "CenterNet*, focal", "RPN")
     for question, effect, page in (
-        ("Is a likely P(O) of CenterNet better calibrated than an RPN's?", alone, "calibration"),
+        ("Is a likely P(O) of CenterNet better calibrated than RPN's?", alone, "calibration"),
         ("And where duplicates count as right?", near, "calibration"),
         ("Is it nearer to a known truth?", nearer, "posterior"),
     ):
         said = _said(effect, verdict(effect, "gain"), " %")
-        yield question, "claims so", said, f"[{page}](results/tables/{page}_words.md)"
+        yield question, "claims so", said, page, f"{page}_words"

@@ -47,6 +47,7 @@ STYLE = {
 }
 styled = matplotlib.rc_context(STYLE)  # decorates what draws
 SHOWN_ABOVE = 0.3  # Fig. 3 of the paper shows proposals above this score
+BORDER = 0.08  # of a panel's height: words above a corner in it would stand on the title
 MARGIN = 0.1  # inches of a saved picture beyond everything drawn
 
 
@@ -140,7 +141,9 @@ def box(panel, corners, colour, alpha, lw=1.4):
 
 
 def tag(panel, corner, words, colour, size=7.5):
-    """Write words on a ground of a colour, above a corner."""
-    style = {"color": "white", "size": size, "va": "bottom"}
+    """Write words on a ground of a colour, above a corner, or below one at the upper border."""
+    bottom, top = sorted(panel.get_ylim(), reverse=bool(panel.yaxis_inverted()))
+    at_border = abs(corner[1] - top) < BORDER * abs(bottom - top)
+    style = {"color": "white", "size": size, "va": "top" if at_border else "bottom"}
     style["bbox"] = {"facecolor": colour, "edgecolor": "none", "pad": 0.8}
     panel.text(*corner, words, **style)

@@ -28,6 +28,12 @@ def test_every_question_is_answered_by_contrasts_that_exist(table):
     assert all(re.search(verdicts, row[2]) for row in rows)
 
 
+def test_every_answer_links_to_a_page_that_exists(table):
+    links = dict(re.findall(r"^\[(.+)\]: (.+)$", table, re.MULTILINE))
+    assert {name for name in re.findall(r"\| \[(.+)\] \|", table)} == links.keys()
+    assert all((ROOT / address).exists() for address in links.values())
+
+
 def test_an_answer_is_the_line_of_its_table(table):
     effects = (ROOT / "results/tables/table5.md").read_text()
     [answer] = re.findall(r"help CenterNet\? \| \+0\.8 \| ([^|:]+): ([a-z ]+) \|", table)

@@ -9,8 +9,8 @@ import pytest
 from matplotlib.image import imread
 
 from p2s.report import experiment, style
-from p2s.report.figures import speed
-from p2s.report.results import COMMITTED, committed_scale, results
+from p2s.report.figures import framework, speed
+from p2s.report.results import COMMITTED, _is_recorded, committed_scale, results
 from p2s.study.project import Project
 from p2s.study.study import Study
 from tests.support import ROOT
@@ -27,12 +27,21 @@ def drawn(name):
     """The pictures of an experiment, or of speed, by the name of their file."""
     if name == "performance":
         return {f"{name}_{kind}": one for kind, one in speed.pictures(STUDY.project).items()}
+    if name == "framework":
+        return framework.pictures(STUDY)
     here = STUDY.at(committed_scale(STUDY, name))
     made = experiment.products(results(here, name), here)
     return {f"{name}_{key}": one for products in made for key, one in products.pictures.items()}
 
 
-@pytest.fixture(scope="module", params=[*STUDY.experiments, "performance"])
+def is_drawn(name):
+    """Whether an experiment has records, without which it has no pictures."""
+    return _is_recorded(STUDY, committed_scale(STUDY, name), name)
+
+
+@pytest.fixture(
+    scope="module", params=[*filter(is_drawn, STUDY.experiments), "performance", "framework"]
+)
 def pictures(request):
     """Pictures as they are after they were saved once, and their bytes."""
     made = drawn(request.param)

@@ -99,6 +99,7 @@ def _heat(panel, image, seen):
     bar = panel.figure.colorbar(drawn, ax=panel, location="bottom", shrink=0.9, pad=0.02)
     bar.outline.set_visible(False)
     bar.ax.tick_params(length=0, labelsize=8)
+    bar.set_label("P(O)", size=8)
 
 
 def _crop(panel, image, corners, margin=4):
