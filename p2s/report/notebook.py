@@ -65,23 +65,23 @@ class Page:
         return results(self.study, self.name)
 
     @cached_property
-    def effects(self):
+    def effects(self) -> pd.DataFrame:
         """The experiment's differences, see `tables.ablation.effects`."""
         return tables.effects(self.results)
 
-    def question(self):
+    def question(self) -> None:
         """Question and claim as the experiment's file states them, and the rule of verdicts."""
         experiment = self.results.experiment
         display(Markdown(f"{experiment.question}\n\n> {experiment.claim}\n\n{RULE}"))
 
-    def classes(self):
+    def classes(self) -> None:
         """Classes of a large vocabulary by group: how many, and training images of a class."""
         data = self.results.runs[0].spec.data
         drawn = data.kind == "glyphs"
         missing = Markdown("The scenes are files: not counted here.")
         display(Markdown(LARGE), pd.DataFrame(of_scenes.table(data)) if drawn else missing)
 
-    def answer(self):
+    def answer(self) -> None:
         """AP of rows and variants as a picture and a table, the differences, the verdicts."""
         display(*figures.ablations(self.results))
         display(Markdown(CELLS), tables.readable(tables.table(self.results)))
@@ -90,38 +90,38 @@ class Page:
         said = tables.words(self.effects[self.effects["variant"] == main])
         display(Markdown(bullets(said)))
 
-    def gate(self):
+    def gate(self) -> None:
         """The points of the gate, AP against the length of training, and errors beside COCO's."""
         display(gate.readable(gate.points(self.results)), lengths(self.results))
         display(Markdown(f"{ERRORS}; the last line: {gate.EXAMPLE}."), gate.errors(self.results))
 
-    def metric(self, *names: str):
+    def metric(self, *names: str) -> None:
         """Other metrics of the first variant, a table each, beside the paper's."""
         for name in names:
             display(tables.readable(tables.table(self.results.main, name)))
 
-    def panels(self, *metrics: str):
+    def panels(self, *metrics: str) -> None:
         """Metrics of the first variant as a picture, a panel each."""
         display(figures.by_metric(self.results, metrics))
 
-    def deviations(self):
+    def deviations(self) -> None:
         """The first variant in the form of the paper's Table 9, see `vocabulary.deviations`."""
         display(vocabulary.deviations(self.results.main))
 
-    def others(self, variant: str):
+    def others(self, variant: str) -> None:
         """Every metric but AP of a variant; of many metrics each is a line."""
         grid = tables.beside(self.results.only(variant))
         many = grid.shape[1] > max(len(grid), tables.WIDE)
         display(Markdown(f"**{variant}**"), grid.T if many else grid)
 
-    def runtimes(self, kind: str = ""):
+    def runtimes(self, kind: str = "") -> None:
         """Runtimes measured at full size beside the paper's: of the rows, or of another bench."""
         times = speed.frames(self.study.project).get(kind or speed.rows_of(self.name))
         command = kind or f"rows {self.name}"
         missing = Markdown(f"Not measured on this copy: `p2s bench {command}`.")
         display(Markdown(TIMES), missing if times is None else speed.readable(times))
 
-    def evidence(self):
+    def evidence(self) -> None:
         """What the verdicts rest on: other metrics, scenes, losses, and where records were made."""
         main = self.results.main
         display(Markdown(OTHERS))

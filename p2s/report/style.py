@@ -126,21 +126,21 @@ def legend(figure: Picture, handles: Sequence, columns: int = 4, above: float = 
     figure.legend(handles=handles, ncols=columns, **options)
 
 
-def blank(grid):
+def blank(grid: np.ndarray) -> np.ndarray:
     """The same array of panels without axes."""
     for panel in grid.ravel():
         panel.axis("off")
     return grid
 
 
-def box(panel, corners, colour, alpha, lw=1.4):
+def box(panel: Axes, corners: Sequence[float], colour: str, alpha: float, lw: float = 1.4) -> None:
     """Draw the frame of a box x1, y1, x2, y2; it moves no limit of the panel."""
     left, top, right, bottom = corners
     frame = {"fill": False, "edgecolor": colour, "alpha": alpha, "lw": lw}
     panel.add_artist(Rectangle((left, top), right - left, bottom - top, **frame))
 
 
-def tag(panel, corner, words, colour, size=7.5):
+def tag(panel: Axes, corner: Sequence[float], words: str, colour: str, size: float = 7.5) -> None:
     """Write words on a ground of a colour, above a corner, or below one at the upper border."""
     bottom, top = sorted(panel.get_ylim(), reverse=bool(panel.yaxis_inverted()))
     at_border = abs(corner[1] - top) < BORDER * abs(bottom - top)

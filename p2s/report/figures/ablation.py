@@ -9,6 +9,7 @@ import pandas as pd
 import seaborn as sns
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
+from numpy.typing import ArrayLike
 
 from p2s.report.intervals import DASH, estimate
 from p2s.report.results import Results
@@ -110,7 +111,7 @@ def dots(
     return figure
 
 
-def student(values) -> tuple[float, float]:
+def student(values: ArrayLike) -> tuple[float, float]:
     """The ends of `intervals.estimate`, as seaborn asks for them."""
     return estimate(values)[1:3]
 

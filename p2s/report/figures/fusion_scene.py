@@ -33,14 +33,14 @@ class Scene:
     rows: Tensor  # (R, 7): x1, y1, x2, y2, class, P(C|O), P(O)
     nms: float
 
-    def detections(self, class_power, object_power, threshold):
+    def detections(self, class_power: float, object_power: float, threshold: float) -> Tensor:
         """Rows (x1, y1, x2, y2, class, score) above a threshold after NMS, best first: (D, 6)."""
         p_class, p_object = self.rows[:, 5:6], self.rows[:, 6:]
         kept = torch.cat([self.rows[:, :5], fuse(p_class, p_object, class_power, object_power)], 1)
         boxes, scores, classes = kept[:, :4], kept[:, 5], kept[:, 4].long()
         return kept[select(boxes, scores, classes, threshold, self.nms, len(kept))[0]]
 
-    def right(self, detections):
+    def right(self, detections: Tensor) -> list[bool]:
         """Whether each detection is the likeliest on an object of its class, as a list (D,)."""
         same = detections[:, 4:5] == self.objects[:, 4]  # (D, G)
         overlap, right = pairwise_iou(detections[:, :4], self.objects[:, :4]) * same, []
@@ -51,7 +51,9 @@ class Scene:
         return right or [False] * len(detections)
 
     @styled
-    def drawn(self, class_power=1.0, object_power=1.0, threshold=0.3):
+    def drawn(
+        self, class_power: float = 1.0, object_power: float = 1.0, threshold: float = 0.3
+    ) -> Photographs:
         """The detections by one score as a picture: green where right, orange where not."""
         figure = Photographs(figsize=(SIDE, SIDE))
         panel = figure.add_axes((0, 0, 1, 1))
@@ -60,7 +62,7 @@ class Scene:
         figure.alt = f"Detections above {threshold:g} with {powers}: {panel.get_title()}."
         return figure
 
-    def explored(self):
+    def explored(self) -> VBox:
         """The picture under three sliders, drawn again as one moves (a VBox, the picture last).
 
         An Image, not ipywidgets' `interact`: nbclient may lose the reply of a cell that fills an
@@ -82,7 +84,7 @@ class Scene:
         return VBox([*sliders, picture])
 
     @styled
-    def by_name(self, threshold=0.3):
+    def by_name(self, threshold: float = 0.3) -> Photographs:
         """The same for the named powers, side by side."""
         side = 0.8 * SIDE
         figure = Photographs(figsize=(side * len(FUSIONS), side))

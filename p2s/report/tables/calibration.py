@@ -34,12 +34,12 @@ REFERENCES = {
 }
 
 
-def errors(quantity="d_ece", sample="all"):
+def errors(quantity: str = "d_ece", sample: str = "all") -> dict[str, tuple[str, str, str]]:
     """Columns of `table`: a quantity of each probability."""
     return {words: (name, sample, quantity) for name, words in PROBABILITIES.items()}
 
 
-def references(probability="score", sample="all"):
+def references(probability: str = "score", sample: str = "all") -> dict[str, tuple[str, str, str]]:
     """Columns of `table`: D-ECE of the held-out half, as claimed and after each recalibration."""
     return {words: (probability, sample, f"held_out_{name}") for name, words in REFERENCES.items()}
 

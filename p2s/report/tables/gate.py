@@ -38,7 +38,7 @@ class Wanted(NamedTuple):
             return f"{self.low:g} or more"
         return f"{number(self.low, digits=2)} to {number(self.high, digits=2)}"
 
-    def holds(self, value):
+    def holds(self, value: float) -> bool:
         """Whether a value is in it."""
         return self.low <= value <= self.high
 

@@ -3,15 +3,18 @@
 `finding` is of `posterior_numbers`.
 """
 
+from typing import Any
+
 import numpy as np
 from scipy.optimize import brentq
 
 from p2s.maths import optimum
+from p2s.spec import Spec
 
 UNSURE = 1e-4  # how likely a location answers for its object at least
 
 
-def best(spec, finding, q, r) -> optimum.Learnt:
+def best(spec: Spec, finding: dict[str, Any], q: float, r: float) -> optimum.Learnt:
     """The population optimum of a Spec's losses for a character, with what they depend on.
 
     It is that of a location that is sure to answer for its object.
@@ -23,7 +26,9 @@ def best(spec, finding, q, r) -> optimum.Learnt:
     return second._replace(p_object=_best_object(spec, finding, q))
 
 
-def best_to_control(spec, finding, q, r, sure) -> optimum.Learnt:
+def best_to_control(
+    spec: Spec, finding: dict[str, Any], q: float, r: float, sure: float
+) -> optimum.Learnt:
     """The same of a location that answers with a probability `sure`, over the control's there."""
     objective = spec.second_stage.objective
     if objective == "sampled":  # its second stage sees regions, and the control's are foreground
@@ -35,7 +40,7 @@ def best_to_control(spec, finding, q, r, sure) -> optimum.Learnt:
     return optimum.Learnt(here.p_object / always.p_object, here.p_class / foreground, background)
 
 
-def sureness(spec, finding):
+def sureness(spec: Spec, finding: dict[str, Any]) -> float:
     """How likely a location answers for its object, if the control is at its loss's optimum.
 
     It is known by P(O) where stages have labels of their own, else the product of both stages.
@@ -51,7 +56,7 @@ def sureness(spec, finding):
     return brentq(above, UNSURE, 1.0) if above(UNSURE) < 0 < above(1.0) else 1.0
 
 
-def control(finding, name):
+def control(finding: dict[str, Any], name: str) -> float:
     """A number before NMS of what is always annotated; NaN without such a character."""
     sure = [character["before"][name] for character in finding["characters"] if character["q"] == 1]
     return float(np.mean(sure)) if sure and None not in sure else np.nan

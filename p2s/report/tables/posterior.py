@@ -95,7 +95,7 @@ def words(frame: pd.DataFrame, name: str = "p_object") -> list[str]:
     return said
 
 
-def told(frame):
+def told(frame: pd.DataFrame) -> list[str]:
     """Everything that `words`, `against` and `answer` say: of P(O), then of the product."""
     fixed = UNDONE.format(FIRSTS[0])
     said = [answer(frame, [*FIRSTS, fixed]), *words(frame), *words(frame, "product")]
@@ -104,7 +104,7 @@ def told(frame):
     )
 
 
-def answer(frame, rows, name="p_object"):
+def answer(frame: pd.DataFrame, rows: Sequence[str], name: str = "p_object") -> str:
     """Which of these rows infer a number as `words` judges it, in one sentence."""
     gaps, groups = _gaps(frame, name), {}
     for row in filter(gaps.__contains__, rows):
@@ -154,7 +154,7 @@ def shares_found(results: Results) -> pd.DataFrame:
     return frame.pivot_table("found", "row", "q", sort=False).map(number)
 
 
-def optima(chances):
+def optima(chances: Sequence[float]) -> pd.DataFrame:
     """What losses of P(O) learn of each q, at an IoU of .8 for GFL's and a sampled share of .25."""
     rows = {
         "cross entropy": optimum.likelihood,

@@ -34,7 +34,7 @@ def judged(benches: Mapping[str, Bench]) -> list[dict[str, Any]]:
     ]
 
 
-def value(bench: Bench | None, key: str, **columns) -> float:
+def value(bench: Bench | None, key: str, **columns: str) -> float:
     """What the first row with these columns has under a key; NaN where there is no such number."""
     for row in bench.rows if bench else ():
         if columns.items() <= row.items() and row.get(key) is not None:
