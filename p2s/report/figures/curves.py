@@ -12,12 +12,13 @@ from p2s.report.style import COLOURS, PALETTE, Picture, legend, name_axes, panel
 from p2s.spec import Spec
 
 DASHES = {"none": (1, 1.2), "faster": (4, 1.5), "cascade": (1, 0)}  # of second stages
+WATCHED = "AP"  # at each quarter of a training, see p2s.study.train_eval
 FEW = 4  # trainings whose seeds are drawn one by one
 
 
 @styled
 def curves(results: Results) -> Picture:
-    """Training losses, a panel a loss: the mean over seeds of each training; of few, seeds too.
+    """Training losses, and AP where it was watched, a panel each: the mean over seeds, of few all.
 
     The legend has the first row of each training; other trainings of the same name are drawn, and
     numbered, apart.
@@ -37,8 +38,13 @@ def curves(results: Results) -> Picture:
         sns.lineplot(means[means["loss"] == loss], lw=1.5, ax=panel, **style)
         if len(groups) <= FEW:
             sns.lineplot(lines[lines["loss"] == loss], ax=panel, **style, **seeds)
-        panel.set(title=loss, yscale="log")
-        _plain_decades(panel)
+        panel.set(title=loss)
+        if loss == WATCHED:
+            panel.set_ylabel("of 100 images, by P(C|O)")
+            panel.grid(axis="y")
+        else:
+            panel.set_yscale("log")
+            _plain_decades(panel)
     handles = [
         Line2D([], [], color=colours[name], ls=(0, dashes[name]), label=name) for name in groups
     ]

@@ -87,3 +87,12 @@ def test_notebooks_show_a_picture_as_it_is_saved(results):
     data, about = picture._repr_mimebundle_()
     assert data == {"image/svg+xml": picture.content().decode()}
     assert about == {"image/svg+xml": {"alt": picture.alt}}
+
+
+def test_ap_that_was_watched_has_a_panel_of_its_own_that_is_not_logarithmic(results):
+    [record] = first(results, 1).chosen
+    ap = [None] * (len(record.curve["iteration"]) - 1) + [40.0]
+    watched = record.model_copy(update={"curve": record.curve | {"AP": ap}})
+    axes = figures.curves(fakes.holding(results, [watched])).axes
+    scales = {panel.get_title(): panel.get_yscale() for panel in axes}
+    assert scales == {"AP": "linear", "loss_box": "log", "loss_cls": "log"}
