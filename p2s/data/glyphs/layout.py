@@ -1,6 +1,6 @@
 """Layout: how many glyphs of which size stand where in a scene, and what hides what."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import chain
 
@@ -74,46 +74,30 @@ def arrange(
     return stamps, [{"bbox": box, "label": label} for box, label in zip(boxes, labels, strict=True)]
 
 
-def fragments(
-    rng: np.random.Generator,
-    stamps: list[Stamp],
-    classes: int,
-    mean: float,
-    ground: ink.Ground,
-) -> list[Stamp]:
-    """About `mean` fragments an object as stamps; with a higher mean the same ones and more."""
-    parts = []
-    for _ in range(int(mean * len(stamps) + rng.random())):
-        label, size = rng.integers(classes), _size_of_one(rng, stamps)
-        mask = ink.fragment(rng, ink.glyph(rng, label, size, ground.side))
-        parts.append(_anywhere(rng, mask, ground))
-    return parts
-
-
-def strangers(
+def scattered(
     rng: np.random.Generator,
     stamps: list[Stamp],
     labels: range,
     mean: float,
     ground: ink.Ground,
+    cut: Callable = lambda _, mask: mask,
 ) -> list[Stamp]:
-    """About `mean` whole glyphs of `labels` an object as stamps; with a higher mean also more."""
-    whole = []
+    """About `mean` glyphs of `labels` an object as stamps; with a higher mean the same and more.
+
+    They are as large as objects and stand anywhere; `cut` makes of each what is printed of it.
+    """
+    stray = []
     for _ in range(int(mean * len(stamps) + rng.random())):
-        label, size = int(rng.choice(labels)), _size_of_one(rng, stamps)
-        mask = ink.glyph(rng, label, size, ground.side)
-        whole.append(_anywhere(rng, mask, ground))
-    return whole
+        label, size = labels[rng.integers(len(labels))], _size_of_one(rng, stamps)
+        mask = cut(rng, ink.glyph(rng, label, size, ground.side))
+        x, y = rng.integers(0, np.subtract(ground.side + 1, mask.size)).tolist()
+        stray.append((mask, (x, y), ink.colour(rng, ground)))
+    return stray
 
 
 def _size_of_one(rng, stamps):
     model = stamps[rng.integers(len(stamps))][0]
     return (model.width * model.height) ** 0.5
-
-
-def _anywhere(rng, mask, ground):
-    x, y = rng.integers(0, np.subtract(ground.side + 1, mask.size)).tolist()
-    return mask, (x, y), ink.colour(rng, ground)
 
 
 def _sizes(rng, side, crowding):

@@ -51,9 +51,9 @@ def scene(glyphs: Glyphs, split: str, index: int) -> tuple[np.ndarray, list[dict
     stamps, annotations = layout.arrange(
         objects, ground, glyphs.characters, labels, _crowding(glyphs)
     )
-    mean = ink.DIFFICULTY.fragments * glyphs.fragments
-    parts = layout.fragments(scraps, stamps, glyphs.characters, mean, ground)
-    whole = layout.strangers(others, stamps, _no_classes(glyphs), glyphs.strangers, ground)
+    mean, classes = ink.DIFFICULTY.fragments * glyphs.fragments, range(glyphs.characters)
+    parts = layout.scattered(scraps, stamps, classes, mean, ground, ink.fragment)
+    whole = layout.scattered(others, stamps, _no_classes(glyphs), glyphs.strangers, ground)
     for mask, corner, fill in whole + parts + stamps:
         ink.stamp(picture, mask, corner, fill, brightness)
     if glyphs.chances:

@@ -5,6 +5,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, NullLocator
 
 from p2s.report.figures.ablation import student
+from p2s.report.figures.curves import DASHES
 from p2s.report.intervals import estimate
 from p2s.report.products import Products, markdown
 from p2s.report.results import Results
@@ -12,8 +13,6 @@ from p2s.report.style import COLOURS, Picture, legend, name_axes, panels, styled
 from p2s.report.tables.estimates import csv
 from p2s.report.tables.gate import EXAMPLE, errors, points, readable
 from p2s.study.study import Study
-
-DASHES = {"none": (1, 1.2), "faster": (4, 1.5), "cascade": (1, 0)}  # of second stages
 
 
 def products(results: Results, study: Study) -> Products:

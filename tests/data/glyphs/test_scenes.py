@@ -64,8 +64,9 @@ def test_fragments_change_pixels_and_never_the_labelled_objects():
 
 def test_a_higher_setting_draws_the_same_fragments_and_more():
     stamps, _ = layout.arrange(np.random.default_rng(0), ink.Ground(160, 128), 10)
+    ground = ink.Ground(160, 128)
     few, many = (
-        layout.fragments(np.random.default_rng(1), stamps, 10, m, ink.Ground(160, 128))
+        layout.scattered(np.random.default_rng(1), stamps, range(10), m, ground, ink.fragment)
         for m in (0.5, 1)
     )
     assert len(few) < len(many)
