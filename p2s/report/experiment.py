@@ -9,7 +9,7 @@ from p2s.report.products import Products, grid, heading
 from p2s.report.results import Results
 from p2s.report.style import Picture
 from p2s.report.tables import ablation as tables
-from p2s.report.tables import vocabulary
+from p2s.report.tables import judged, vocabulary
 from p2s.report.tables.estimates import csv
 from p2s.study.study import Study
 
@@ -32,12 +32,12 @@ GIVES = {  # by measure of an experiment, what it gives to the report
 def products(results: Results, study: Study) -> list[Products]:
     """Everything that the report has of an experiment that has some record."""
     measured = [GIVES[measure](results, study) for measure in results.experiment.measures]
-    return [_of_rows(results), audit.products(results), *measured]
+    return [_of_rows(results, study), audit.products(results), *measured]
 
 
-def _of_rows(results):
+def _of_rows(results, study):
     """What any experiment has: its table, its differences, and the pictures of both."""
-    effects = tables.effects(results)
+    effects = judged.effects(results, study)
     frames = {"": csv(tables.every_metric(results))}
     frames |= {"effects": csv(effects)} if len(effects) else {}
     return Products(_pictures(results), frames, {"": _page(results, effects)})

@@ -7,8 +7,9 @@ import pandas as pd
 from p2s.report.intervals import DASH, Estimate, number, verdict
 from p2s.report.results import Results, committed_scale, results
 from p2s.report.tables import calibration, posterior
-from p2s.report.tables.ablation import CLAIMS, effects
+from p2s.report.tables.ablation import CLAIMS
 from p2s.report.tables.estimates import every
+from p2s.report.tables.judged import effects
 from p2s.study.study import Study
 
 BEGIN, END = "<!-- results -->\n", "<!-- /results -->"
@@ -73,7 +74,7 @@ def table(study: Study) -> str:
 
 def _line(study, line):
     answer = _results(study, line.experiment)
-    frame = effects(answer.main)
+    frame = effects(answer.main, study)
     frame = frame[frame["contrast"].str.contains(line.contrasts)]
     name = line.experiment.replace("table", "Table ")
     return line.question, _published(frame), _measured(frame), name, line.experiment

@@ -7,14 +7,15 @@ import pandas as pd
 from IPython.display import Markdown, display
 
 from p2s.data.glyphs import vocabulary as of_scenes
+from p2s.report import verdicts
 from p2s.report.figures import ablation as figures
 from p2s.report.figures import curves, scenes
 from p2s.report.figures.gate import lengths
 from p2s.report.intervals import RULE
 from p2s.report.products import bullets
-from p2s.report.results import Results, results
+from p2s.report.results import NEWEST, Results, results
 from p2s.report.tables import ablation as tables
-from p2s.report.tables import gate, origins, speed, vocabulary
+from p2s.report.tables import gate, judged, origins, speed, vocabulary
 from p2s.study.project import Project
 from p2s.study.study import Study
 
@@ -66,13 +67,14 @@ class Page:
 
     @cached_property
     def effects(self) -> pd.DataFrame:
-        """The experiment's differences, see `tables.ablation.effects`."""
-        return tables.effects(self.results)
+        """The experiment's differences, see `tables.judged.effects`."""
+        return judged.effects(self.results, self.study)
 
     def question(self) -> None:
         """Question and claim as the experiment's file states them, and the rule of verdicts."""
         experiment = self.results.experiment
-        display(Markdown(f"{experiment.question}\n\n> {experiment.claim}\n\n{RULE}"))
+        rule = verdicts.RULE if self.results.scale == NEWEST else RULE
+        display(Markdown(f"{experiment.question}\n\n> {experiment.claim}\n\n{rule}"))
 
     def classes(self) -> None:
         """Classes of a large vocabulary by group: how many, and training images of a class."""

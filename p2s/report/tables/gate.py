@@ -54,6 +54,22 @@ def points(results: Results) -> pd.DataFrame:
     return frame.astype({"met": object})
 
 
+def missed(results: Results) -> dict[str, tuple[str, ...]]:
+    """What of the gate is missed, by the row that it is about; "" is about all of them.
+
+    Without records of the gate nothing rests on anything: that is missed for all.
+    """
+    frame = points(results)
+    if frame["met"].isna().any():
+        return {"": ("the gate has not been asked",)}
+    told: dict[str, tuple[str, ...]] = {}
+    for line in frame[~frame["met"].astype(bool)].itertuples():
+        row = "" if line.point in ("geometry", "errors") else line.what.split(": ")[0]
+        row = row.split(" over ")[0]
+        told[row] = (*told.get(row, ()), f"{line.point}, {line.what}: {number(line.mean)}")
+    return told
+
+
 def readable(frame: pd.DataFrame) -> pd.DataFrame:
     """The points for people: mean ± half the interval (seeds), and whether each is met."""
     said = {True: "met", False: "**missed**", None: DASH}
