@@ -4,7 +4,7 @@ import pandas as pd
 
 from p2s.report import audit
 from p2s.report.figures import ablation as figures
-from p2s.report.figures import calibration, curves, fusion, gate, posterior, scenes
+from p2s.report.figures import calibration, curves, fusion, gate, posterior, scenes, steps
 from p2s.report.products import Products, grid, heading
 from p2s.report.results import Results
 from p2s.report.style import Picture
@@ -21,6 +21,7 @@ Made from results/runs/{scale} by `p2s study report`; do not edit.
 DEVIATIONS = """\
 Mean ± *standard deviation* of the seeds (their number), the form of the paper's Table 9. Runtimes
 by the number of classes are in [performance_classes.md](performance_classes.md)."""
+DIFFERENCES = {"waterfall": steps.waterfall, "dependence": steps.dependence}  # Experiment.picture
 GIVES = {  # by measure of an experiment, what it gives to the report
     "calibration": calibration.products,
     "fusion": fusion.products,
@@ -49,6 +50,8 @@ def _pictures(results) -> dict[str, Picture]:
     drawn["curves"] = curves.curves(results.main)
     if groups := vocabulary.by_group(results.main):
         drawn["groups"] = figures.by_metric(results, groups)
+    if of_differences := DIFFERENCES.get(results.experiment.picture):
+        drawn[results.experiment.picture] = of_differences(results)
     if examples := results.main.examples:
         drawn["scenes"] = scenes.scenes(examples)
     return drawn

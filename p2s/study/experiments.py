@@ -103,6 +103,9 @@ class Experiment(Strict):
     variants: Annotated[tuple[Variant, ...], Field(strict=False)] = ()
     contrasts: Annotated[tuple[Contrast, ...], Field(strict=False)] = ()
     at: dict[Name, dict[str, Any]] = {}  # what every row changes at one scale alone
+    # One more picture of its differences: contrasts that follow each other as steps, or the first
+    # along the variants "factor: value".
+    picture: Literal["waterfall", "dependence"] | None = None
 
     @model_validator(mode="after")
     def _names_are_unique(self):
