@@ -35,9 +35,14 @@ class Grid(NamedTuple):
         return self.strides[self.level]
 
     @property
+    def units(self) -> Tensor:
+        """The unit of lengths of each level, (L,), in pixels: the paper's is the stride."""
+        return self.strides * self.zoom
+
+    @property
     def unit(self) -> Tensor:
-        """The unit of lengths at each location, (A,), in pixels: the paper's is the stride."""
-        return self.stride * self.zoom
+        """That of each location, (A,)."""
+        return self.units[self.level]
 
     @property
     def anchors(self) -> Tensor:

@@ -64,13 +64,13 @@ def center_peaks(grid: Grid, boxes: Tensor, classes: Tensor, num_classes: int) -
     cell that several truths claim regresses the nearest by `gaussian_distance`, of equally near
     ones the smallest. The heat map is drawn on every level.
     """
-    points, level, strides, *_ = grid
+    points, level, *_ = grid
     boxes, classes = _smallest_first(boxes, classes)
     stride = grid.stride[:, None]  # (A, 1)
     centers = (boxes[:, :2] + boxes[:, 2:]) / 2  # (G, 2)
     cells = (centers / stride[..., None]).floor() - (points / stride).floor()[:, None]  # (A, G, 2)
     steps = cells.abs().amax(-1)  # (A, G): 0 at the centre's cell, 1 at the ring around it
-    assigned = _on_level(grid.strides * grid.zoom, boxes)[level]  # (A, G)
+    assigned = _on_level(grid.units, boxes)[level]  # (A, G)
     inside = (encode_ltrb(points[:, None], boxes) > 0).all(-1)
     distance = gaussian_distance(points, boxes).masked_fill(steps == 0, 0)  # (A, G)
 
@@ -126,7 +126,7 @@ def center_region(grid: Grid, boxes: Tensor, classes: Tensor, num_classes: int) 
     A point of several truths answers for the smallest.
     """
     boxes, classes = _smallest_first(boxes, classes)
-    low, high = grid.strides * grid.zoom * 4, grid.strides * grid.zoom * 8
+    low, high = grid.units * 4, grid.units * 8
     low[0], high[-1] = 0, math.inf
     sides = encode_ltrb(grid.points[:, None], boxes)  # (A, G, 4)
     longest = sides.amax(-1)
@@ -146,7 +146,7 @@ def center_share(grid: Grid, boxes: Tensor, classes: Tensor, num_classes: int) -
     """
     boxes, classes = _smallest_first(boxes, classes)
     centers, sides = (boxes[:, :2] + boxes[:, 2:]) / 2, boxes[:, 2:] - boxes[:, :2]
-    own = (area(boxes).sqrt() / (8 * grid.strides[0] * grid.zoom)).log2().round()  # (G,)
+    own = (area(boxes).sqrt() / (8 * grid.units[0])).log2().round()  # (G,)
     steps = (grid.level[:, None] - own.clamp(0, len(grid.strides) - 1)).abs()  # (A, G)
     away = (grid.points[:, None] - centers).abs()  # (A, G, 2)
     cell = (away <= grid.stride[:, None, None] / 2).all(-1)
