@@ -18,6 +18,7 @@ from p2s.maths.likelihood import AUDIT
 from p2s.measure.coco import detect, evaluate, score
 from p2s.model.zoo import build
 from p2s.spec import Coco, Spec, Test
+from p2s.spec.pretraining import READINGS
 from p2s.spec.part import Part
 from p2s.train.engine import load, train
 
@@ -72,8 +73,8 @@ class Job(Part):
             "data": self.model_dump(include=set(Coco.model_fields)) | {"kind": "coco"},
         }
         spec = reduce(Spec.changed, (SMALL, options, *self.settings), named)
-        if spec.backbone.weights == "glyphs":
-            raise ValueError("backbone.weights glyphs is for studies; valid: a file, None")
+        if (word := spec.backbone.weights) in READINGS:
+            raise ValueError(f"backbone.weights {word} is for studies; valid: a file, None")
         return spec
 
 

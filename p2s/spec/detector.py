@@ -36,8 +36,8 @@ class Backbone(Part):
     frozen_stages: Annotated[int, Field(ge=0, le=5)] = (
         2  # d2 freeze_at; 0 when trained from scratch
     )
-    # A local torchvision or detectron2 file; glyphs: a study's own, see p2s.train.pretrain
-    weights: Literal["glyphs"] | Path | None = None
+    # A local torchvision or detectron2 file; else a study's own, see p2s.train.pretrain
+    weights: Literal["glyphs", "characters"] | Path | None = None
 
 
 class Test(Part):

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from p2s.files import canonical_hash, file_fingerprint
 from p2s.spec.detector import Spec
-from p2s.spec.pretraining import READING
+from p2s.spec.pretraining import READINGS
 
 # Raised by any change that moves a golden trace; older records then no longer count.
 NUMERICS_VERSION = 1
@@ -14,14 +14,14 @@ NUMERICS_VERSION = 1
 def training_id(spec: Spec, train_fingerprint: str, seed: int, root: str | Path = "") -> str:
     """The identity of a training: every setting, the data and the seed that can move a weight.
 
-    Pretrained weights count by content, their path is relative to `root`; those of glyphs count by
-    how they are made.
+    Pretrained weights count by content, their path is relative to `root`; those of a reading
+    count by how they are made.
     """
     settings = spec.training_fields()
     if isinstance(spec.backbone.weights, Path):
         settings["backbone"]["weights"] = file_fingerprint(Path(root) / spec.backbone.weights)
-    elif spec.backbone.weights == "glyphs":
-        settings["backbone"]["weights"] = READING.model_dump(mode="json")
+    elif (reading := READINGS.get(spec.backbone.weights)) is not None:
+        settings["backbone"]["weights"] = reading.model_dump(mode="json")
     fields = {
         "spec": settings,
         "data": train_fingerprint,

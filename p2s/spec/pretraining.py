@@ -1,12 +1,14 @@
-"""Reading: what a trunk is pretrained on, and how, before it trains on a large vocabulary.
+"""Reading: what a trunk is pretrained on, and how, before a detector trains.
 
 It is part of the identity of every training that begins with such a trunk; see p2s.train.pretrain.
 """
 
+from typing import Annotated, Literal
+
 from pydantic import PositiveFloat, PositiveInt
 
 from p2s.spec.data import Glyphs
-from p2s.spec.part import Part
+from p2s.spec.part import UNWRITTEN, Part
 from p2s.spec.recipe import AdamW, Recipe
 
 SIDE = 160  # pixels of a scene
@@ -29,6 +31,31 @@ class Reading(Part):
     )
     jitter: PositiveFloat = 0.05  # of a box's size: its corners' deviation, as proposals are off
     channels: PositiveInt = 128  # of the head
+    norm: Annotated[Literal["", "BN"], UNWRITTEN] = ""  # of the head's layers
+    # Of the pyramid. None: the detector's own; else a detector takes the layers that it has too.
+    levels: Annotated[tuple[PositiveInt, PositiveInt] | None, UNWRITTEN] = None
 
 
-READING = Reading()
+# The words that `backbone.weights` has for them. `characters`: many of them, small and as hard to
+# see as those of scale `gated`, and one trunk for all pyramids, as the paper's.
+READINGS = {
+    "glyphs": Reading(),
+    "characters": Reading(
+        scenes=Glyphs(
+            seed=1000,
+            train=6000,
+            val=1,
+            size=96,
+            classes=LABELS,
+            objects=12,
+            size_median=0.2,
+            size_spread=0.8,
+            largest=1.0,
+            contrast=20,
+            noise=40,
+        ),
+        recipe=Reading().recipe.model_copy(update={"iterations": 10_000}),
+        norm="BN",
+        levels=(2, 6),
+    ),
+}

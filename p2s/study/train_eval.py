@@ -24,6 +24,7 @@ from p2s.measure.lvis import federated_numbers
 from p2s.measure.scenes import scene
 from p2s.model.zoo import build
 from p2s.spec import Coco, Glyphs, Test
+from p2s.spec.pretraining import READINGS
 from p2s.study import provenance, records
 from p2s.study.project import TRAIN_EVAL, Project
 from p2s.study.runs import Run
@@ -72,7 +73,7 @@ def trained(
     folder = project.weights(run).absolute()
     with chdir(project.root):  # so are those of pretrained weights
         model = build(run.spec)
-        pretrained = run.spec.backbone.weights == "glyphs"
+        pretrained = run.spec.backbone.weights in READINGS
         if pretrained and not engine.finished(folder, run.training_id):
             read_glyphs(model.backbone, run.spec, project.cache)
         watch = None if val is None else partial(_watched_ap, run.spec, val)

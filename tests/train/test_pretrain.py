@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from safetensors.torch import load_file
 
 from p2s.data.glyphs import ink
 from p2s.data.glyphs.styles import STYLES
@@ -28,6 +29,7 @@ RECIPE = Recipe(
 
 
 READING = Reading(scenes=SCENES, recipe=RECIPE)
+NORMALISED = Reading(scenes=SCENES, recipe=RECIPE, norm="BN", levels=(2, 6))
 
 
 def spec_of(weights="glyphs"):
@@ -60,10 +62,26 @@ def _equal(one, other):
     return all(torch.equal(value, other[name]) for name, value in one.state_dict().items())
 
 
-def test_both_losses_reach_the_trunk_and_fall_on_one_batch(tmp_path):
+def test_a_pyramid_takes_of_anothers_reading_what_both_have(tmp_path):
+    spec = spec_of("characters")
+    assert spec.levels == (3, 7)
+    torch.manual_seed(0)
+    backbone = resnet_fpn(spec.backbone, spec.levels)
+    before = {name: value.clone() for name, value in backbone.state_dict().items()}
+    pretrain.read_glyphs(backbone, spec, tmp_path, NORMALISED)
+    [folder] = (tmp_path / "pretrained").iterdir()
+    learnt = load_file(folder / "model.safetensors")
+    for name, value in backbone.state_dict().items():
+        wanted = before[name] if "top_block" in name else learnt[f"backbone.{name}"]
+        assert torch.equal(value, wanted), name
+    assert any("top_block" in name for name in before)
+
+
+@pytest.mark.parametrize("reading", [READING, NORMALISED], ids=["plain", "normalised"])
+def test_both_losses_reach_the_trunk_and_fall_on_one_batch(tmp_path, reading):
     spec = spec_of().changed({"data": SCENES.model_dump()})
     torch.manual_seed(0)
-    model = pretrain.reader(spec)
+    model = pretrain.reader(spec, reading)
     [data, _] = pretrain.glyphs.load(SCENES, tmp_path)
     batch, steps = train_batch(data, RECIPE, 0, 0), pretrain.engine.optimizer(model, RECIPE)
     totals = []
@@ -92,7 +110,7 @@ def test_pretrained_trainings_have_an_identity_of_their_own_and_build_without_fi
     with_glyphs, without = spec_of(), spec_of(None)
     assert training_id(with_glyphs, "data", 0) != training_id(without, "data", 0)
     before = training_id(with_glyphs, "data", 0)
-    monkeypatch.setattr(identity, "READING", READING)  # made otherwise
+    monkeypatch.setitem(identity.READINGS, "glyphs", READING)  # made otherwise
     assert training_id(with_glyphs, "data", 0) != before
     assert Spec.model_validate_json(with_glyphs.model_dump_json()) == with_glyphs
     torch.manual_seed(0)
