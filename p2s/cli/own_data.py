@@ -18,8 +18,8 @@ from p2s.maths.likelihood import AUDIT
 from p2s.measure.coco import detect, evaluate, score
 from p2s.model.zoo import build
 from p2s.spec import Coco, Spec, Test
-from p2s.spec.pretraining import READINGS
 from p2s.spec.part import Part
+from p2s.spec.pretraining import READINGS
 from p2s.train.engine import load, train
 
 # A detector that trains from scratch on a laptop; --set changes anything in it.

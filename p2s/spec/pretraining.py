@@ -3,7 +3,7 @@
 It is part of the identity of every training that begins with such a trunk; see p2s.train.pretrain.
 """
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 from pydantic import PositiveFloat, PositiveInt
 
@@ -13,6 +13,7 @@ from p2s.spec.recipe import AdamW, Recipe
 
 SIDE = 160  # pixels of a scene
 LABELS = 1242  # every character in every style, see p2s.data.glyphs.ink
+PLAIN = 69  # every character in the plain style
 
 
 class Reading(Part):
@@ -31,7 +32,8 @@ class Reading(Part):
     )
     jitter: PositiveFloat = 0.05  # of a box's size: its corners' deviation, as proposals are off
     channels: PositiveInt = 128  # of the head
-    norm: Annotated[Literal["", "BN"], UNWRITTEN] = ""  # of the head's layers
+    # Also from single locations, as a one-stage detector reads; regions then have batch norm.
+    locations: Annotated[bool, UNWRITTEN] = False
     # Of the pyramid. None: the detector's own; else a detector takes the layers that it has too.
     levels: Annotated[tuple[PositiveInt, PositiveInt] | None, UNWRITTEN] = None
 
@@ -43,19 +45,19 @@ READINGS = {
     "characters": Reading(
         scenes=Glyphs(
             seed=1000,
-            train=6000,
+            train=12_000,
             val=1,
             size=96,
-            classes=LABELS,
+            classes=PLAIN,
             objects=12,
             size_median=0.2,
             size_spread=0.8,
             largest=1.0,
-            contrast=20,
-            noise=40,
+            contrast=40,
+            noise=25,
         ),
-        recipe=Reading().recipe.model_copy(update={"iterations": 10_000}),
-        norm="BN",
+        recipe=Reading().recipe.model_copy(update={"iterations": 12_000}),
+        locations=True,
         levels=(2, 6),
     ),
 }

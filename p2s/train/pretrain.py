@@ -8,8 +8,6 @@ too short to learn that from uneven and federated annotation. N images, R boxes.
 from pathlib import Path
 
 import torch
-from detectron2.layers import ShapeSpec
-from detectron2.modeling.roi_heads import FastRCNNConvFCHead
 from detectron2.structures import Boxes, ImageList, Instances
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
@@ -20,32 +18,10 @@ from p2s.data.glyphs.styles import STYLES
 from p2s.files import canonical_hash
 from p2s.model.backbones import resnet_fpn
 from p2s.model.detector import TwoStageDetector
-from p2s.model.second.pooler import CANONICAL_SIZE, FastROIPooler
-from p2s.model.second.stage import RESOLUTION
 from p2s.spec import Spec
 from p2s.spec.pretraining import READINGS, Reading
 from p2s.train import engine
-
-
-def plain_layers(pooled: ShapeSpec, hidden: int) -> nn.Module:
-    """detectron2's two hidden layers of a region (d2)."""
-    return FastRCNNConvFCHead(pooled, conv_dims=[], fc_dims=[hidden] * 2)
-
-
-def normalised_layers(pooled: ShapeSpec, hidden: int) -> nn.Module:
-    """The same with batch normalisation, by which reading begins sooner."""
-    flat = pooled.channels * pooled.height * pooled.width
-    return nn.Sequential(
-        nn.Flatten(),
-        *(module for width in (flat, hidden) for module in _normalised(width, hidden)),
-    )
-
-
-def _normalised(width, hidden):
-    return nn.Linear(width, hidden, bias=False), nn.BatchNorm1d(hidden), nn.ReLU()
-
-
-LAYERS = {"": plain_layers, "BN": normalised_layers}
+from p2s.train.readers import LocationReader, RegionReader, normalised_layers, plain_layers
 
 
 class GivenBoxes(nn.Module):
@@ -63,19 +39,17 @@ class GivenBoxes(nn.Module):
 
 
 class Reader(nn.Module):
-    """What a region shows, as the loss of its character and of its style."""
+    """What given boxes show, as the loss of the character and of the style, of each way to read."""
 
-    def __init__(self, strides: dict[str, int], channels: int, reading: Reading, zoom: float):
+    def __init__(self, strides: dict[str, int], readers: dict[str, tuple[nn.Module, int]]):
         super().__init__()
         self.names = sorted(strides)
-        scales = [1 / strides[name] for name in self.names]
-        size = CANONICAL_SIZE * zoom
-        self.pool = FastROIPooler(RESOLUTION, scales, canonical_box_size=size)
-        pooled = ShapeSpec(channels=channels, height=RESOLUTION, width=RESOLUTION)
-        hidden = reading.channels
-        self.trunk = LAYERS[reading.norm](pooled, hidden)
-        self.character = nn.Linear(hidden, len(ink.CHARACTERS))
-        self.style = nn.Linear(hidden, len(STYLES))
+        self.readers = nn.ModuleDict({name: reader for name, (reader, _) in readers.items()})
+        widths = {name: width for name, (_, width) in readers.items()}
+        self.character, self.style = (
+            nn.ModuleDict({name: nn.Linear(width, words) for name, width in widths.items()})
+            for words in (len(ink.CHARACTERS), len(STYLES))
+        )
 
     def forward(
         self,
@@ -85,13 +59,19 @@ class Reader(nn.Module):
         truths: list[Instances],
     ) -> tuple[None, dict[str, Tensor]]:
         """As detectron2's heads, in training."""
+        levels = [features[name] for name in self.names]
         boxes = [of_image.proposal_boxes for of_image in proposals]
-        seen = self.trunk(self.pool([features[name] for name in self.names], boxes))  # (R, C)
         style, character = spelt(torch.cat([of_image.gt_classes for of_image in truths]))
-        return None, {
-            "loss_character": cross_entropy(self.character(seen), character),
-            "loss_style": cross_entropy(self.style(seen), style),
-        }
+        losses = {}
+        for name, reader in self.readers.items():
+            seen, which = reader(levels, boxes)
+            losses |= {
+                f"loss_{name}_character": cross_entropy(
+                    self.character[name](seen), character[which]
+                ),
+                f"loss_{name}_style": cross_entropy(self.style[name](seen), style[which]),
+            }
+        return None, losses
 
 
 def spelt(label: Tensor) -> tuple[Tensor, Tensor]:
@@ -125,7 +105,13 @@ def reader(spec: Spec, reading: Reading) -> TwoStageDetector:
     """What is trained: the backbone of a Spec under a `Reader` of given boxes."""
     backbone = resnet_fpn(spec.backbone, spec.levels)
     strides = {name: shape.stride for name, shape in backbone.output_shape().items()}
-    heads = Reader(strides, spec.backbone.fpn_channels, reading, spec.zoom)
+    ordered, channels = [strides[name] for name in sorted(strides)], spec.backbone.fpn_channels
+    layers = normalised_layers if reading.locations else plain_layers
+    regions = RegionReader(ordered, spec.zoom, layers(channels, reading.channels))
+    readers = {"region": (regions, reading.channels)}
+    if reading.locations:
+        readers["location"] = LocationReader(ordered, channels, spec.zoom), channels
+    heads = Reader(strides, readers)
     model = TwoStageDetector(backbone, GivenBoxes(reading.jitter), heads)
     return model.to(memory_format=torch.channels_last).train()
 

@@ -29,7 +29,7 @@ RECIPE = Recipe(
 
 
 READING = Reading(scenes=SCENES, recipe=RECIPE)
-NORMALISED = Reading(scenes=SCENES, recipe=RECIPE, norm="BN", levels=(2, 6))
+BOTH = Reading(scenes=SCENES, recipe=RECIPE, locations=True, levels=(2, 6))
 
 
 def spec_of(weights="glyphs"):
@@ -68,7 +68,7 @@ def test_a_pyramid_takes_of_anothers_reading_what_both_have(tmp_path):
     torch.manual_seed(0)
     backbone = resnet_fpn(spec.backbone, spec.levels)
     before = {name: value.clone() for name, value in backbone.state_dict().items()}
-    pretrain.read_glyphs(backbone, spec, tmp_path, NORMALISED)
+    pretrain.read_glyphs(backbone, spec, tmp_path, BOTH)
     [folder] = (tmp_path / "pretrained").iterdir()
     learnt = load_file(folder / "model.safetensors")
     for name, value in backbone.state_dict().items():
@@ -77,7 +77,7 @@ def test_a_pyramid_takes_of_anothers_reading_what_both_have(tmp_path):
     assert any("top_block" in name for name in before)
 
 
-@pytest.mark.parametrize("reading", [READING, NORMALISED], ids=["plain", "normalised"])
+@pytest.mark.parametrize("reading", [READING, BOTH], ids=["regions", "locations"])
 def test_both_losses_reach_the_trunk_and_fall_on_one_batch(tmp_path, reading):
     spec = spec_of().changed({"data": SCENES.model_dump()})
     torch.manual_seed(0)
@@ -91,7 +91,11 @@ def test_both_losses_reach_the_trunk_and_fall_on_one_batch(tmp_path, reading):
         sum(losses.values()).backward()
         steps.step()
         totals.append(sum(losses.values()).item())
-    assert losses.keys() == {"loss_character", "loss_style"} and totals[-1] < 0.7 * totals[0]
+    ways = ("region", "location") if reading.locations else ("region",)
+    assert losses.keys() == {
+        f"loss_{way}_{what}" for way in ways for what in ("character", "style")
+    }
+    assert totals[-1] < 0.7 * totals[0]
     assert model.backbone.bottom_up.stem.conv1.weight.grad.abs().sum() > 0
 
 
