@@ -20,7 +20,8 @@ def training_id(spec: Spec, train_fingerprint: str, seed: int, root: str | Path 
     settings = spec.training_fields()
     if isinstance(spec.backbone.weights, Path):
         settings["backbone"]["weights"] = file_fingerprint(Path(root) / spec.backbone.weights)
-    elif (reading := READINGS.get(spec.backbone.weights)) is not None:
+    elif spec.backbone.weights:
+        reading = READINGS[spec.backbone.weights]
         settings["backbone"]["weights"] = reading.model_dump(mode="json")
     fields = {
         "spec": settings,

@@ -140,6 +140,9 @@ class Scale(Strict):
     own_scenes: bool = False  # of each seed, where data are scenes
     # Of every row's learning rate; one-stage rows keep their half unless changes give all one.
     rate_factor: PositiveFloat = 1.0
+    # Of every training of a one-stage detector, as a multiple of all others': it learns its classes
+    # from one location an object, so it takes longer until it has learnt.
+    one_stage_length: PositiveFloat = 1.0
     minutes_a_training: PositiveFloat  # a guess, used until a record has measured it
     changes: dict[str, Any] = {}
     data_sets: dict[Name, dict[str, Any]] = {}  # more changes for experiments on other data
@@ -196,9 +199,11 @@ def resolve(row: Row, variant: Variant | None, scale: Scale, root: Path | str) -
         for part, names in SHARED_FIELDS.items()
     }
     recipe = {"rate": spec.recipe.rate * scale.rate_factor}
-    if variant and variant.length != 1:
+    length = variant.length if variant else 1.0
+    length *= scale.one_stage_length if spec.second == "none" else 1.0
+    if length != 1:
         recipe |= {
-            name: max(1, round(getattr(spec.recipe, name) * variant.length))
+            name: max(1, round(getattr(spec.recipe, name) * length))
             for name in ("iterations", "warmup")
         }
     return spec.changed({**shares, "recipe": recipe, "num_classes": _num_classes(spec, root)})

@@ -22,6 +22,18 @@ def test_a_variant_may_stretch_the_schedule_of_a_training():
         assert recipes[name].rate == whole.rate
 
 
+def test_one_stage_detectors_train_longer_by_the_scales_factor():
+    study = Study.load(Project.at(ROOT), "gated")
+    factor = study.scales["gated"].one_stage_length
+    recipes = {run.row: run.spec.recipe for run in study.asked(["gate"])[:7]}
+    two_stage = recipes.pop("FasterRCNN-RPN")
+    for row, recipe in recipes.items():
+        length = 1 if "RCNN" in row else factor
+        assert recipe.iterations == round(two_stage.iterations * length), row
+        assert recipe.warmup == round(two_stage.warmup * length), row
+    assert factor > 1
+
+
 def test_seeds_of_the_gated_scale_have_scenes_of_their_own_that_the_gate_shares_with_nobody():
     study = Study.load(Project.at(ROOT), "gated")
     seeds = {
