@@ -59,7 +59,8 @@ def _pictures(results) -> dict[str, Picture]:
 
 def _page(results, effects: pd.DataFrame):
     shown = [frame for frame in (tables.table(results), effects) if len(frame)]
-    parts = [heading(results.experiment), *(grid(tables.readable(frame)) for frame in shown)]
-    if results.experiment.data_set:
+    texts = (grid(tables.readable(frame, results.said)) for frame in shown)
+    parts = [heading(results.experiment), *texts]
+    if results.experiment.data_set in vocabulary.DATA_SETS:
         parts += [DEVIATIONS, grid(vocabulary.deviations(results.main))]
     return "\n\n".join([*parts, NOTE.format(scale=results.scale)])

@@ -86,8 +86,8 @@ class Page:
     def answer(self) -> None:
         """AP of rows and variants as a picture and a table, the differences, the verdicts."""
         display(*figures.ablations(self.results))
-        display(Markdown(CELLS), tables.readable(tables.table(self.results)))
-        display(Markdown(DIFFERENCES), tables.readable(self.effects))
+        display(Markdown(CELLS), tables.readable(tables.table(self.results), self.results.said))
+        display(Markdown(DIFFERENCES), tables.readable(self.effects, self.results.said))
         main = self.results.runs[0].variant if self.results.runs else ""
         said = tables.words(self.effects[self.effects["variant"] == main])
         display(Markdown(bullets(said)))
@@ -100,7 +100,8 @@ class Page:
     def metric(self, *names: str) -> None:
         """Other metrics of the first variant, a table each, beside the paper's."""
         for name in names:
-            display(tables.readable(tables.table(self.results.main, name)))
+            frame = tables.table(self.results.main, name)
+            display(tables.readable(frame, self.results.said))
 
     def panels(self, *metrics: str) -> None:
         """Metrics of the first variant as a picture, a panel each."""

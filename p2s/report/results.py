@@ -4,6 +4,7 @@ All numbers are in one tidy frame, a line a run and metric. What is no number, s
 scenes and maps, is in the records themselves.
 """
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -128,6 +129,33 @@ class Results:
         for run in self.runs:
             named.setdefault(run.training_id, run.row)
         return named
+
+    @cached_property
+    def ran(self) -> dict[str, str]:
+        """Names of rows and variants that say a number of proposals of which a scale has a share.
+
+        By name, what ran: `128 of 256` in place of 256.
+        """
+        rows = {row.name: row for row in self.experiment.rows}
+        variants = {variant.name: variant for variant in self.experiment.variants}
+        names = {}
+        for run in self.runs:
+            own, had = Spec.named(run.detector).test.proposals, run.spec.test.proposals
+            parts = [(rows[run.row], own)]
+            parts += [(variants[run.variant], None)] if run.variant else []
+            for part, otherwise in parts:
+                asked = part.changes.get("test", {}).get("proposals", otherwise)
+                if asked and asked != had:
+                    number = rf"(?<!\d){asked}(?!\d)"
+                    names[part.name] = re.sub(number, f"{had} of {asked}", part.name)
+        return {name: ran for name, ran in names.items() if ran != name}
+
+    def said(self, label: str) -> str:
+        """A label of a table, a row's or a variant's or a contrast's, with what ran in it."""
+        for name, words in self.ran.items():
+            if label == name or label.startswith(f"{name}: ") or label.endswith(f", {name}"):
+                return label.replace(name, words)
+        return label
 
     @property
     def examples(self) -> list[Record]:

@@ -201,3 +201,26 @@ def test_results_without_a_record_have_a_line_for_every_run(tmp_path):
     assert none.records == {} and none.metrics == none.chosen == none.examples == []
     assert len(none.of("AP")) == len(none.runs) and none.of("AP")["value"].isna().all()
     assert none.not_started == set() and none.of("AP")["paper"].notna().any()
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("table6", {"CascadeRCNN, 256": "CascadeRCNN, 64 of 256"}),
+        ("table4", {"(1) P2-P6, 1000 proposals": "(1) P2-P6, 250 of 1000 proposals"}),
+        ("table11", {"256 proposals, all scores": "64 of 256 proposals, all scores"}),
+    ],
+)
+def test_names_tell_the_proposals_that_ran(name, said):
+    """A contrast of a row and a line of a variant have its name in them."""
+    found = fakes.results(Project.at(ROOT), name)
+    [(label, words)] = said.items()
+    assert found.ran[label] == found.said(label) == words
+    assert found.said(f"{label}: over another") == f"{words}: over another"
+    assert found.said(f"desk, {label}") == f"desk, {words}"
+    assert found.said(f"{label}0") == f"{label}0"
+
+
+def test_names_stay_where_all_proposals_run():
+    found = fakes.results(Project.at(ROOT), "table6", "paper")
+    assert found.ran == {} and found.said("CascadeRCNN, 256") == "CascadeRCNN, 256"

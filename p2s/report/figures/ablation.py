@@ -59,11 +59,13 @@ def ablation(results: Results, variants: Sequence[str] | None = None) -> Picture
     if variants is not None:
         frame = frame[frame["variant"].isin(variants)]
     contrasts = [contrast for contrast in results.contrasts if contrast.metric == "AP"]
-    keys = [(contrast.row, contrast.name) for contrast in contrasts]
+    said = results.said
+    keys = [(said(contrast.row), contrast.name) for contrast in contrasts]
     notes = {
-        name: dict(zip(keys, cells(effects(results.only(name), contrasts), "+"), strict=True))
+        said(name): dict(zip(keys, cells(effects(results.only(name), contrasts), "+"), strict=True))
         for name in frame["panel"].unique()
     }
+    frame = frame.assign(row=frame["row"].map(said), panel=frame["panel"].map(said))
     picture = dots(frame, f"AP, scale {results.scale}", notes)
     picture.alt += _differences(notes) if keys else ""
     return picture

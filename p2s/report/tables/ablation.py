@@ -3,7 +3,7 @@
 A missing record is a missing number: it prints as a dash and is never filled with the paper's.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import pandas as pd
 
@@ -61,12 +61,13 @@ def words(effects: pd.DataFrame) -> list[str]:
     ]
 
 
-def readable(frame: pd.DataFrame) -> pd.DataFrame:
+def readable(frame: pd.DataFrame, said: Callable[[str], str] = str) -> pd.DataFrame:
     """A table or effects for people: a line for each variant, and the paper's values as the last.
 
     Where that is wider than long, the paper's values and the variants are columns. A cell is mean
     ± half the interval (seeds), with the verdict on an effect; a dash where no
-    record is. What a line was measured at stands before it: scale, variant.
+    record is. What a line was measured at stands before it: scale, variant. `said` is what a label
+    is called, see Results.said.
     """
     name, sign = frame.columns[0], "+" if "verdict" in frame else ""
     text = cells(frame, sign)
@@ -78,6 +79,7 @@ def readable(frame: pd.DataFrame) -> pd.DataFrame:
     table = grid(frame.assign(cell=text, line=lines), name, "line")
     published = frame.drop_duplicates(name)["paper"]
     table.loc[PAPER_LINE] = [number(value, sign) for value in published]
+    table = table.rename(index=said, columns=said)
     return table.T if table.shape[1] > max(len(table), WIDE) else table
 
 
