@@ -7,7 +7,7 @@ the scale, then of the row, then of the variant.
 import json
 import math
 from collections.abc import Collection, Iterable
-from functools import lru_cache
+from functools import lru_cache, reduce
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -145,6 +145,7 @@ class Scale(Strict):
     one_stage_length: PositiveFloat = 1.0
     minutes_a_training: PositiveFloat  # a guess, used until a record has measured it
     changes: dict[str, Any] = {}
+    designs: dict[Name, dict[str, Any]] = {}  # more changes for one first stage, by its name
     data_sets: dict[Name, dict[str, Any]] = {}  # more changes for experiments on other data
 
     def on(self, data_set: str | None) -> "Scale":
@@ -188,9 +189,10 @@ def cells(experiment: Experiment, scale: Scale) -> list[tuple[Row, Variant | Non
 
 def resolve(row: Row, variant: Variant | None, scale: Scale, root: Path | str) -> Spec:
     """The Spec of a row (and variant, or None) at a scale; data under `root` say the classes."""
-    spec = Spec.named(row.detector)
-    for changes in (scale.changes, row.changes, variant.changes if variant else {}):
-        spec = spec.changed(changes)
+    own = [row.changes, variant.changes if variant else {}]
+    spec = reduce(Spec.changed, [scale.changes, *own], Spec.named(row.detector))
+    if of_design := scale.designs.get(spec.first):
+        spec = reduce(Spec.changed, [scale.changes, of_design, *own], Spec.named(row.detector))
     shares = {
         part: {
             name: math.ceil(getattr(getattr(spec, part), name) * scale.proposal_share)
