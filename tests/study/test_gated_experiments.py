@@ -34,6 +34,18 @@ def test_one_stage_detectors_train_longer_by_the_scales_factor():
     assert factor > 1
 
 
+def test_a_scale_changes_one_first_stage_wherever_it_stands_and_a_row_changes_it_back():
+    study = Study.load(Project.at(ROOT), "gated")
+    names = ["gate", "table1", "table4", "calibration", "search"]
+    norms = {
+        run.row: run.spec.first_stage.design.norm
+        for run in study.asked(names)
+        if run.spec.first == "retinanet"
+    }
+    assert norms.pop("RetinaNet, towers without a norm") is None
+    assert len(norms) > 4 and set(norms.values()) == {"GN"}
+
+
 def test_seeds_of_the_gated_scale_have_scenes_of_their_own_that_the_gate_shares_with_nobody():
     study = Study.load(Project.at(ROOT), "gated")
     seeds = {
