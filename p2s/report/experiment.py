@@ -21,7 +21,6 @@ Made from results/runs/{scale} by `p2s study report`; do not edit.
 DEVIATIONS = """\
 Mean ± *standard deviation* of the seeds (their number), the form of the paper's Table 9. Runtimes
 by the number of classes are in [performance_classes.md](performance_classes.md)."""
-DIFFERENCES = {"waterfall": steps.waterfall, "dependence": steps.dependence}  # Experiment.picture
 GIVES = {  # by measure of an experiment, what it gives to the report
     "calibration": calibration.products,
     "fusion": fusion.products,
@@ -50,7 +49,7 @@ def _pictures(results) -> dict[str, Picture]:
     drawn["curves"] = curves.curves(results.main)
     if groups := vocabulary.by_group(results.main):
         drawn["groups"] = figures.by_metric(results, groups)
-    if of_differences := DIFFERENCES.get(results.experiment.picture):
+    if of_differences := steps.PICTURES.get(results.experiment.picture):
         drawn[results.experiment.picture] = of_differences(results)
     if examples := results.main.examples:
         drawn["scenes"] = scenes.scenes(examples)

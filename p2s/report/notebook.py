@@ -9,7 +9,7 @@ from IPython.display import Markdown, display
 from p2s.data.glyphs import vocabulary as of_scenes
 from p2s.report import verdicts
 from p2s.report.figures import ablation as figures
-from p2s.report.figures import curves, scenes
+from p2s.report.figures import curves, scenes, steps
 from p2s.report.figures.gate import lengths
 from p2s.report.intervals import RULE
 from p2s.report.products import bullets
@@ -91,6 +91,15 @@ class Page:
         main = self.results.runs[0].variant if self.results.runs else ""
         said = tables.words(self.effects[self.effects["variant"] == main])
         display(Markdown(bullets(said)))
+
+    def steps(self) -> None:
+        """The experiment's own picture of its differences, and these in the first variant."""
+        if not self.results.runs:
+            display(Markdown(f"Scale {self.results.scale} does not have this."))
+            return
+        display(steps.PICTURES[self.results.experiment.picture](self.results))
+        main = self.effects[self.effects["variant"] == self.results.runs[0].variant]
+        display(Markdown(DIFFERENCES), tables.readable(main, self.results.said))
 
     def gate(self) -> None:
         """The points of the gate, AP against the length of training, and errors beside COCO's."""

@@ -123,3 +123,6 @@ def _settings(frame, contrast):
     means = frame.groupby(["factor", "setting"], sort=False)["gain"].mean()
     said = "; ".join(f"{' '.join(place)} {number(value, '+')}" for place, value in means.items())
     return f"AP, {contrast.row} less {contrast.than}, means over seeds: {said}."
+
+
+PICTURES = {"waterfall": waterfall, "dependence": dependence}  # Experiment.picture
