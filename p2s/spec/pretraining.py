@@ -5,7 +5,7 @@ It is part of the identity of every training that begins with such a trunk; see 
 
 from typing import Annotated
 
-from pydantic import PositiveFloat, PositiveInt
+from pydantic import Field, PositiveFloat, PositiveInt
 
 from p2s.spec.data import Glyphs
 from p2s.spec.part import UNWRITTEN, Part
@@ -32,8 +32,9 @@ class Reading(Part):
     )
     jitter: PositiveFloat = 0.05  # of a box's size: its corners' deviation, as proposals are off
     channels: PositiveInt = 128  # of the head
-    # Also from single locations, as a one-stage detector reads; regions then have batch norm.
-    locations: Annotated[bool, UNWRITTEN] = False
+    # Locations of a box on each of its levels that are read too, as a one-stage detector does, the
+    # first its centre; regions then have batch norm. 0: none.
+    locations: Annotated[int, Field(ge=0), UNWRITTEN] = 0
     # Of the pyramid. None: the detector's own; else a detector takes the layers that it has too.
     levels: Annotated[tuple[PositiveInt, PositiveInt] | None, UNWRITTEN] = None
 
@@ -56,8 +57,8 @@ READINGS = {
             contrast=40,
             noise=25,
         ),
-        recipe=Reading().recipe.model_copy(update={"iterations": 12_000}),
-        locations=True,
+        recipe=Reading().recipe.model_copy(update={"iterations": 30_000}),
+        locations=4,
         levels=(2, 6),
     ),
 }

@@ -110,7 +110,10 @@ def reader(spec: Spec, reading: Reading) -> TwoStageDetector:
     regions = RegionReader(ordered, spec.zoom, layers(channels, reading.channels))
     readers = {"region": (regions, reading.channels)}
     if reading.locations:
-        readers["location"] = LocationReader(ordered, channels, spec.zoom), channels
+        readers["location"] = (
+            LocationReader(ordered, channels, spec.zoom, reading.locations - 1),
+            channels,
+        )
     heads = Reader(strides, readers)
     model = TwoStageDetector(backbone, GivenBoxes(reading.jitter), heads)
     return model.to(memory_format=torch.channels_last).train()

@@ -16,6 +16,7 @@ from p2s.model.second.pooler import CANONICAL_SIZE, FastROIPooler
 from p2s.model.second.stage import RESOLUTION
 
 LAYERS = 4  # of a dense head; Sec. 5
+MIDDLE = 0.5  # of a box's sides: where locations are read
 FINEST = 8  # stride of the finest level of one-stage detectors, P3; Sec. 5
 Seen = tuple[Tensor, Tensor]
 
@@ -52,19 +53,21 @@ def _normalised(inputs, width):
 
 
 class LocationReader(nn.Module):
-    """Reads a box as a one-stage detector does: from the location of its centre, behind a tower.
+    """Reads a box as a one-stage detector does: from single locations, behind a tower.
 
-    On each level in whose size range it is, see p2s.maths.geometry.size_ranges.
+    On each level in whose size range it is, see p2s.maths.geometry.size_ranges: from the location
+    of its centre, and from `more` by chance in its middle, as several of a box are positives.
     """
 
-    def __init__(self, strides: list[int], channels: int, zoom: float):
+    def __init__(self, strides: list[int], channels: int, zoom: float, more: int = 0):
         super().__init__()
         self.strides = [stride for stride in strides if stride >= FINEST]
         self.ranges = size_ranges(torch.tensor(self.strides) * zoom).tolist()
         self.tower = tower(channels, LAYERS)
+        self.more = more
 
     def forward(self, features: list[Tensor], boxes: list[Boxes]) -> Seen:
-        """Every box once for each of its levels; none on levels finer than P3."""
+        """Every box `1 + more` times for each of its levels; none on levels finer than P3."""
         every = torch.cat([of_image.tensor for of_image in boxes])  # (R, 4)
         image = torch.arange(len(boxes)).repeat_interleave(torch.tensor(list(map(len, boxes))))
         seen, which = [], []
@@ -72,14 +75,20 @@ class LocationReader(nn.Module):
         for level, stride, (low, high) in zip(levels, self.strides, self.ranges, strict=True):
             size = half_diagonal(every)
             here = ((size >= low) & (size <= high)).nonzero()[:, 0]  # (M,)
-            x, y = _cells(every[here], level, stride).unbind(-1)
+            here = here.repeat(1 + self.more)
+            x, y = _cells(self._points(every[here]), level, stride).unbind(-1)
             seen.append(self.tower(level)[image[here], :, y, x])
             which.append(here)
         return torch.cat(seen), torch.cat(which)
 
+    def _points(self, boxes):
+        """A point (M, 2) in each box: of the first 1 / (1 + more) the centre."""
+        away = MIDDLE * (torch.rand(len(boxes), 2) - 0.5)
+        away[: len(boxes) // (1 + self.more)] = 0
+        return (boxes[:, :2] + boxes[:, 2:]) / 2 + away * (boxes[:, 2:] - boxes[:, :2])
 
-def _cells(boxes, level, stride):
-    """The cells (M, 2) of a level (N, C, H, W) in which the centres of boxes lie, as x, y."""
-    centre = ((boxes[:, :2] + boxes[:, 2:]) / 2 / stride).long()
+
+def _cells(points, level, stride):
+    """The cells (M, 2) of a level (N, C, H, W) in which points lie, as x, y."""
     height, width = level.shape[-2:]
-    return centre.clamp(min=0).minimum(torch.tensor([width, height]) - 1)
+    return (points / stride).long().clamp(min=0).minimum(torch.tensor([width, height]) - 1)

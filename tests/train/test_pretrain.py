@@ -29,7 +29,7 @@ RECIPE = Recipe(
 
 
 READING = Reading(scenes=SCENES, recipe=RECIPE)
-BOTH = Reading(scenes=SCENES, recipe=RECIPE, locations=True, levels=(2, 6))
+BOTH = Reading(scenes=SCENES, recipe=RECIPE, locations=2, levels=(2, 6))
 
 
 def spec_of(weights="glyphs"):

@@ -60,3 +60,28 @@ def test_a_region_reader_reads_every_box_once():
         reader = RegionReader(STRIDES[:4], ZOOM, layers(8, 16)).train()
         seen, which = reader(features()[:4], boxes())
         assert seen.shape == (80, 16) and torch.equal(which, torch.arange(80))
+
+
+def test_more_locations_of_a_box_lie_in_its_middle():
+    reader = LocationReader(STRIDES, 2, ZOOM, more=3)
+    reader.tower = nn.Identity()
+    x = [torch.arange(EDGE // s).expand(2, 1, EDGE // s, -1) for s in STRIDES]
+    cells = [torch.cat([level, level.transpose(2, 3)], 1) for level in x]  # each tells where it is
+    given = boxes()
+    torch.manual_seed(2)
+    seen, which = reader(cells, given)
+    alone = LocationReader(STRIDES, 2, ZOOM)
+    alone.tower = nn.Identity()
+    centres, of = alone(cells, given)
+    assert len(seen) == 4 * len(centres)
+    every = torch.cat([b.tensor for b in given])
+    for number, box in enumerate(every):
+        for place in centres[of == number]:
+            assert (seen[which == number] == place).all(1).any()
+        centre, side = box.view(2, 2).mean(0), box[2:] - box[:2]
+        low, high = centre - side / 4, centre + side / 4
+        read = seen[which == number]
+        fits = [
+            ((read >= (low / s).floor()) & (read <= (high / s).floor())).all(1) for s in STRIDES
+        ]
+        assert torch.stack(fits).any(0).all()
