@@ -18,7 +18,7 @@ NEW_FILE = click.Path(dir_okay=False, writable=True, path_type=Path)
 # Of p2s.spec.Glyphs, which a command that needs no Spec does not wait for; tests/cli compares them.
 SCENE_FIELDS = (
     *("seed", "train", "val", "size", "classes", "fragments", "strangers", "contrast", "noise"),
-    *("objects", "size_median", "size_spread", "largest"),
+    *("looseness", "objects", "size_median", "size_spread", "largest"),
     *("chances", "imbalance", "federated", "unannotated"),
 )
 MODEL = click.option("--model", type=FOLDER, required=True, help="A folder of `p2s train`.")

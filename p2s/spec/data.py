@@ -25,6 +25,9 @@ class Glyphs(Part):
     strangers: Annotated[float, Field(ge=0), UNWRITTEN] = 0.0
     contrast: Annotated[int, Field(ge=0, le=120), UNWRITTEN] = 60  # least, of ink and paper, of 255
     noise: Annotated[int, Field(ge=0, le=127), UNWRITTEN] = 14  # half its range, of 255
+    # Deviation of each side of an annotated box from the ink, in its widths and heights: people do
+    # not agree to a pixel.
+    looseness: Annotated[Probability, UNWRITTEN] = 0.0
     # How many objects of which size, see p2s.data.glyphs.layout; sizes in sides of the image.
     objects: Annotated[float, Field(ge=1), UNWRITTEN] = 7.2  # an image, some of which find no place
     size_median: Annotated[Probability, UNWRITTEN] = 0.27  # where the image has `objects`

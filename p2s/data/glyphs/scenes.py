@@ -35,14 +35,14 @@ def fingerprint(glyphs: Glyphs, split: str) -> str:
 def scene(glyphs: Glyphs, split: str, index: int) -> tuple[np.ndarray, list[dict]]:
     """Image (size, size, 3) uint8 RGB and its objects {"bbox": [x, y, width, height], "label"}.
 
-    A box is tight around the object's visible ink. No object is hidden by more than half. Where
-    not all is annotated, objects also tell whether they are "annotated", and where truth is by
-    chance their "character".
+    A box is tight around the object's visible ink, but for `looseness`. No object is hidden by
+    more than half. Where not all is annotated, objects also tell whether they are "annotated", and
+    where truth is by chance their "character".
     """
     if glyphs.characters > ink.LABELS:
         valid = f"valid: 1 to {ink.LABELS}"
         raise ValueError(f"glyphs: {glyphs.characters} classes or chances; {valid}")
-    scenery, objects, scraps, chance, others = _streams(glyphs, split, index)
+    scenery, objects, scraps, chance, others, hand = _streams(glyphs, split, index)
     planned = plan(glyphs, split) if glyphs.imbalance else None
     labels = planned and planned.labels[index]
     picture = ink.paper(scenery, glyphs.size)
@@ -56,6 +56,8 @@ def scene(glyphs: Glyphs, split: str, index: int) -> tuple[np.ndarray, list[dict
     whole = layout.scattered(others, stamps, _no_classes(glyphs), glyphs.strangers, ground)
     for mask, corner, fill in whole + parts + stamps:
         ink.stamp(picture, mask, corner, fill, brightness)
+    if glyphs.looseness:
+        annotations = [_loosely(hand, item, glyphs) for item in annotations]
     if glyphs.chances:
         annotations = [_by_chance(chance, item, dealt(glyphs)) for item in annotations]
     if planned and planned.federation:
@@ -88,9 +90,9 @@ def hidden(glyphs: Glyphs) -> Glyphs:
 
 
 def _streams(glyphs, split, index):
-    """A scene's random numbers: for scenery, objects, fragments, truth by chance and strangers."""
+    """A scene's random numbers: for all that is drawn, each its own."""
     entropy = (glyphs.seed, SPLITS.index(split), index)
-    return map(np.random.default_rng, np.random.SeedSequence(entropy).spawn(5))
+    return map(np.random.default_rng, np.random.SeedSequence(entropy).spawn(6))
 
 
 @lru_cache(maxsize=4)
@@ -121,6 +123,16 @@ def _told(federation, index, annotations):
     """The objects of a scene, and whether each is annotated."""
     known = federation.annotated(index, [item["label"] for item in annotations])
     return [{**a, "annotated": k} for a, k in zip(annotations, known, strict=True)]
+
+
+def _loosely(rng, item, glyphs):
+    """An object whose box was drawn by hand: each side is off by chance, and inside the image."""
+    x, y, width, height = item["bbox"]
+    off = glyphs.looseness * rng.standard_normal(4) * (width, height, width, height)
+    left, top, right, bottom = (np.array([x, y, x + width, y + height]) + off).clip(0, glyphs.size)
+    left, top = min(left, glyphs.size - 1), min(top, glyphs.size - 1)
+    sides = max(right - left, 1.0), max(bottom - top, 1.0)
+    return {**item, "bbox": [round(float(v), 2) for v in (left, top, *sides)]}
 
 
 def _by_chance(rng, item, chances):

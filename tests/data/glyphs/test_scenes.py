@@ -224,6 +224,23 @@ def test_strangers_stand_behind_the_same_objects_and_are_none_of_the_classes():
     assert [*scenes._no_classes(changed(classes=70))][0] == 70
 
 
+def test_loose_boxes_are_off_by_a_share_of_their_size_and_inside_the_image():
+    tight, loose = changed(), changed(looseness=0.05)
+    off = []
+    for index in range(40):
+        (image, exact), (same, drawn) = (glyphs.scene(g, "train", index) for g in (tight, loose))
+        assert image.tobytes() == same.tobytes()
+        for one, other in zip(exact, drawn, strict=True):
+            (x, y, w, h), (left, top, width, height) = one["bbox"], other["bbox"]
+            assert min(left, top) >= 0 and max(left + width, top + height) <= loose.size
+            assert min(width, height) >= 1 and one["label"] == other["label"]
+            inner = x > 0 and y > 0 and x + w < loose.size and y + h < loose.size
+            off += [((left - x) / w, (top - y) / h)] if inner and min(w, h) > 20 else []
+    assert np.std(off, axis=0) == pytest.approx(0.05, rel=0.3)
+    assert np.mean(off, axis=0) == pytest.approx(0.0, abs=0.02)
+    assert glyphs.scene(loose, "train", 0)[1] == glyphs.scene(loose, "train", 0)[1]
+
+
 def test_what_a_setting_leaves_at_its_default_is_not_written():
     assert "strangers" not in SMALL.model_dump() and "zoom" not in Spec().model_dump()
     assert changed(strangers=1.0).model_dump()["strangers"] == 1.0
