@@ -42,7 +42,7 @@ def test_a_scale_changes_one_first_stage_wherever_it_stands_and_a_row_changes_it
         for run in study.asked(names)
         if run.spec.first == "retinanet"
     }
-    assert norms.pop("RetinaNet, towers without a norm, contrast 30 and noise 30") is None
+    assert norms.pop("RetinaNet, towers without a norm") is None
     assert len(norms) > 4 and set(norms.values()) == {"GN"}
 
 
