@@ -89,7 +89,7 @@ class Page:
         display(Markdown(CELLS), tables.readable(tables.table(self.results), self.results.said))
         display(Markdown(DIFFERENCES), tables.readable(self.effects, self.results.said))
         main = self.results.runs[0].variant if self.results.runs else ""
-        said = tables.words(self.effects[self.effects["variant"] == main])
+        said = tables.words(self.effects[self.effects["variant"] == main], self.results.said)
         display(Markdown(bullets(said)))
 
     def steps(self) -> None:

@@ -141,8 +141,9 @@ class Results:
         names = {}
         for run in self.runs:
             own, had = Spec.named(run.detector).test.proposals, run.spec.test.proposals
-            parts = [(rows[run.row], own)]
-            parts += [(variants[run.variant], None)] if run.variant else []
+            of_variant = variants[run.variant].changes.get("test", {}) if run.variant else {}
+            its = "proposals" in of_variant  # a variant's number, then, and not the row's
+            parts = [(variants[run.variant], None) if its else (rows[run.row], own)]
             for part, otherwise in parts:
                 asked = part.changes.get("test", {}).get("proposals", otherwise)
                 if asked and asked != had:

@@ -39,8 +39,9 @@ class Reading(Part):
     levels: Annotated[tuple[PositiveInt, PositiveInt] | None, UNWRITTEN] = None
 
 
-# The words that `backbone.weights` has for them. `characters`: many of them, small and as hard to
-# see as those of scale `gated`, and one trunk for all pyramids, as the paper's.
+# The words that `backbone.weights` has for them. `characters`: many plain ones, small and hard to
+# see; all labels are plain, so of styles nothing is learnt. One trunk for all pyramids, as the
+# paper's: P6 and P7 of P3-P7 are not in it.
 READINGS = {
     "glyphs": Reading(),
     "characters": Reading(

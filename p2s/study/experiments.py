@@ -141,7 +141,7 @@ class Scale(Strict):
     # Of every row's learning rate; one-stage rows keep their half unless changes give all one.
     rate_factor: PositiveFloat = 1.0
     # Of every training of a one-stage detector, as a multiple of all others': it learns its classes
-    # from one location an object, so it takes longer until it has learnt.
+    # from fewer examples an image, so it takes longer until it has learnt.
     one_stage_length: PositiveFloat = 1.0
     minutes_a_training: PositiveFloat  # a guess, used until a record has measured it
     changes: dict[str, Any] = {}

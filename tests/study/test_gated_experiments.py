@@ -50,9 +50,10 @@ def test_seeds_of_the_gated_scale_have_scenes_of_their_own_that_the_gate_shares_
     study = Study.load(Project.at(ROOT), "gated")
     seeds = {
         name: {run.seed: run.spec.data.seed for run in study.asked([name])}
-        for name in ("gate", "factors", "product", "table5")
+        for name in ("gate", "search", "factors", "product", "table5")
     }
-    assert all(len(set(of.values())) == 3 for of in seeds.values())
+    assert all(len(set(of.values())) == len(of) for of in seeds.values())
+    assert [len(of) for of in seeds.values()] == [3, 1, 3, 3, 3]
     gate = set(seeds.pop("gate").values())
     assert all(gate.isdisjoint(of.values()) for of in seeds.values())
 

@@ -74,14 +74,16 @@ def test_more_locations_of_a_box_lie_in_its_middle():
     alone.tower = nn.Identity()
     centres, of = alone(cells, given)
     assert len(seen) == 4 * len(centres)
-    every = torch.cat([b.tensor for b in given])
+    every, away = torch.cat([b.tensor for b in given]), []
     for number, box in enumerate(every):
         for place in centres[of == number]:
             assert (seen[which == number] == place).all(1).any()
         centre, side = box.view(2, 2).mean(0), box[2:] - box[:2]
         low, high = centre - side / 4, centre + side / 4
         read = seen[which == number]
+        away += [(read - centre / s).abs().amax().item() > 1 for s in STRIDES[1:2]]
         fits = [
             ((read >= (low / s).floor()) & (read <= (high / s).floor())).all(1) for s in STRIDES
         ]
         assert torch.stack(fits).any(0).all()
+    assert any(away)

@@ -90,7 +90,7 @@ def hidden(glyphs: Glyphs) -> Glyphs:
 
 
 def _streams(glyphs, split, index):
-    """A scene's random numbers: for all that is drawn, each its own."""
+    """A scene's random numbers: scenery, objects, fragments, truth by chance, strangers, boxes."""
     entropy = (glyphs.seed, SPLITS.index(split), index)
     return map(np.random.default_rng, np.random.SeedSequence(entropy).spawn(6))
 
@@ -128,11 +128,11 @@ def _told(federation, index, annotations):
 def _loosely(rng, item, glyphs):
     """An object whose box was drawn by hand: each side is off by chance, and inside the image."""
     x, y, width, height = item["bbox"]
-    off = glyphs.looseness * rng.standard_normal(4) * (width, height, width, height)
-    left, top, right, bottom = (np.array([x, y, x + width, y + height]) + off).clip(0, glyphs.size)
-    left, top = min(left, glyphs.size - 1), min(top, glyphs.size - 1)
-    sides = max(right - left, 1.0), max(bottom - top, 1.0)
-    return {**item, "bbox": [round(float(v), 2) for v in (left, top, *sides)]}
+    sides = np.array([width, height])
+    first, last = glyphs.looseness * rng.standard_normal((2, 2)) * sides + (x, y)
+    first = first.clip(0, glyphs.size - 1)
+    last = (last + sides).clip(first + 1, glyphs.size)
+    return {**item, "bbox": np.concatenate([first, last - first]).round(2).tolist()}
 
 
 def _by_chance(rng, item, chances):

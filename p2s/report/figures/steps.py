@@ -89,7 +89,7 @@ def gains(results: Results) -> pd.DataFrame:
     gain = rows[contrast.row]["value"] - rows[contrast.than]["value"]
     plain = gain.loc[results.runs[0].variant]
     for variant in lines["variant"].unique():
-        factor, _, setting = variant.partition(": ")
+        factor, _, setting = results.said(variant).partition(": ")
         if setting:
             values = gain.loc[variant].rename("gain").reset_index()
             parts.append(values.assign(factor=factor, setting=setting))

@@ -52,11 +52,14 @@ def effects(results: Results, contrasts: Sequence[Contrast] | None = None) -> pd
     return pd.DataFrame(lines, columns=list(EFFECT))
 
 
-def words(effects: pd.DataFrame) -> list[str]:
-    """Each effect of which the paper claims something, as a sentence with its verdict."""
+def words(effects: pd.DataFrame, said: Callable[[str], str] = str) -> list[str]:
+    """Each effect of which the paper claims something, as a sentence with its verdict.
+
+    `said` is what a label is called, see Results.said.
+    """
     claimed = effects[effects["expects"] != DASH]
     return [
-        sentence(f"{line.contrast}: {_claimed(line)}, here", effect, line.verdict, "+")
+        sentence(f"{said(line.contrast)}: {_claimed(line)}, here", effect, line.verdict, "+")
         for line, effect in zip(claimed.itertuples(), every(claimed), strict=True)
     ]
 

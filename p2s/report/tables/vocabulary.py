@@ -11,7 +11,7 @@ from p2s.spec.second_stage import Federated, Sigmoid
 from p2s.study import published as paper
 from p2s.study.study import Study
 
-DATA_SETS = ("lvis", "objects365")  # large vocabularies, of experiments/scales.yaml
+DATA_SETS = ("lvis", "lvis_long", "objects365")  # large vocabularies, of experiments/scales.yaml
 BY_GROUP = (*OF_GROUPS[1:], *(f"{name}_full" for name in OF_GROUPS))
 
 

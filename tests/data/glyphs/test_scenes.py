@@ -235,7 +235,13 @@ def test_loose_boxes_are_off_by_a_share_of_their_size_and_inside_the_image():
             assert min(left, top) >= 0 and max(left + width, top + height) <= loose.size
             assert min(width, height) >= 1 and one["label"] == other["label"]
             inner = x > 0 and y > 0 and x + w < loose.size and y + h < loose.size
-            off += [((left - x) / w, (top - y) / h)] if inner and min(w, h) > 20 else []
+            ends = (
+                (left - x) / w,
+                (top - y) / h,
+                (left + width - x) / w - 1,
+                (top + height - y) / h - 1,
+            )
+            off += [ends] if inner and min(w, h) > 20 else []
     assert np.std(off, axis=0) == pytest.approx(0.05, rel=0.3)
     assert np.mean(off, axis=0) == pytest.approx(0.0, abs=0.02)
     assert glyphs.scene(loose, "train", 0)[1] == glyphs.scene(loose, "train", 0)[1]

@@ -26,7 +26,7 @@ def by_row(lines, results):
 
 def by_setting(lines, results):
     product = (lines["row"] == "P(C|O) P(O)").astype(float)
-    return 40 + product * np.where(lines["variant"] == "classes: 40", -1.5, 0.5)
+    return 40 + product * np.where(lines["variant"] == "classes: 30", -1.5, 0.5)
 
 
 def test_roads_are_contrasts_that_follow_each_other():
@@ -49,5 +49,5 @@ def test_a_dependence_has_a_panel_a_factor_and_tells_each_setting():
     picture = steps.dependence(results)
     labels = [panel.get_xlabel() for panel in picture.axes]
     assert labels == ["length", "classes", "proposals", "fragments", "strangers"]
-    assert "classes 40 −1.5" in picture.alt and "length twice +0.5" in picture.alt
+    assert "classes 30 −1.5" in picture.alt and "length twice +0.5" in picture.alt
     assert np.allclose(steps.gains(results)["plain"], 0.5) and picture.content()
