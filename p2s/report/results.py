@@ -143,12 +143,11 @@ class Results:
             own, had = Spec.named(run.detector).test.proposals, run.spec.test.proposals
             of_variant = variants[run.variant].changes.get("test", {}) if run.variant else {}
             its = "proposals" in of_variant  # a variant's number, then, and not the row's
-            parts = [(variants[run.variant], None) if its else (rows[run.row], own)]
-            for part, otherwise in parts:
-                asked = part.changes.get("test", {}).get("proposals", otherwise)
-                if asked and asked != had:
-                    number = rf"(?<!\d){asked}(?!\d)"
-                    names[part.name] = re.sub(number, f"{had} of {asked}", part.name)
+            part = variants[run.variant] if its else rows[run.row]
+            asked = part.changes.get("test", {}).get("proposals", own)
+            if asked != had:
+                number = rf"(?<!\d){asked}(?!\d)"
+                names[part.name] = re.sub(number, f"{had} of {asked}", part.name)
         return {name: ran for name, ran in names.items() if ran != name}
 
     def said(self, label: str) -> str:

@@ -189,10 +189,7 @@ def cells(experiment: Experiment, scale: Scale) -> list[tuple[Row, Variant | Non
 
 def resolve(row: Row, variant: Variant | None, scale: Scale, root: Path | str) -> Spec:
     """The Spec of a row (and variant, or None) at a scale; data under `root` say the classes."""
-    own = [row.changes, variant.changes if variant else {}]
-    spec = reduce(Spec.changed, [scale.changes, *own], Spec.named(row.detector))
-    if of_design := scale.designs.get(spec.first):
-        spec = reduce(Spec.changed, [scale.changes, of_design, *own], Spec.named(row.detector))
+    spec = _changed(row, variant, scale)
     shares = {
         part: {
             name: math.ceil(getattr(getattr(spec, part), name) * scale.proposal_share)
@@ -209,6 +206,15 @@ def resolve(row: Row, variant: Variant | None, scale: Scale, root: Path | str) -
             for name in ("iterations", "warmup")
         }
     return spec.changed({**shares, "recipe": recipe, "num_classes": _num_classes(spec, root)})
+
+
+def _changed(row, variant, scale):
+    """The Spec of a row after all changes, those of its design before its own."""
+    own = [row.changes, variant.changes if variant else {}]
+    spec = reduce(Spec.changed, [scale.changes, *own], Spec.named(row.detector))
+    if of_design := scale.designs.get(spec.first):
+        spec = reduce(Spec.changed, [scale.changes, of_design, *own], Spec.named(row.detector))
+    return spec
 
 
 def annotation_files(data: Coco, root: Path | str) -> list[Path]:
