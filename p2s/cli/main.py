@@ -3,25 +3,20 @@
 import json
 import os
 import sys
-from collections.abc import Callable
-from pathlib import Path
 
 import click
 
 from p2s import NO_DETECTRON2, __version__
 from p2s.cli.bench import bench
+from p2s.cli.options import FILE, FOLDER, MODEL, NEW_FILE, NEW_FOLDER, in_a_folder, settings
+from p2s.cli.study import study
 
-FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
-FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
-NEW_FOLDER = click.Path(file_okay=False, path_type=Path)
-NEW_FILE = click.Path(dir_okay=False, writable=True, path_type=Path)
 # Of p2s.spec.Glyphs, which a command that needs no Spec does not wait for; tests/cli compares them.
 SCENE_FIELDS = (
     *("seed", "train", "val", "size", "classes", "fragments", "strangers", "contrast", "noise"),
     *("looseness", "objects", "size_median", "size_spread", "largest"),
     *("chances", "imbalance", "federated", "unannotated"),
 )
-MODEL = click.option("--model", type=FOLDER, required=True, help="A folder of `p2s train`.")
 
 
 class Commands(click.Group):
@@ -42,41 +37,6 @@ class Commands(click.Group):
                 raise
             click.echo(f"p2s: {_in_a_line(error)}", err=True)
             context.exit(2)
-
-
-def settings(text: str) -> Callable:
-    """The option --set, with this help; a command gets every FIELD=VALUE as a nested dict."""
-    return click.option(
-        "--set", "settings", multiple=True, metavar="FIELD=VALUE", callback=_nested, help=text
-    )
-
-
-def _nested(context, option, given):
-    return tuple(_setting(text, option.help) for text in given)
-
-
-def _setting(given, valid):
-    """`part.field=value` as {part: {field: value}}, and so on for any number of names."""
-    import yaml
-
-    name, equals, value = given.partition("=")
-    names = name.split(".")
-    if not (equals and all(names)):
-        raise ValueError(f"--set {given}: write FIELD=VALUE. {valid}")
-    try:
-        value = yaml.safe_load(value)
-    except (yaml.YAMLError, ValueError):  # ValueError: a date that does not exist
-        raise ValueError(f"--set {given}: the value is not valid YAML") from None
-    for key in reversed(names):
-        value = {key: value}
-    return value
-
-
-def _in_a_folder(context, option, path):
-    """Refuse a file whose folder is not there, before the work and not after it."""
-    if path and not path.parent.is_dir():
-        raise click.BadParameter(f"{path.parent} is not a folder that exists.")
-    return path
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
@@ -118,7 +78,7 @@ def train(**options):
 @MODEL
 @click.option("--annotations", type=FILE, required=True, help="COCO JSON to evaluate on.")
 @click.option("--images", type=FOLDER, required=True, help="What file names are relative to.")
-@click.option("--output", type=NEW_FILE, callback=_in_a_folder, help="A JSON for the numbers.")
+@click.option("--output", type=NEW_FILE, callback=in_a_folder, help="A JSON for the numbers.")
 @settings("Any field of test, such as test.nms=0.6.")
 def evaluate(model, annotations, images, output, settings):
     """COCO's 12 numbers, AP of each class and recall of proposals of a trained model."""
@@ -172,89 +132,7 @@ def glyphs(output, settings):
 
 
 main.add_command(bench)
-
-
-@main.group()
-def study():
-    """The paper's tables and figures, from experiments to report."""
-
-
-ONLY = click.option("--only", multiple=True, metavar="NAME", help="An experiment; may be repeated.")
-SCALE = click.option("--scale", default="smoke", show_default=True, help="As in scales.yaml.")
-JOBS = click.option(
-    "--jobs", default=1, show_default=True, type=click.IntRange(min=1), help="Runs at once."
-)
-
-
-@study.command("run")
-@SCALE
-@ONLY
-@JOBS
-@click.option("--plan", is_flag=True, help="Only tell what there is to run and how long it takes.")
-@click.option("--dry-run", is_flag=True, help="Only build every model; tell the resolved recipes.")
-def study_run(scale, only, jobs, plan, dry_run):
-    """Run what is missing or changed; every run leaves a record."""
-    from concurrent.futures import ThreadPoolExecutor
-
-    from p2s.study import status
-    from p2s.study.project import Project
-    from p2s.study.study import Study
-
-    study = Study.load(Project.at(), scale)
-    if dry_run:
-        from p2s.study import dry_run as rehearsal
-
-        rehearsal.dry_run(study, only=only)
-        return
-    status.plan(study, only=only, jobs=jobs)
-    if not plan:
-        with ThreadPoolExecutor(jobs) as executor:
-            failed = status.run(study, executor, only=only)
-        sys.exit(1 if failed else 0)
-
-
-@study.command("status")
-@SCALE
-@ONLY
-@JOBS
-def study_status(scale, only, jobs):
-    """What is done, running, failed or missing, and the time left."""
-    from p2s.study import status
-    from p2s.study.project import Project
-    from p2s.study.study import Study
-
-    status.status(Study.load(Project.at(), scale), only=only, jobs=jobs)
-
-
-@study.command("framework")
-@click.option("--scale", default="desk", show_default=True, type=click.Choice(["desk", "smoke"]))
-def study_framework(scale):
-    """Record built detectors, and what a trained one says of one scene: Figures 2 and 1."""
-    from p2s.study import framework
-    from p2s.study.project import Project
-
-    for path in framework.keep(Project.at(), scale):
-        click.echo(path)
-
-
-@study.command("report")
-def study_report():
-    """Render all records as results/report/index.html."""
-    from p2s.report import site
-    from p2s.study.project import Project
-
-    click.echo(site.render(Project.at()))
-
-
-@study.command("drift")
-def study_drift():
-    """Whether tables and figures are those of the records; exit 1, naming the changed, if not."""
-    from p2s.report import site
-    from p2s.study.project import Project
-
-    changed = site.drift(Project.at())
-    click.echo("\n".join(changed) or "tables and figures are those of the records")
-    sys.exit(1 if changed else 0)
+main.add_command(study)
 
 
 def _refuse_unhealthy(*pairs):

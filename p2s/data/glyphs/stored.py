@@ -103,7 +103,8 @@ def _draw_in_shares(glyphs, folder, workers):
     Plain commands: a forked process may hang in a kernel with threads, and multiprocessing's
     spawned ones run the caller's script once more.
     """
-    command = [sys.executable, "-m", __name__, glyphs.model_dump_json(), str(folder)]
+    call = f"from {__name__} import help_to_draw; help_to_draw()"
+    command = [sys.executable, "-c", call, glyphs.model_dump_json(), str(folder)]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     helpers = [
         subprocess.Popen([*command, str(workers), str(worker)], env=environment)
@@ -116,6 +117,12 @@ def _draw_in_shares(glyphs, folder, workers):
     finally:
         for helper in helpers:
             helper.kill()
+
+
+def help_to_draw() -> None:
+    """Draw a share of a caller's scenes: what a helper process of `prepare` runs."""
+    _, settings, target, *counts = sys.argv
+    _draw_share(Glyphs.model_validate_json(settings), Path(target), *map(int, counts))
 
 
 def _draw_share(glyphs, folder, workers, worker):
@@ -175,8 +182,3 @@ def _annotation(key, image, item):
     _, _, width, height = item["bbox"]
     ids = {"id": key, "image_id": image, "category_id": item["label"] + 1}
     return {**ids, "bbox": item["bbox"], "area": width * height, "iscrowd": 0}
-
-
-if __name__ == "__main__":
-    _, settings, target, *counts = sys.argv
-    _draw_share(Glyphs.model_validate_json(settings), Path(target), *map(int, counts))
