@@ -8,7 +8,18 @@ import click
 
 from p2s import NO_DETECTRON2, __version__
 from p2s.cli.bench import bench
-from p2s.cli.options import FILE, FOLDER, MODEL, NEW_FILE, NEW_FOLDER, in_a_folder, settings
+from p2s.cli.options import (
+    DEVICE,
+    FILE,
+    FOLDER,
+    MODEL,
+    NEW_FILE,
+    NEW_FOLDER,
+    PRECISION,
+    WORKERS,
+    in_a_folder,
+    settings,
+)
 from p2s.cli.study import study
 
 # Of p2s.spec.Glyphs, which a command that needs no Spec does not wait for; tests/cli compares them.
@@ -57,6 +68,9 @@ def main(traceback):
 @click.option("--iterations", default=2000, show_default=True, help="Steps of 8 images.")
 @click.option("--weights", type=FILE, help="ResNet on ImageNet; without it, from scratch.")
 @click.option("--seed", default=0, show_default=True)
+@DEVICE
+@PRECISION
+@WORKERS
 @settings("Any field of the Spec, such as recipe.rate=0.02, but num_classes and data.")
 def train(**options):
     """Train a detector on your own images and evaluate it.
@@ -64,7 +78,7 @@ def train(**options):
     A small network (ResNet-18 of half the width, batch of 8) that a laptop can train. --set
     changes any field: `--set backbone.depth=50 --set recipe.rate=0.02`. The learning rate is for
     a batch of 16 and scaled to yours. Interrupted, the same command goes on and ends with the
-    same result.
+    same result, to the bit on a CPU.
     """
     folder = options["images"]
     of_val = options["val_images"] or folder
@@ -79,13 +93,16 @@ def train(**options):
 @click.option("--annotations", type=FILE, required=True, help="COCO JSON to evaluate on.")
 @click.option("--images", type=FOLDER, required=True, help="What file names are relative to.")
 @click.option("--output", type=NEW_FILE, callback=in_a_folder, help="A JSON for the numbers.")
+@DEVICE
+@PRECISION
 @settings("Any field of test, such as test.nms=0.6.")
-def evaluate(model, annotations, images, output, settings):
+def evaluate(model, annotations, images, output, device, precision, settings):
     """COCO's 12 numbers, AP of each class and recall of proposals of a trained model."""
     _refuse_unhealthy((annotations, images))
     from p2s.cli import own_data
 
-    metrics = own_data.evaluate_folder(model, annotations, images, settings)
+    where = own_data.Where(device=device, precision=precision)
+    metrics = own_data.evaluate_folder(model, annotations, images, settings, where)
     click.echo(own_data.table(metrics))
     if output:
         own_data.write_metrics(output, metrics)
@@ -96,12 +113,16 @@ def evaluate(model, annotations, images, output, settings):
 @click.argument("images", type=FILE, nargs=-1, required=True)
 @click.option("--output", type=NEW_FOLDER, required=True, help="For pictures, detections.json.")
 @click.option("--draw-above", default=0.3, show_default=True, help="Lowest score that is drawn.")
-def predict(model, images, output, draw_above):
+@DEVICE
+@PRECISION
+def predict(model, images, output, draw_above, device, precision):
     """Detect in images: boxes drawn, and a JSON with scores, P(O) and P(C|O)."""
+    from p2s.cli import own_data
     from p2s.deploy import predict as prediction
     from p2s.train import engine
 
     network, spec, classes = engine.load(model)
+    own_data.Where(device=device, precision=precision).take(network)
     options = {"draw_above": draw_above}
     answers = prediction.predict(network, spec.test, classes, images, output, **options)
     for row in answers:

@@ -1,5 +1,6 @@
 """Options and argument types that several commands share."""
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,6 +11,17 @@ FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 NEW_FOLDER = click.Path(file_okay=False, path_type=Path)
 NEW_FILE = click.Path(dir_okay=False, writable=True, path_type=Path)
 MODEL = click.option("--model", type=FOLDER, required=True, help="A folder of `p2s train`.")
+DEVICE = click.option(
+    "--device", default="auto", show_default=True, help="cpu, cuda, cuda:1; auto: a GPU if any."
+)
+PRECISION = click.option(
+    "--precision", default="fp32", show_default=True, type=click.Choice(["fp32", "tf32", "bf16"]),
+    help="Of convolutions; tf32 on a GPU only. Losses, scores and boxes are in fp32.",
+)  # fmt: skip
+WORKERS = click.option(
+    "--workers", default=max(1, (os.cpu_count() or 1) // 2), type=click.IntRange(min=0),
+    help="Threads that make batches ahead. [default: half of the cores]",
+)  # fmt: skip
 
 
 def settings(text: str) -> Callable:

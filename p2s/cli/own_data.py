@@ -9,18 +9,20 @@ from typing import Annotated, Any
 import click
 import numpy as np
 import torch
-from pydantic import Field, PositiveInt
+from pydantic import Field, PositiveInt, field_validator
+from torch import nn
 
 from p2s.data import coco
 from p2s.deploy.predict import sample_sheet
 from p2s.files import finite_or_none, write_atomic
 from p2s.maths.likelihood import AUDIT
 from p2s.measure.coco import detect, evaluate, score
+from p2s.model.device import described, device_of, place
 from p2s.model.zoo import build
 from p2s.spec import Coco, Spec, Test
 from p2s.spec.part import Part
 from p2s.spec.pretraining import READINGS
-from p2s.train.engine import load, train
+from p2s.train.engine import Loop, load, train
 
 # A detector that trains from scratch on a laptop; --set changes anything in it.
 SMALL = {
@@ -38,7 +40,27 @@ CHANGEABLE = sorted(set(Spec.field_words()) - {"num_classes", "data"})  # what -
 VALID = f"{', '.join(CHANGEABLE)} (the annotation file gives num_classes, the options give data)"
 
 
-class Job(Part):
+class Where(Part):
+    """Where a model computes; see p2s.model.device."""
+
+    device: str = "auto"
+    precision: str = "fp32"
+
+    @field_validator("device")
+    @classmethod
+    def _is_here(cls, name):
+        device_of(name)
+        return name
+
+    def take(self, model: nn.Module) -> nn.Module:
+        """Bring a model there, in place; what is not the CPU in fp32 is told."""
+        device = device_of(self.device)
+        if (device.type, self.precision) != ("cpu", "fp32"):
+            click.echo(f"on {described(device)}, {self.precision}", err=True)
+        return place(model, device, self.precision)
+
+
+class Job(Where):
     """What is to be trained on which files; the fields are the options of `p2s train`."""
 
     detector: str
@@ -51,6 +73,7 @@ class Job(Part):
     size: PositiveInt  # pixels of the short edge
     iterations: PositiveInt
     weights: Path | None  # of the ResNet, trained on ImageNet
+    workers: Annotated[int, Field(ge=0)] = 0  # threads that make batches ahead
     settings: tuple[dict[str, Any], ...]  # of --set, as Spec.changed takes them
 
     def spec(self, classes: Sequence[str]) -> Spec:
@@ -88,7 +111,8 @@ def run(job: Job) -> None:
     spec = job.spec(data.classes)
     click.echo(_summary(job, spec, data))
     torch.manual_seed(job.seed)
-    model = train(build(spec), spec, data, job.output, seed=job.seed)
+    model = job.take(build(spec))
+    train(model, spec, data, job.output, seed=job.seed, loop=Loop(workers=job.workers))
     write_atomic(job.output / "spec.json", spec.model_dump_json(indent=2).encode())
     draw_curve(job.output)
     click.echo(f"evaluating on {len(val.images)} images")
@@ -100,7 +124,7 @@ def run(job: Job) -> None:
 
 
 def evaluate_folder(
-    folder: Path, annotations: Path, images: Path, settings: tuple[dict, ...]
+    folder: Path, annotations: Path, images: Path, settings: tuple[dict, ...], where: Where
 ) -> dict:
     """Metrics, as a dict, of the model in a folder on annotated images; settings are of test."""
     fields = ", ".join(f"test.{name}" for name in sorted(Test.model_fields))
@@ -108,7 +132,8 @@ def evaluate_folder(
     model, spec, classes = load(folder)
     data = coco.read_coco(annotations, images)
     _refuse_other_classes(classes, data.classes)
-    return evaluate(model, data, reduce(Spec.changed, settings, spec).test)
+    test = reduce(Spec.changed, settings, spec).test
+    return evaluate(where.take(model), data, test)
 
 
 def write_metrics(path: str | Path, metrics: dict) -> None:

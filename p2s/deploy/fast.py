@@ -18,6 +18,8 @@ from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_weights
 from torch.utils._pytree import tree_map_only
 
+from p2s.model.detector import first_head, region_heads, set_first_head
+from p2s.model.device import widened
 from p2s.model.second.stage import RESOLUTION
 
 PRECISIONS = ("fp32", "bf16", "int8")
@@ -42,7 +44,7 @@ def optimize(
     compile = compile and _has_compiler()
     _refuse(precision, compile, calibration)
     fast = as_convolutions(fold(copy.deepcopy(model).eval())).requires_grad_(False)
-    regions = _region_heads(fast)
+    regions = region_heads(fast)
     if precision == "int8":
         from p2s.deploy.quantize import quantize
 
@@ -88,18 +90,15 @@ def in_precision(part: nn.Module, dtype: torch.dtype) -> None:
     def narrow(_, inputs):
         return tree_map_only(torch.Tensor, lambda tensor: tensor.to(dtype), inputs)
 
-    def widen(_, inputs, outputs):
-        return tree_map_only(torch.Tensor, torch.Tensor.float, outputs)
-
     part.to(dtype).register_forward_pre_hook(narrow)
-    part.register_forward_hook(widen)
+    part.register_forward_hook(widened)
 
 
 def compile_parts(model: nn.Module) -> nn.Module:
     """Compile backbone and heads in place, with weights packed for oneDNN; returns the model."""
     model.backbone = compiled(model.backbone)
     set_first_head(model, compiled(first_head(model)))
-    if regions := _region_heads(model):
+    if regions := region_heads(model):
         model.roi_heads.box_head = nn.ModuleList(map(compiled, regions))
     return model
 
@@ -119,24 +118,6 @@ def _as_convolution(linear):
     weight = linear.weight.detach().reshape(conv.weight.shape)
     conv.weight, conv.bias = nn.Parameter(weight), nn.Parameter(linear.bias.detach())
     return conv.to(memory_format=torch.channels_last)
-
-
-def first_head(model: nn.Module) -> nn.Module:
-    """The head of a detector's first stage."""
-    return getattr(model.proposal_generator, _head_name(model))
-
-
-def set_first_head(model: nn.Module, head: nn.Module) -> None:
-    """Replace the head of a detector's first stage."""
-    setattr(model.proposal_generator, _head_name(model), head)
-
-
-def _head_name(model):
-    return "rpn_head" if hasattr(model.proposal_generator, "rpn_head") else "head"
-
-
-def _region_heads(model):
-    return list(model.roi_heads.box_head) if hasattr(model, "roi_heads") else []
 
 
 def _has_compiler():

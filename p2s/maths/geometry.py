@@ -58,7 +58,6 @@ class Grid(NamedTuple):
 def locations(
     map_sizes: Sequence[tuple[int, int]],
     strides: Sequence[float] | Tensor,
-    device: torch.device | None = None,
     shapes: Sequence[tuple[float, float]] = SQUARE,
     offset: float = 0.5,
     zoom: float = 1.0,
@@ -67,10 +66,10 @@ def locations(
 
     `map_sizes` holds a height and a width, in cells, for each of the L strides; `shapes` a width
     and a height, in units of `zoom` strides, of each anchor of a cell, whose locations follow one
-    another.
+    another. A tensor of strides says on which device.
     """
-    strides = torch.as_tensor(strides, dtype=torch.float32, device=device)
-    shapes = torch.as_tensor(shapes, dtype=torch.float32, device=device)  # (S, 2)
+    strides = torch.as_tensor(strides, dtype=torch.float32)
+    shapes = torch.as_tensor(shapes, dtype=torch.float32, device=strides.device)  # (S, 2)
     points, sides, levels, counts = [], [], [], []
     for level, (size, stride) in enumerate(zip(map_sizes, strides.unbind(), strict=True)):
         cells = _cell_points(size, stride, offset)

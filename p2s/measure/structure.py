@@ -9,6 +9,7 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from p2s.model.detector import first_head
 from p2s.model.second.stage import RESOLUTION
 from p2s.model.zoo import build
 from p2s.spec import Spec
@@ -36,7 +37,7 @@ def structure_numbers(spec: Spec, size: tuple[int, int]) -> dict[str, Any]:
             "backbone": f"ResNet-{spec.backbone.depth}",
             "levels": spec.levels,
             "trunk": trunk,
-            **_dense(_first_head(model), maps, cells),
+            **_dense(first_head(model), maps, cells),
             "cells": cells,
             "proposals": proposals,
             "heads": _heads(model.roi_heads, proposals, maps[0].shape[1]) if proposals else [],
@@ -49,11 +50,6 @@ def _features(model, size):
     image = torch.zeros(1, 3, *(-(-side // unit) * unit for side in size))
     counts, features = _counted(model.backbone, image)
     return counts["Global"], [features[name] for name in model.proposal_generator.in_features]
-
-
-def _first_head(model):
-    stage = model.proposal_generator
-    return stage.rpn_head if hasattr(stage, "rpn_head") else stage.head
 
 
 def _dense(head, maps, cells):

@@ -117,6 +117,25 @@ def run_first_stage(
     return images, features, proposals
 
 
+def first_head(model: nn.Module) -> nn.Module:
+    """The head of a detector's first stage."""
+    return getattr(model.proposal_generator, _head_name(model))
+
+
+def set_first_head(model: nn.Module, head: nn.Module) -> None:
+    """Replace the head of a detector's first stage."""
+    setattr(model.proposal_generator, _head_name(model), head)
+
+
+def _head_name(model):
+    return "rpn_head" if hasattr(model.proposal_generator, "rpn_head") else "head"
+
+
+def region_heads(model: nn.Module) -> list[nn.Module]:
+    """The heads of a detector's second stage, one a stage; none of a one-stage detector."""
+    return list(model.roi_heads.box_head) if hasattr(model, "roi_heads") else []
+
+
 def _in_original_pixels(instances, inputs, sizes):
     return [
         detector_postprocess(rows, image.get("height", size[0]), image.get("width", size[1]))

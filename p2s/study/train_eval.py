@@ -77,7 +77,7 @@ def trained(
         if pretrained and not engine.finished(folder, run.training_id):
             read_glyphs(model.backbone, run.spec, project.cache)
         watch = None if val is None else partial(_watched_ap, run.spec, val)
-        engine.train(model, run.spec, data, folder, seed=run.seed, watch=watch)
+        engine.train(model, run.spec, data, folder, seed=run.seed, loop=engine.Loop(watch=watch))
     curve = json.loads((folder / "curve.json").read_text())
     seconds = json.loads((folder / "training.json").read_text())["seconds"]
     return model, thinned(curve), round(seconds, 2)

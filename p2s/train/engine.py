@@ -11,7 +11,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -23,6 +23,7 @@ from tqdm import tqdm
 
 from p2s.data.coco import CocoSet
 from p2s.data.loader import train_batch
+from p2s.data.prefetch import prefetched
 from p2s.maths.federated import frequencies
 from p2s.maths.likelihood import AUDIT
 from p2s.spec import Recipe, Spec
@@ -32,7 +33,7 @@ from p2s.train import folder
 from p2s.train.folder import finished, load
 from p2s.train.replay import NonFiniteLoss, gradients, keep_step, origin
 
-__all__ = ["NonFiniteLoss", "finished", "load", "optimizer", "rate_at", "train"]
+__all__ = ["Loop", "NonFiniteLoss", "finished", "load", "optimizer", "rate_at", "train"]
 
 TRIM_THRESHOLD, MMAP_THRESHOLD = -1, -3  # of mallopt; malloc.h
 MOST_KEPT = 2**30  # bytes
@@ -56,6 +57,15 @@ def optimizer(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
     return torch.optim.SGD(parameters, momentum=recipe.optimizer.momentum, **shared)
 
 
+@dataclass(frozen=True)
+class Loop:
+    """How a training goes about its steps, whose numbers do not depend on it."""
+
+    save_every: float = 60.0  # seconds between states
+    workers: int = 0  # threads that make batches ahead
+    watch: Callable[[nn.Module], float] | None = None  # AP, asked for at each quarter
+
+
 def train(
     model: nn.Module,
     spec: Spec,
@@ -63,14 +73,12 @@ def train(
     output: str | Path,
     *,
     seed: int,
-    save_every: float = 60.0,
-    watch: Callable[[nn.Module], float] | None = None,
+    loop: Loop = Loop(),
 ) -> nn.Module:
-    """Train a freshly built model on `data` and return it, with its files left in `output`.
+    """Train a freshly built model on `data` where it is, and return it, its files in `output`.
 
     What `output` already holds of this very training is used: a state is resumed and a finished
-    model loaded, bit-equal to a training that was never stopped. `save_every` is in seconds.
-    `watch` tells of the model at each quarter of the iterations how good it is: "AP" of the curve.
+    model loaded, on one thread of a CPU bit-equal to a training that was never stopped.
     SIGINT and SIGTERM stop after the step at work, which is saved. Raises NonFiniteLoss, and
     ValueError for absurd settings or a folder of another training.
     """
@@ -81,7 +89,7 @@ def train(
     output.mkdir(parents=True, exist_ok=True)
     with folder.alone_in(output):
         if not finished(output, identity):
-            _Training(model, spec, data, output, seed, watch).run(save_every)
+            _Training(model, spec, data, output, seed, loop).run()
         folder.remove_state(output)
     folder.fill(model, output)
     return model
@@ -103,7 +111,7 @@ class _Training:
     data: CocoSet
     output: Path
     seed: int
-    watch: Callable[[nn.Module], float] | None = None
+    loop: Loop
     iteration: int = 0
     seconds: float = 0.0  # at work, interruptions left out
     curve: dict[str, list[float]] = field(default_factory=dict)
@@ -112,24 +120,23 @@ class _Training:
         self.identity = training_id(self.spec, self.data.fingerprint, self.seed)
         self.optimizer = optimizer(self.model, self.spec.recipe)
 
-    def run(self, save_every):
+    def run(self):
         """Train to the end, from the saved state if there is one."""
         if self.spec.second_stage.cls_loss.is_selective:
             self.model.roi_heads.set_frequencies(frequencies(self.data))
         self._resume()
         self.model.train()
-        saved = time.monotonic()
-        with _stop_asked() as asked, self._bar() as bar:
-            while self.iteration < self.spec.recipe.iterations:
-                begun = time.monotonic()
-                losses = self._step()
+        saved, begun = self.seconds, time.monotonic() - self.seconds
+        with _stop_asked() as asked, self._bar() as bar, closing(self._batches()) as batches:
+            for batch in batches:
+                losses = self._step(batch)
                 self._note(losses | self._watched())
-                self.seconds += time.monotonic() - begun
+                self.seconds = time.monotonic() - begun
                 bar.set_postfix(loss=f"{_total(losses):.3f}", refresh=False)
                 bar.update()
-                if asked or time.monotonic() - saved >= save_every:
+                if asked or self.seconds - saved >= self.loop.save_every:
                     self._save()
-                    saved = time.monotonic()
+                    saved = self.seconds
                 if asked:
                     raise KeyboardInterrupt
         self._finish()
@@ -139,9 +146,16 @@ class _Training:
         # disable=None: a bar in a terminal only, nothing in a log or an executed notebook
         return tqdm(total=total, initial=self.iteration, disable=None, mininterval=1, unit="step")
 
-    def _step(self):
+    def _batches(self):
         recipe = self.spec.recipe
-        batch = train_batch(self.data, recipe, self.seed, self.iteration)
+
+        def batch(iteration):
+            return train_batch(self.data, recipe, self.seed, iteration)
+
+        return prefetched(batch, range(self.iteration, recipe.iterations), self.loop.workers)
+
+    def _step(self, batch):
+        recipe = self.spec.recipe
         losses, broken = gradients(self.model, batch, self.seed, self.iteration)
         if broken:
             self._fail(batch, broken)
@@ -152,12 +166,12 @@ class _Training:
         return losses
 
     def _watched(self):
-        """What `watch` says after this iteration; NaN but at each quarter of all."""
-        if not self.watch:
+        """What `Loop.watch` says after this iteration; NaN but at each quarter of all."""
+        if not self.loop.watch:
             return {}
         total = self.spec.recipe.iterations
         marks = {math.ceil(total * quarter / 4) for quarter in range(1, 5)}
-        value = self.watch(self.model) if self.iteration + 1 in marks else math.nan
+        value = self.loop.watch(self.model) if self.iteration + 1 in marks else math.nan
         self.model.train()
         return {"AP": value}
 

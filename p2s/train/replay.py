@@ -1,6 +1,7 @@
 """One training step as a function, and what is kept of a step whose numbers are not finite."""
 
 import io
+import math
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import torch
 from detectron2.structures import Boxes, Instances
 from detectron2.utils.events import EventStorage
 from torch import nn
+from torch.nn.utils import get_total_norm
 
 from p2s.files import write_atomic
 from p2s.maths.finite import all_finite
@@ -31,7 +33,7 @@ def gradients(
 
     The losses are floats by name, and so is what a model audits (`audit/...` of detectron2's event
     storage). What is not finite is a list of names, of losses or else of parameters with such a
-    gradient; nothing is propagated back from such a loss.
+    gradient. A device is waited for once, when losses and the largest gradient are asked for.
     """
     torch.manual_seed(int(np.random.SeedSequence((seed, iteration)).generate_state(1)[0]))
     model.zero_grad()
@@ -40,14 +42,15 @@ def gradients(
             losses = model(batch)
     except FloatingPointError as error:  # detectron2's heads check their own boxes and logits
         return {}, [str(error)]
-    values = {name: loss.item() for name, loss in losses.items()}
+    sum(losses.values()).backward()
+    grads = {name: weight.grad for name, weight in model.named_parameters()}
+    largest = get_total_norm([grad for grad in grads.values() if grad is not None], math.inf)
+    *values, largest = torch.stack([*losses.values(), largest]).tolist()
+    broken = [name for name, value in zip(losses, values, strict=True) if not math.isfinite(value)]
+    if not (broken or math.isfinite(largest)):
+        broken = [f"gradient of {name}" for name, grad in grads.items() if not all_finite(grad)]
     told = {name: value for name, (value, _) in storage.latest().items() if name.startswith(AUDIT)}
-    broken = [name for name, value in values.items() if not np.isfinite(value)]
-    if not broken:
-        sum(losses.values()).backward()
-        grads = ((name, parameter.grad) for name, parameter in model.named_parameters())
-        broken = [f"gradient of {name}" for name, grad in grads if not all_finite(grad)]
-    return values | told, broken
+    return dict(zip(losses, values, strict=True)) | told, broken
 
 
 @torch.no_grad()

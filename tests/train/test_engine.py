@@ -73,11 +73,18 @@ def test_a_crash_and_a_resume_equal_an_uninterrupted_training(tmp_path, monkeypa
 
     stop_at(monkeypatch, iteration, crash)
     with pytest.raises(RuntimeError, match="power cut"):
-        train(Tiny(), SPEC, DATA, tmp_path / "cut", seed=3, save_every=0)
+        train(Tiny(), SPEC, DATA, tmp_path / "cut", seed=3, loop=engine.Loop(save_every=0))
     monkeypatch.setattr(engine, "train_batch", batches)
     train(Tiny(), SPEC, DATA, tmp_path / "cut", seed=3)
     assert files(tmp_path / "cut") == files(tmp_path / "whole")
     assert not (tmp_path / "cut" / "state.pt").exists()
+
+
+@pytest.mark.parametrize("workers", [1, 4])
+def test_threads_that_make_batches_ahead_change_no_bit(tmp_path, workers):
+    train(Tiny(), SPEC, DATA, tmp_path / "none", seed=3)
+    train(Tiny(), SPEC, DATA, tmp_path / "some", seed=3, loop=engine.Loop(workers=workers))
+    assert files(tmp_path / "some") == files(tmp_path / "none")
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

@@ -34,7 +34,7 @@ def test_a_loss_that_is_not_finite_tells_all_keeps_the_state_and_replays(tmp_pat
 
     monkeypatch.setattr(engine, "train_batch", batch)
     with pytest.raises(NonFiniteLoss) as told:
-        train(Tiny(), SPEC, DATA, tmp_path, seed=3, save_every=0)
+        train(Tiny(), SPEC, DATA, tmp_path, seed=3, loop=engine.Loop(save_every=0))
     for words in ("iteration 7", "fit", "p3, p4", "images 10, 11", "rate 0.0125", "p2s replay"):
         assert words in str(told.value)
     assert torch.load(tmp_path / "state.pt", weights_only=True)["iteration"] == 7

@@ -7,7 +7,6 @@ time, since no two images have the same anchors. Numbers not in the Spec are mmd
 N images, L levels, A locations (all levels, concatenated).
 """
 
-from functools import partial
 from typing import Any, NamedTuple
 
 import torch
@@ -130,10 +129,14 @@ def center_targets(grid: Grid, truths: list[Instances]) -> Targets:
 def shared_settings(spec: Spec, strides: dict[str, int]) -> dict[str, Any]:
     """What both networks pass on to detectron2's RPN."""
     stage, steps = spec.first_stage, list(strides.values())
-    squares = partial(locations, strides=steps, zoom=spec.zoom)
+
+    def squares(maps):
+        sizes = [level.shape[-2:] for level in maps]
+        return locations(sizes, torch.tensor(steps, device=maps[0].device), zoom=spec.zoom)
+
     return {
         "in_features": list(strides),
-        "anchor_generator": lambda maps: squares([level.shape[-2:] for level in maps]),
+        "anchor_generator": squares,
         "batch_size_per_image": 256,
         "positive_fraction": 0.5,
         "pre_nms_topk": (stage.pre_nms, spec.test.pre_nms),

@@ -104,7 +104,7 @@ class DenseProposer(nn.Module):
         """The locations of the maps of all levels."""
         sizes = [level.shape[-2:] for level in maps]
         anchors = self.anchors
-        return locations(sizes, self.strides, None, anchors.shapes, anchors.offset, anchors.zoom)
+        return locations(sizes, self.strides, anchors.shapes, anchors.offset, anchors.zoom)
 
     def candidates(self, grid: Grid, predictions: Predictions, count: int) -> Candidates:
         """The `count` likeliest of each level of N images, decoded; FloatingPointError as above."""

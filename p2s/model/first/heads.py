@@ -109,6 +109,17 @@ class CenternessHead(DenseHead):
         return [*super().boxes(features, level), rows(self.centerness(features))]
 
 
+class Integral(nn.Module):
+    """The mean lengths that logits of bins stand for, (N, A, 4 B) -> (N, A, 4); GFL, Eq. 4.
+
+    A module, so that it can be kept out of what works in a lower precision.
+    """
+
+    def forward(self, bins: Tensor) -> Tensor:
+        lengths = torch.arange(BINS, device=bins.device, dtype=bins.dtype)
+        return bins.unflatten(-1, (4, BINS)).softmax(-1) @ lengths
+
+
 class IntegralHead(DenseHead):
     """Predicts a distribution of each distance over bins; their mean is the distance (GFL)."""
 
@@ -116,13 +127,12 @@ class IntegralHead(DenseHead):
         self, towers: Sequence[nn.Module], channels: int, num_classes: int, num_levels: int
     ):
         super().__init__(towers, channels, num_classes, num_levels)
-        self.ltrb = _conv(channels, 4 * BINS)
+        self.ltrb, self.mean = _conv(channels, 4 * BINS), Integral()
 
     def boxes(self, features: Tensor, level: int) -> list[Tensor]:
         """All predictions of one level but scores."""
         bins = rows(self.scales[level] * self.ltrb(features))  # (N, HW, 4 B)
-        lengths = torch.arange(BINS, device=bins.device, dtype=bins.dtype)
-        return [bins.unflatten(-1, (4, BINS)).softmax(-1) @ lengths, bins]
+        return [self.mean(bins), bins]
 
 
 class AnchorHead(DenseHead):

@@ -49,7 +49,9 @@ def test_a_training_stopped_and_resumed_draws_the_same_sets(training, tmp_path, 
 
     with monkeypatch.context() as patch, contextlib.suppress(KeyboardInterrupt):
         patch.setattr(engine, "train_batch", batch)
-        engine.train(model_of(spec), spec, data, tmp_path / "cut", seed=2, save_every=0)
+        engine.train(
+            model_of(spec), spec, data, tmp_path / "cut", seed=2, loop=engine.Loop(save_every=0)
+        )
     assert (tmp_path / "cut" / "state.pt").exists()
     engine.train(model_of(spec), spec, data, tmp_path / "cut", seed=2)
     for name in ("model.safetensors", "curve.json"):

@@ -1,0 +1,78 @@
+"""Devices: where a model computes, and in which precision its convolutions do."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils._pytree import tree_map_only
+
+from p2s.model.detector import first_head, region_heads
+from p2s.model.first.heads import Integral
+
+PRECISIONS = ("fp32", "tf32", "bf16")
+
+
+def device_of(name: str) -> torch.device:
+    """The device of a name: cpu, cuda, cuda:1, or auto, the first GPU if there is one.
+
+    ValueError, with those of this machine, unless it is there.
+    """
+    here = ["cpu", *(f"cuda:{index}" for index in range(torch.cuda.device_count()))]
+    asked = {"auto": here[1:2] or here, "cuda": here[1:2]}.get(name, [name])
+    if not asked or asked[0] not in here:
+        raise ValueError(f"device {name!r} is not here; valid: auto, {', '.join(here)}")
+    return torch.device(asked[0])
+
+
+def described(device: torch.device) -> str:
+    """A device in words, with a GPU's name."""
+    if device.type == "cpu":
+        return f"cpu, {torch.get_num_threads()} threads"
+    return f"{device}, {torch.cuda.get_device_name(device)}"
+
+
+def place(model: nn.Module, device: torch.device, precision: str = "fp32") -> nn.Module:
+    """Bring a model to a device, in place, and let its convolutions work in a precision there.
+
+    tf32 rounds the factors of products on a GPU. bf16 is torch's autocast for backbone and heads in
+    training and test; weights, losses, scores and decoding stay in fp32. ValueError names the
+    valid ones.
+    """
+    if precision not in PRECISIONS:
+        raise ValueError(f"precision {precision!r}; valid: {', '.join(PRECISIONS)}")
+    if device.type == "cuda":
+        products = "tf32" if precision == "tf32" else "ieee"  # torch's own choice is a mixture
+        torch.backends.cuda.matmul.fp32_precision = products
+        torch.backends.cudnn.conv.fp32_precision = products
+    model = model.to(device)
+    if precision == "bf16":
+        for part in (model.backbone, first_head(model), *region_heads(model)):
+            _work_in_bf16(part, device.type)
+    return model
+
+
+def widened(_module: nn.Module, _inputs: tuple, outputs: Any) -> Any:
+    """A forward hook: what a module answers, however nested, with its tensors in float32."""
+    return tree_map_only(Tensor, Tensor.float, outputs)
+
+
+@dataclass(eq=False)
+class _Autocast:
+    """The forward of a module under autocast, or kept out of it; it goes along into a copy."""
+
+    module: nn.Module
+    kind: str
+    enabled: bool
+
+    def __call__(self, *inputs):
+        with torch.autocast(self.kind, torch.bfloat16, self.enabled):
+            return type(self.module).forward(self.module, *inputs)
+
+
+def _work_in_bf16(part, kind):
+    part.forward = _Autocast(part, kind, True)
+    part.register_forward_hook(widened)
+    for module in part.modules():
+        if isinstance(module, Integral):
+            module.forward = _Autocast(module, kind, False)
