@@ -1,0 +1,62 @@
+"""Catalogue: weights and data sets that others publish, where from and what is known of them."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, PositiveInt, StringConstraints
+
+from p2s.files import read_yaml
+from p2s.spec.part import Part
+
+CATALOGUE = Path(__file__).with_name("catalogue.yaml")
+Counts = dict[Literal["images", "annotations", "files"], PositiveInt]
+# No part of a path begins with a dot, so none leads out of datasets/.
+Place = Annotated[str, StringConstraints(pattern=r"^datasets(/[\w+-][\w.+-]*)+$")]
+Hash = Annotated[str, StringConstraints(pattern=r"^(sha256|md5):[0-9a-f]{6,64}$")]
+Url = Annotated[str, StringConstraints(pattern=r"^https?://\S+$")]
+
+
+class File(Part):
+    """A published file, its place in a project, and what tells that it is right."""
+
+    to: Place
+    url: Url | None = None  # without one it is brought by hand
+    bytes: PositiveInt | None = None
+    hash: Hash | None = None  # may be its first digits, if no more are published
+    counts: Counts = {}  # lengths of the lists of a JSON, or files in a folder, at least
+    unpacked: dict[str, Counts] = {}  # what a zip leaves in its folder; then the zip is removed
+
+    def places(self, root: Path) -> dict[Path, Counts]:
+        """What is in a project once the file has been fetched, with its published counts."""
+        target = root / self.to
+        if not self.unpacked:
+            return {target: self.counts}
+        return {target.parent / name: counts for name, counts in self.unpacked.items()}
+
+
+class Source(Part):
+    """Weights or a data set under one name."""
+
+    about: str
+    licence: str
+    page: Url  # where a reader finds it
+    files: Annotated[list[File], Field(min_length=1)]
+
+    @property
+    def bytes(self) -> int | None:
+        """What there is to download, if it is published of every file."""
+        sizes = [file.bytes for file in self.files]
+        return None if None in sizes else sum(sizes)
+
+
+def read_catalogue(path: Path = CATALOGUE) -> dict[str, Source]:
+    """The sources by name; a slip in the file is a ValueError that names line and field."""
+    return read_yaml(path, dict[str, Source])
+
+
+def chosen(catalogue: dict[str, Source], names: Sequence[str]) -> dict[str, Source]:
+    """The sources of these names; ValueError lists the valid ones."""
+    if unknown := [name for name in names if name not in catalogue]:
+        raise ValueError(f"unknown {', '.join(unknown)}; valid: {', '.join(catalogue)}")
+    return {name: catalogue[name] for name in names}
