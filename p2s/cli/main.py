@@ -3,6 +3,7 @@
 import json
 import os
 import sys
+from functools import partial
 
 import click
 
@@ -17,6 +18,7 @@ from p2s.cli.options import (
     NEW_FILE,
     NEW_FOLDER,
     PRECISION,
+    PROCESSES,
     WORKERS,
     in_a_folder,
     settings,
@@ -72,21 +74,24 @@ def main(traceback):
 @DEVICE
 @PRECISION
 @WORKERS
+@PROCESSES
 @settings("Any field of the Spec, such as recipe.rate=0.02, but num_classes and data.")
-def train(**options):
+def train(processes, **options):
     """Train a detector on your own images and evaluate it.
 
     A small network (ResNet-18 of half the width, batch of 8) that a laptop can train. --set
     changes any field: `--set backbone.depth=50 --set recipe.rate=0.02`. The learning rate is for
     a batch of 16 and scaled to yours. Interrupted, the same command goes on and ends with the
-    same result, to the bit on a CPU.
+    same result, to the bit on a CPU. `torchrun --nproc-per-node 8 -m p2s train ...` is
+    --processes 8, also on several machines.
     """
     folder = options["images"]
     of_val = options["val_images"] or folder
     _refuse_unhealthy((options["train"], folder), (options["val"], of_val))
     from p2s.cli import own_data
+    from p2s.train.processes import together
 
-    own_data.run(own_data.Job(**options))
+    together(partial(own_data.run, own_data.Job(**options)), processes)
 
 
 @main.command()

@@ -22,6 +22,10 @@ WORKERS = click.option(
     "--workers", default=max(1, (os.cpu_count() or 1) // 2), type=click.IntRange(min=0),
     help="Threads that make batches ahead. [default: half of the cores]",
 )  # fmt: skip
+PROCESSES = click.option(
+    "--processes", default=1, show_default=True, type=click.IntRange(min=1),
+    help="That train together, each on a part of a batch and on a GPU of its own.",
+)  # fmt: skip
 
 
 def settings(text: str) -> Callable:

@@ -15,6 +15,7 @@ from torch import nn
 from p2s.data import coco
 from p2s.deploy.predict import sample_sheet
 from p2s.files import finite_or_none, write_atomic
+from p2s.maths import ranks
 from p2s.maths.likelihood import AUDIT
 from p2s.measure.coco import detect, evaluate, score
 from p2s.model.device import described, device_of, place
@@ -113,14 +114,16 @@ def run(job: Job) -> None:
     torch.manual_seed(job.seed)
     model = job.take(build(spec))
     train(model, spec, data, job.output, seed=job.seed, loop=Loop(workers=job.workers))
-    write_atomic(job.output / "spec.json", spec.model_dump_json(indent=2).encode())
-    draw_curve(job.output)
+    if ranks.rank() == 0:
+        write_atomic(job.output / "spec.json", spec.model_dump_json(indent=2).encode())
+        draw_curve(job.output)
     click.echo(f"evaluating on {len(val.images)} images")
-    detections, proposals = detect(model, val, spec.test)
-    sample_sheet(val, detections).save(job.output / "samples.png")
-    metrics = score(val, detections, proposals)
-    write_metrics(job.output / "metrics.json", metrics)
-    click.echo(table(metrics))
+    answers = detect(model, val, spec.test)
+    if ranks.rank() == 0:
+        sample_sheet(val, answers[0]).save(job.output / "samples.png")
+        metrics = score(val, *answers)
+        write_metrics(job.output / "metrics.json", metrics)
+        click.echo(table(metrics))
 
 
 def evaluate_folder(

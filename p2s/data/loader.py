@@ -17,10 +17,13 @@ from p2s.spec import Recipe, Test
 AUGMENTATION = 1  # a seed's stream of random numbers; the orders of images have others
 
 
-def train_batch(data: CocoSet, recipe: Recipe, seed: int, iteration: int) -> list[dict]:
+def train_batch(
+    data: CocoSet, recipe: Recipe, seed: int, iteration: int, part: slice = slice(None)
+) -> list[dict]:
     """The inputs of one iteration, in the recipe's order: a pure function of its arguments.
 
-    Raises ValueError if no image has an object.
+    Of a `part` of the batch alone, as one rank of several takes it. Raises ValueError if no image
+    has an object.
     """
     rng = np.random.default_rng([seed, AUGMENTATION, iteration])
     edges = rng.choice(recipe.short_edge, recipe.batch).tolist()
@@ -28,7 +31,7 @@ def train_batch(data: CocoSet, recipe: Recipe, seed: int, iteration: int) -> lis
     indices = batch_indices(data, recipe.batch, seed, iteration, sampling.order_of(recipe))
     return [
         augment(data.sample(index), edge, recipe.long_edge, flip)
-        for index, edge, flip in zip(indices, edges, flips, strict=True)
+        for index, edge, flip in list(zip(indices, edges, flips, strict=True))[part]
     ]
 
 

@@ -16,6 +16,7 @@ from torch import nn
 
 from p2s.data.coco import CocoSet
 from p2s.data.loader import test_inputs
+from p2s.maths import ranks
 from p2s.measure.bootstrap import draws, resampled_ap
 from p2s.measure.rows import Rows
 from p2s.spec import Test
@@ -28,13 +29,15 @@ PROPOSALS_AT = (100, 256)  # Sec. 5: proposals an image, of which recall is give
 def detect(model: nn.Module, data: CocoSet, test: Test) -> tuple[list[Instances], list[Instances]]:
     """Detections and proposals of each image, as two lists of `Instances` in its pixels.
 
-    One image at a time: what is found in an image depends on no other image.
+    One image at a time: what is found in an image depends on no other image. Several ranks share
+    the images, and each has all answers.
     """
     model.eval()
     model.set_test(test)
-    pairs = [model.detect([test_inputs(data, i, test)]) for i in range(len(data.images))]
-    detections = [detected.to("cpu") for (detected,), _ in pairs]
-    proposals = [proposed.to("cpu") for _, (proposed,) in pairs]
+    indices = range(len(data.images))[ranks.part()]
+    found = [model.detect([test_inputs(data, index, test)]) for index in indices]
+    pairs = ranks.gathered([(one.to("cpu"), other.to("cpu")) for (one,), (other,) in found])
+    detections, proposals = map(list, zip(*pairs, strict=True)) if pairs else ([], [])
     return detections, proposals
 
 

@@ -14,15 +14,16 @@ PRECISIONS = ("fp32", "tf32", "bf16")
 
 
 def device_of(name: str) -> torch.device:
-    """The device of a name: cpu, cuda, cuda:1, or auto, the first GPU if there is one.
+    """The device of a name: cpu, cuda (this rank's GPU), cuda:1, or auto, cuda if there is one.
 
     ValueError, with those of this machine, unless it is there.
     """
     here = ["cpu", *(f"cuda:{index}" for index in range(torch.cuda.device_count()))]
-    asked = {"auto": here[1:2] or here, "cuda": here[1:2]}.get(name, [name])
-    if not asked or asked[0] not in here:
+    current = f"cuda:{torch.cuda.current_device()}" if here[1:] else "cpu"
+    asked = {"auto": current, "cuda": current if here[1:] else name}.get(name, name)
+    if asked not in here:
         raise ValueError(f"device {name!r} is not here; valid: auto, {', '.join(here)}")
-    return torch.device(asked[0])
+    return torch.device(asked)
 
 
 def described(device: torch.device) -> str:

@@ -20,6 +20,7 @@ from torch import Tensor
 from p2s.maths.geometry import paired_iou
 from p2s.maths.likelihood import AUDIT, BACKGROUND, class_log_probs, object_log_probs
 from p2s.maths.losses import ALPHA, BETA, GAMMA
+from p2s.maths.ranks import normaliser, share
 from p2s.model.first import designs
 from p2s.model.first.contract import DenseFirstStage, dense_stage
 from p2s.model.second.stage import SecondStage, second_stage
@@ -106,7 +107,7 @@ class LikelihoodSecondStage(SecondStage):
         near &= paired_iou(boxes, wanted) >= self.objective.near
         labels = torch.zeros_like(near, dtype=torch.long)[near]  # one box for all classes
         loss = self.box_predictor[0].box_reg_loss(boxes[near], wanted[near], deltas[near], labels)
-        return self.positive_fraction * loss
+        return self.positive_fraction * share(len(labels), loss.device) * loss
 
 
 @dataclass(frozen=True)
@@ -143,7 +144,7 @@ class Likelihood:
 
         Where all are seen, the values of all objectives on them go to detectron2's event storage.
         """
-        positives = labels.peaks.sum().clamp(min=1)
+        positives = normaliser(labels.peaks.sum())
         log_object, log_no_object = object_log_probs(labels.logit)
         of_object, of_background = self._weights(labels)
         named = (of_object * log_object)[labels.seen, None] + log_p_class[:, :-1]  # (R, K)

@@ -11,7 +11,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -24,6 +24,7 @@ from tqdm import tqdm
 from p2s.data.coco import CocoSet
 from p2s.data.loader import train_batch
 from p2s.data.prefetch import prefetched
+from p2s.maths import ranks
 from p2s.maths.federated import frequencies
 from p2s.maths.likelihood import AUDIT
 from p2s.spec import Recipe, Spec
@@ -79,7 +80,8 @@ def train(
 
     What `output` already holds of this very training is used: a state is resumed and a finished
     model loaded, on one thread of a CPU bit-equal to a training that was never stopped.
-    SIGINT and SIGTERM stop after the step at work, which is saved. Raises NonFiniteLoss, and
+    SIGINT and SIGTERM stop after the step at work, which is saved. Several ranks have a part of
+    each batch, and rank 0 alone writes. Raises NonFiniteLoss, and
     ValueError for absurd settings or a folder of another training.
     """
     _refuse_absurd(spec)
@@ -87,9 +89,11 @@ def train(
     identity = training_id(spec, data.fingerprint, seed)
     output = Path(output)
     output.mkdir(parents=True, exist_ok=True)
-    with folder.alone_in(output):
+    with folder.alone_in(output) if ranks.rank() == 0 else nullcontext():
+        ranks.wait_for_all()
         if not finished(output, identity):
             _Training(model, spec, data, output, seed, loop).run()
+        ranks.wait_for_all()
         folder.remove_state(output)
     folder.fill(model, output)
     return model
@@ -134,23 +138,25 @@ class _Training:
                 self.seconds = time.monotonic() - begun
                 bar.set_postfix(loss=f"{_total(losses):.3f}", refresh=False)
                 bar.update()
-                if asked or self.seconds - saved >= self.loop.save_every:
+                stop = ranks.anywhere(bool(asked))
+                if stop or self.seconds - saved >= self.loop.save_every:
                     self._save()
                     saved = self.seconds
-                if asked:
+                if stop:
                     raise KeyboardInterrupt
         self._finish()
 
     def _bar(self):
         total = self.spec.recipe.iterations
         # disable=None: a bar in a terminal only, nothing in a log or an executed notebook
-        return tqdm(total=total, initial=self.iteration, disable=None, mininterval=1, unit="step")
+        quiet = True if ranks.rank() else None
+        return tqdm(total=total, initial=self.iteration, disable=quiet, mininterval=1, unit="step")
 
     def _batches(self):
         recipe = self.spec.recipe
 
         def batch(iteration):
-            return train_batch(self.data, recipe, self.seed, iteration)
+            return train_batch(self.data, recipe, self.seed, iteration, ranks.part())
 
         return prefetched(batch, range(self.iteration, recipe.iterations), self.loop.workers)
 
@@ -195,6 +201,8 @@ class _Training:
         self.iteration += 1
 
     def _save(self):
+        if ranks.rank():
+            return
         progress = {name: getattr(self, name) for name in folder.PROGRESS}
         folder.save_state(self.output, progress, self.model, self.optimizer)
 
@@ -204,6 +212,8 @@ class _Training:
             setattr(self, name, value)
 
     def _finish(self):
+        if ranks.rank():
+            return
         identity = {"training_id": self.identity, "seed": self.seed, "seconds": self.seconds}
         texts = {
             "spec.json": self.spec.model_dump_json(indent=2),
@@ -245,6 +255,11 @@ def _refuse_absurd(spec):
         raise ValueError(
             f"learning rate {recipe.scaled_rate:g}: rate {recipe.rate:g} is for a batch of 16 and "
             f"is scaled to the batch of {recipe.batch}; more than 1 cannot train"
+        )
+    if recipe.batch % ranks.ranks():
+        raise ValueError(
+            f"recipe.batch {recipe.batch} for {ranks.ranks()} processes: each has an equal part; "
+            "valid: a multiple of them"
         )
     if recipe.warmup >= recipe.iterations:
         raise ValueError(

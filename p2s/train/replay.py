@@ -15,6 +15,7 @@ from torch.nn.utils import get_total_norm
 from p2s.files import write_atomic
 from p2s.maths.finite import all_finite
 from p2s.maths.likelihood import AUDIT
+from p2s.maths.ranks import average_gradients, mean
 from p2s.model.weights import fill, read_parts
 from p2s.model.zoo import build
 from p2s.spec import Spec
@@ -34,6 +35,7 @@ def gradients(
     The losses are floats by name, and so is what a model audits (`audit/...` of detectron2's event
     storage). What is not finite is a list of names, of losses or else of parameters with such a
     gradient. A device is waited for once, when losses and the largest gradient are asked for.
+    Several ranks have the mean of their losses and gradients.
     """
     torch.manual_seed(int(np.random.SeedSequence((seed, iteration)).generate_state(1)[0]))
     model.zero_grad()
@@ -43,9 +45,10 @@ def gradients(
     except FloatingPointError as error:  # detectron2's heads check their own boxes and logits
         return {}, [str(error)]
     sum(losses.values()).backward()
+    average_gradients(model.parameters())
     grads = {name: weight.grad for name, weight in model.named_parameters()}
     largest = get_total_norm([grad for grad in grads.values() if grad is not None], math.inf)
-    *values, largest = torch.stack([*losses.values(), largest]).tolist()
+    *values, largest = mean(torch.stack([*losses.values(), largest])).tolist()
     broken = [name for name, value in zip(losses, values, strict=True) if not math.isfinite(value)]
     if not (broken or math.isfinite(largest)):
         broken = [f"gradient of {name}" for name, grad in grads.items() if not all_finite(grad)]

@@ -12,6 +12,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 
 from p2s.maths.geometry import Grid, encode_ltrb
 from p2s.maths.losses import distribution_focal, peak_focal
+from p2s.maths.ranks import normaliser
 from p2s.model.first.assign import Targets, as_assigned, center_peaks, centerness
 from p2s.model.first.coding import Deltas, Distances
 from p2s.model.first.heads import Predictions
@@ -53,7 +54,7 @@ class Objective:
         """Losses of scores per positive."""
         positive = targets.peaks > 0
         loss = self.score_loss(predictions.logit, targets.heat, targets.peaks)
-        loss = loss / targets.peaks.sum().clamp(min=1)
+        loss = loss / normaliser(targets.peaks.sum())
         return {
             "loss_dense_positive": self.weight * loss[positive].sum(),
             "loss_dense_negative": self.weight * loss.masked_fill(positive, 0).sum(),
@@ -76,14 +77,14 @@ class Objective:
 
 def weighted_mean(loss: Tensor, weight: Tensor) -> Tensor:
     """The mean of losses (P,) by weight, 0 of none; weights of less than 1 in all count as 1."""
-    return (weight * loss).sum() / weight.sum().clamp(min=1)
+    return (weight * loss).sum() / normaliser(weight.sum())
 
 
 def centerness_loss(extra: Tensor, grid: Grid, boxes: Tensor, weight: Tensor) -> Tensor:
     """Mean cross entropy of centerness logits (P, 1) with the centerness of P points."""
     wanted = centerness(grid.points, boxes)
     loss = binary_cross_entropy_with_logits(extra[:, 0], wanted, reduction="sum")
-    return loss / max(len(boxes), 1)
+    return loss / normaliser(loss.new_tensor(float(len(boxes))))
 
 
 def side_distribution_loss(extra: Tensor, grid: Grid, boxes: Tensor, weight: Tensor) -> Tensor:

@@ -9,21 +9,21 @@ from collections.abc import Callable
 from functools import partial
 
 import torch
-from detectron2.modeling.roi_heads import FastRCNNOutputLayers
 from detectron2.structures import Instances
 from torch import Tensor, nn
 from torch.nn.functional import logsigmoid
 
 from p2s.maths import federated
 from p2s.maths.federated import Frequencies
+from p2s.maths.ranks import normaliser
 from p2s.model.layers import prior_bias
-from p2s.model.second.stage import SecondStage
+from p2s.model.second.stage import RegionPredictor, SecondStage
 from p2s.model.second.stage import second_stage as of_spec
 from p2s.spec import Spec
 from p2s.spec.second_stage import AnnotatedClasses, Eql, Federated
 
 
-class SigmoidPredictor(FastRCNNOutputLayers):
+class SigmoidPredictor(RegionPredictor):
     """detectron2's predictor with a sigmoid a class; the last of its K + 1 logits is not used."""
 
     def predict_probs(
@@ -51,7 +51,8 @@ class SelectivePredictor(SigmoidPredictor):
         label = torch.cat([of_image.gt_classes for of_image in proposals])
         image = torch.arange(len(rows)).repeat_interleave(rows).to(label.device)
         cost = federated.sigmoid_ce(predictions[0][:, :-1], label)  # (R, K)
-        loss = (cost * self.counted(label, image)).sum() / max(len(label), 1)
+        total = normaliser(cost.new_tensor(float(len(label))))
+        loss = (cost * self.counted(label, image)).sum() / total
         return super().losses(predictions, proposals) | {"loss_cls": loss}
 
     def sigmoid_cross_entropy_loss(self, logits: Tensor, labels: Tensor) -> Tensor:

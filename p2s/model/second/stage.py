@@ -22,6 +22,7 @@ from torchvision.ops import clip_boxes_to_image
 
 from p2s.maths.finite import finite_rows, refuse_nonfinite
 from p2s.maths.likelihood import FUSIONS, fuse
+from p2s.maths.ranks import share
 from p2s.maths.selection import select_classes
 from p2s.model.second.pooler import CANONICAL_SIZE, FastROIPooler
 from p2s.spec import Spec, Test
@@ -145,6 +146,18 @@ class SecondStage(CascadeROIHeads):
         self.check(finite_rows(values), lambda bad: f"{what}: {bad.sum()} of {len(bad)} regions")
 
 
+class RegionPredictor(FastRCNNOutputLayers):
+    """detectron2's predictor, whose losses are means over the regions of all ranks."""
+
+    def losses(
+        self, predictions: tuple[Tensor, Tensor], proposals: list[Instances]
+    ) -> dict[str, Tensor]:
+        """As detectron2's."""
+        weight = share(len(predictions[0]), predictions[0].device)
+        losses = super().losses(predictions, proposals)
+        return {name: weight * loss for name, loss in losses.items()}
+
+
 class RegionHead(FastRCNNConvFCHead):
     """detectron2's two hidden layers, which in training read regions in the order of channels_last.
 
@@ -165,7 +178,7 @@ def second_stage(
     strides: dict[str, int],
     channels: int,
     make: Callable = SecondStage,
-    predict: Callable = FastRCNNOutputLayers,
+    predict: Callable = RegionPredictor,
 ) -> SecondStage:
     """The Faster or Cascade head of a Spec on maps `{name: stride}` with `channels` channels.
 
