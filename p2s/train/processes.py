@@ -4,8 +4,10 @@ They are started here, or by torchrun, whose environment says so. A rank that di
 """
 
 import os
+import re
 import signal
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stdout
 from tempfile import TemporaryDirectory
@@ -18,6 +20,7 @@ from torch.multiprocessing.spawn import ProcessExitedException, ProcessRaisedExc
 from p2s.maths import ranks
 
 BACKEND = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
+LAST_WORDS = 3.0  # seconds that a rank has to tell why it dies before the others do
 GRACE = 10.0  # seconds for the others to end, then after SIGTERM, when a rank has died
 
 
@@ -64,8 +67,13 @@ def _raise_again(error):
 def _rank(number, work, count, store):
     if not torch.cuda.is_available():
         torch.set_num_threads(max(1, (os.cpu_count() or 1) // count))
-    with _joined(store, rank=number, world_size=count):
-        work()
+    try:
+        with _joined(store, rank=number, world_size=count):
+            work()
+    except RuntimeError as error:
+        if re.search("gloo|NCCL", str(error)):  # of a lost rank, whose own words count: it is first
+            time.sleep(LAST_WORDS)
+        raise
 
 
 @contextmanager
