@@ -109,10 +109,10 @@ def test_an_interrupted_training_ends_the_same_when_started_again(
 ):
     batch = engine.train_batch
 
-    def stopping(data, recipe, seed, iteration):
+    def stopping(data, recipe, seed, iteration, part):
         if iteration == 2:
             os.kill(os.getpid(), signal.SIGINT)
-        return batch(data, recipe, seed, iteration)
+        return batch(data, recipe, seed, iteration, part)
 
     monkeypatch.setattr(engine, "train_batch", stopping)
     stopped = p2s(*words_of_train(files, tmp_path / "cut"))

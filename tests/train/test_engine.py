@@ -25,7 +25,7 @@ def stubs(monkeypatch):
 
 
 def stop_at(monkeypatch, iteration, stop):
-    def batch(data, recipe, seed, at):
+    def batch(data, recipe, seed, at, part):
         if at == iteration:
             stop()
         return batches(data, recipe, seed, at)

@@ -29,7 +29,7 @@ def spoil(batch, value):
 
 
 def test_a_loss_that_is_not_finite_tells_all_keeps_the_state_and_replays(tmp_path, monkeypatch):
-    def batch(data, recipe, seed, at):
+    def batch(data, recipe, seed, at, part):
         return spoil(batches(data, recipe, seed, at), torch.inf if at == 7 else 0)
 
     monkeypatch.setattr(engine, "train_batch", batch)
