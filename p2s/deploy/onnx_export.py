@@ -17,7 +17,7 @@ from detectron2.structures import Boxes, ImageList, Instances
 from torch import nn
 from torch.nn import functional as F
 
-from p2s.model.detector import OneStageDetector, TwoStageDetector, run_first_stage
+from p2s.model.detector import OneStageDetector, TwoStageDetector, normalised, run_first_stage
 from p2s.model.first.adaptive_rpn import AdaptiveRPN
 from p2s.model.first.contract import DenseFirstStage, OneStage
 from p2s.model.first.rpn import FlooredRPN
@@ -114,7 +114,7 @@ class _Notes:
 
 def _preprocess(model, inputs):
     # detectron2's own pads by a size that it computes with tensors.
-    [image] = [(of_image["image"] - model.pixel_mean) / model.pixel_std for of_image in inputs]
+    [image] = [normalised(model, of_image["image"]) for of_image in inputs]
     unit, (height, width) = model.backbone.size_divisibility, image.shape[1:]
     padded = F.pad(image, (0, -width % unit, 0, -height % unit))[None]
     return ImageList(padded, [(height, width)])

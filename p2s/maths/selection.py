@@ -24,10 +24,21 @@ def select(
 def select_classes(
     boxes: Tensor, scores: Tensor, threshold: float, nms: float, keep: int
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """The same where each of R boxes has a score of every class, (R, K): rows, classes, scores."""
+    """The same where each of R boxes has a score of every class, (R, K): rows, classes, scores.
+
+    Boxes are (R, 4), or (R, 4 K) with a box for each class.
+    """
     row, label = (scores > threshold).nonzero(as_tuple=True)
-    kept, scores = select(boxes[row], scores[row, label], label, threshold, nms, keep)
+    of_class = boxes_of(boxes, row, label)
+    kept, scores = select(of_class, scores[row, label], label, threshold, nms, keep)
     return row[kept], label[kept], scores
+
+
+def boxes_of(boxes: Tensor, row: Tensor, label: Tensor) -> Tensor:
+    """The boxes (D, 4) of rows (D,) as classes (D,); of (R, 4), or of (R, 4 K), one a class."""
+    if boxes.shape[1] == 4:
+        return boxes[row]
+    return boxes.unflatten(1, (-1, 4))[row, label]
 
 
 def first_kept(boxes: Tensor, scores: Tensor, classes: Tensor, nms: float, keep: int) -> Tensor:

@@ -19,7 +19,7 @@ from p2s.data.coco import CocoSet
 from p2s.data.loader import test_inputs
 from p2s.files import finite_or_none
 from p2s.maths.likelihood import FUSIONS, fuse
-from p2s.maths.selection import select_classes
+from p2s.maths.selection import boxes_of, select_classes
 from p2s.measure.coco import coco_numbers
 from p2s.model.detector import TwoStageDetector
 from p2s.spec import Spec, Test
@@ -89,7 +89,7 @@ def detections(seen: ClassifiedProposals, powers: tuple[float, float], test: Tes
     scores = fuse(p_class, seen.p_object[:, None], *powers)
     limits = test.score_threshold, test.nms, test.detections
     row, label, scores = select_classes(seen.boxes, scores, *limits)
-    boxes = Boxes(seen.boxes[row])
+    boxes = Boxes(boxes_of(seen.boxes, row, label))
     selected = Instances(seen.size, pred_boxes=boxes, scores=scores, pred_classes=label)
     return detector_postprocess(selected, *seen.stored)
 

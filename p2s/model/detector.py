@@ -12,30 +12,37 @@ from detectron2.structures import ImageList, Instances
 from detectron2.utils.events import EventStorage, has_event_storage
 from torch import Tensor, nn
 
-from p2s.spec import Test
-
-# ImageNet's RGB statistics, in 0..255 (torchvision)
-PIXEL_MEAN = (0.485 * 255, 0.456 * 255, 0.406 * 255)
-PIXEL_STD = (0.229 * 255, 0.224 * 255, 0.225 * 255)
+from p2s.spec import Pixels, Test
 
 
 class TwoStageDetector(GeneralizedRCNN):
     """A first stage that infers P(O) and a second that infers P(C|O) (Eq. 1)."""
 
-    def __init__(self, backbone: nn.Module, first_stage: nn.Module, second_stage: nn.Module):
+    def __init__(
+        self,
+        backbone: nn.Module,
+        first_stage: nn.Module,
+        second_stage: nn.Module,
+        pixels: Pixels = Pixels(),
+    ):
         super().__init__(
             backbone=backbone,
             proposal_generator=first_stage,
             roi_heads=second_stage,
-            pixel_mean=PIXEL_MEAN,
-            pixel_std=PIXEL_STD,
+            pixel_mean=pixels.mean,
+            pixel_std=pixels.std,
             input_format="RGB",
         )
+        self.pixels = pixels
 
     def forward(self, batched_inputs: list[dict]) -> dict[str, Tensor] | list[dict]:
         """As detectron2's, also outside of an EventStorage, which its heads insist on."""
         with nullcontext() if has_event_storage() else EventStorage():
             return super().forward(batched_inputs)
+
+    def preprocess_image(self, batched_inputs: list[dict]) -> ImageList:
+        """Normalised images, padded to one size, as an `ImageList`."""
+        return _padded(self, batched_inputs)
 
     def propose(self, inputs: list[dict]) -> list[Instances]:
         """First-stage proposals of each image, the likeliest first, as `Instances`."""
@@ -67,13 +74,14 @@ class TwoStageDetector(GeneralizedRCNN):
 class OneStageDetector(ProposalNetwork):
     """A first stage with classes, alone: its proposals are detections."""
 
-    def __init__(self, backbone: nn.Module, dense_detector: nn.Module):
+    def __init__(self, backbone: nn.Module, dense_detector: nn.Module, pixels: Pixels = Pixels()):
         super().__init__(
             backbone=backbone,
             proposal_generator=dense_detector,
-            pixel_mean=PIXEL_MEAN,
-            pixel_std=PIXEL_STD,
+            pixel_mean=pixels.mean,
+            pixel_std=pixels.std,
         )
+        self.pixels = pixels
 
     def forward(self, batched_inputs: list[dict]) -> dict[str, Tensor] | list[dict]:
         """As detectron2's, under the key that it gives to detections."""
@@ -84,10 +92,7 @@ class OneStageDetector(ProposalNetwork):
 
     def preprocess_image(self, batched_inputs: list[dict]) -> ImageList:
         """Normalised images, padded to one size, as an `ImageList`."""
-        images = [inputs["image"].to(self.pixel_mean.device) for inputs in batched_inputs]
-        images = [(image - self.pixel_mean) / self.pixel_std for image in images]
-        padding = self.backbone.size_divisibility, self.backbone.padding_constraints
-        return ImageList.from_tensors(images, padding[0], padding_constraints=padding[1])
+        return _padded(self, batched_inputs)
 
     def propose(self, inputs: list[dict]) -> list[Instances]:
         """The detections of each image as class-agnostic proposals, the likeliest first."""
@@ -101,6 +106,13 @@ class OneStageDetector(ProposalNetwork):
     def set_test(self, test: Test) -> None:
         """Test by these settings (spec.Test) from now on; no weight changes."""
         self.proposal_generator.set_test(test)
+
+
+def normalised(model: nn.Module, image: Tensor) -> Tensor:
+    """An RGB image (3, H, W) as the trunk of a detector has it: its order, its statistics."""
+    image = image.to(model.pixel_mean.device)
+    ordered = image if model.pixels.order == "RGB" else image.flip(0)
+    return (ordered - model.pixel_mean) / model.pixel_std
 
 
 def run_first_stage(
@@ -134,6 +146,12 @@ def _head_name(model):
 def region_heads(model: nn.Module) -> list[nn.Module]:
     """The heads of a detector's second stage, one a stage; none of a one-stage detector."""
     return list(model.roi_heads.box_head) if hasattr(model, "roi_heads") else []
+
+
+def _padded(model, batched_inputs):
+    images = [normalised(model, inputs["image"]) for inputs in batched_inputs]
+    padding = model.backbone.size_divisibility, model.backbone.padding_constraints
+    return ImageList.from_tensors(images, padding[0], padding_constraints=padding[1])
 
 
 def _in_original_pixels(instances, inputs, sizes):

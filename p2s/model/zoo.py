@@ -28,13 +28,13 @@ def build(spec: Spec) -> OneStageDetector | TwoStageDetector:
     """
     backbone = resnet_fpn(spec.backbone, spec.levels)
     if isinstance(spec.backbone.weights, Path):
-        load_imagenet(backbone, spec.backbone.weights)
+        load_imagenet(backbone, spec.backbone.weights, spec.backbone)
     strides = {name: shape.stride for name, shape in backbone.output_shape().items()}
     where = (spec, strides, spec.backbone.fpn_channels)
     if spec.second == "none":
-        model = OneStageDetector(backbone, first_stage(*where))
+        model = OneStageDetector(backbone, first_stage(*where), spec.backbone.pixels)
     else:
-        model = TwoStageDetector(backbone, *two_stages(*where))
+        model = TwoStageDetector(backbone, *two_stages(*where), spec.backbone.pixels)
     # Convolutions follow their weights' layout, so this makes every map channels_last too.
     return model.to(memory_format=torch.channels_last).train()
 

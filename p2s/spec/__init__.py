@@ -2,7 +2,7 @@
 
 from p2s.spec.changes import merge
 from p2s.spec.data import Coco, Glyphs
-from p2s.spec.detector import Backbone, Spec, Test
+from p2s.spec.detector import Backbone, Pixels, Spec, Test
 from p2s.spec.first_stage import FirstStage
 from p2s.spec.names import NAMED
 from p2s.spec.recipe import Recipe
@@ -14,6 +14,7 @@ __all__ = [
     "FirstStage",
     "Glyphs",
     "NAMED",
+    "Pixels",
     "Recipe",
     "SecondStage",
     "Spec",

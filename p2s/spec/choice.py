@@ -69,7 +69,7 @@ class Chooser(Part):
     @model_serializer(mode="wrap")
     def _dump_flat(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
         flat: dict[str, Any] = {}
-        for name, value in dump(self).items():
+        for name, value in self.written(dump(self)).items():
             kinds = self.kinds().get(name)
             flat |= _flat(name, kinds, value) if kinds else {name: value}
         return flat

@@ -26,6 +26,19 @@ from p2s.spec.recipe import Recipe
 from p2s.spec.second_stage import AnnotatedClasses, SecondStage, Softmax
 
 
+class Pixels(Part):
+    """How an image comes to the trunk: the order of channels, and their statistics in that order.
+
+    Every image is read as RGB in 0..255.
+    """
+
+    order: Literal["RGB", "BGR"] = "RGB"
+    mean: tuple[float, float, float] = (0.485 * 255, 0.456 * 255, 0.406 * 255)  # torchvision
+    std: tuple[PositiveFloat, PositiveFloat, PositiveFloat] = (
+        *(0.229 * 255, 0.224 * 255, 0.225 * 255),  # torchvision
+    )
+
+
 class Backbone(Part):
     """A ResNet trunk with a feature pyramid (Sec. 5, Hyperparameters; App. B)."""
 
@@ -38,6 +51,12 @@ class Backbone(Part):
     )
     # A local torchvision or detectron2 file; else a study's own, see p2s.train.pretrain
     weights: Literal["glyphs", "characters"] | Path | None = None
+    pixels: Annotated[Pixels, UNWRITTEN] = Pixels()
+    # The convolution of a bottleneck block that strides; torchvision; d2's MSRA trunks: 1x1
+    stride_in: Annotated[Literal["3x3", "1x1"], UNWRITTEN] = "3x3"
+    p6_from: Annotated[Literal["p5", "res5"], UNWRITTEN] = (
+        "p5"  # of P3-P7; C2; d2's RetinaNet: res5
+    )
 
 
 class Test(Part):
@@ -52,6 +71,8 @@ class Test(Part):
     proposal_floor: Probability = 1e-4  # P(O); C2
     nms: Probability = 0.7  # Sec. 5; baselines .5; one-stage .6 (C2)
     score_threshold: Probability = 0.05  # d2; acts on the fused score
+    # Boxes of the first stage are cut at the image's border before NMS; C2, d2's RetinaNet: not
+    clip: Annotated[bool, UNWRITTEN] = True
     detections: PositiveInt = 100  # COCO
     short_edge: PositiveInt = 800  # Sec. 5
     long_edge: PositiveInt = 1333  # Sec. 5
@@ -111,6 +132,18 @@ class Spec(Part):
         stages = {"none": given, "faster": 1, "cascade": 3}[self.second]
         if given != stages:
             raise ValueError(f"second_stage.iou has {given} values; {self.second} needs {stages}")
+        if self.backbone.p6_from != "p5" and self.levels != (3, 7):
+            raise ValueError(f"backbone.p6_from {self.backbone.p6_from}; valid levels: (3, 7)")
+        return self
+
+    @model_validator(mode="after")
+    def _has_boxes_that_it_can_train(self):
+        stage = self.second_stage
+        if stage.boxes == "by_class" and (self.second, stage.objective) != ("faster", "sampled"):
+            raise ValueError(
+                f"second_stage.boxes by_class with second {self.second}, objective "
+                f"{stage.objective}; valid: second faster, objective sampled"
+            )
         return self
 
     @model_validator(mode="after")

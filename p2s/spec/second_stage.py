@@ -8,7 +8,7 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field, PositiveInt, model_validator
 
 from p2s.spec.choice import Choice, Chooser
-from p2s.spec.part import YOUNGER, Probability
+from p2s.spec.part import UNWRITTEN, YOUNGER, Probability
 
 
 class ClassLoss(Choice):
@@ -72,6 +72,8 @@ class SecondStage(Chooser):
     regions: PositiveInt = 512  # d2: sampled an image in training; of exact@K: the K likeliest
     positive_share: Probability = 0.25  # d2
     channels: PositiveInt = 1024  # d2: two fully connected layers
+    # C2, d2's Cascade: one box for all classes of a region; d2's Faster: one for each
+    boxes: Annotated[Literal["agnostic", "by_class"], UNWRITTEN] = "agnostic"
 
     @model_validator(mode="after")
     def _likelihoods_are_of_a_softmax(self):

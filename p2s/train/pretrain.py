@@ -115,7 +115,7 @@ def reader(spec: Spec, reading: Reading) -> TwoStageDetector:
             channels,
         )
     heads = Reader(strides, readers)
-    model = TwoStageDetector(backbone, GivenBoxes(reading.jitter), heads)
+    model = TwoStageDetector(backbone, GivenBoxes(reading.jitter), heads, spec.backbone.pixels)
     return model.to(memory_format=torch.channels_last).train()
 
 

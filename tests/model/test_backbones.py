@@ -1,16 +1,22 @@
 """Trunks and pyramids against torchvision's ResNets, and the maps they promise."""
 
 import pickle
+from functools import reduce
 
+import numpy as np
 import pytest
 import torch
 import torchvision
-from detectron2.layers import FrozenBatchNorm2d
+from detectron2.checkpoint import DetectionCheckpointer
+from detectron2.config import get_cfg
+from detectron2.layers import FrozenBatchNorm2d, ShapeSpec
+from detectron2.modeling import build_resnet_backbone
 from safetensors.torch import save_file
 from torch import nn
 
 from p2s.model.backbones import load_imagenet, resnet_fpn
 from p2s.spec import Backbone
+from p2s.spec.released import MSRA
 
 
 def narrow(**changes):
@@ -159,11 +165,59 @@ def test_a_file_that_does_not_fit_is_named_with_its_first_misfits(tmp_path, back
         load_imagenet(resnet_fpn(backbone, (3, 7)), path)
 
 
-def test_a_caffe_file_and_an_unknown_format_are_refused(tmp_path):
-    fpn, path = resnet_fpn(narrow(), (3, 7)), tmp_path / "R-50.pkl"
-    path.write_bytes(pickle.dumps({"conv1_w": torch.zeros(64, 3, 7, 7).numpy()}))
-    with pytest.raises(ValueError, match="R-50.pkl does not fit.*missing.*unknown .first: conv1_w"):
-        load_imagenet(fpn, path)
+def detectron2s_trunk():
+    """Its own narrow ResNet-50 with its default settings, which are for MSRA's trunks."""
+    cfg = get_cfg()
+    cfg.MODEL.RESNETS.STEM_OUT_CHANNELS = cfg.MODEL.RESNETS.WIDTH_PER_GROUP = 8
+    cfg.MODEL.RESNETS.RES2_OUT_CHANNELS = 32
+    cfg.MODEL.RESNETS.OUT_FEATURES = [f"res{stage}" for stage in range(2, 6)]
+    return build_resnet_backbone(cfg, ShapeSpec(channels=3)).eval()
+
+
+CAFFES = (  # parts of detectron2's names, one after the other, and of Caffe's
+    *(("stem.conv1.norm", "res_first_bn"), ("stem.conv1", "first"), ("shortcut", "branch1")),
+    *(("conv1", "branch2a"), ("conv2", "branch2b"), ("conv3", "branch2c"), ("first", "conv1")),
+    *((".", "_"), ("norm", "bn"), ("bn_weight", "bn_s"), ("bn_bias", "bn_b"), ("weight", "w")),
+)
+
+
+def caffe_file(trunk, path):
+    """Random weights of a trunk as MSRA's files have them: without statistics, by Caffe's names."""
+    content = {"conv1_b": np.zeros(8), "fc1000_w": np.zeros((9, 9)), "fc1000_b": np.zeros(9)}
+    for name, value in trunk.state_dict().items():
+        if "running" not in name:
+            value = torch.randn(value.shape) * 0.2 + ("norm.weight" in name)
+            name = reduce(lambda name, pair: name.replace(*pair), CAFFES, name)
+            content[name] = value.numpy()
+    path.write_bytes(pickle.dumps(content))
+    return path
+
+
+def test_an_msra_trunk_gives_detectron2s_maps(tmp_path):
+    peer = detectron2s_trunk()
+    path = caffe_file(peer, tmp_path / "R-50.pkl")
+    DetectionCheckpointer(peer).load(str(path))
+    backbone = Backbone(width=8, fpn_channels=16, **MSRA)
+    fpn = resnet_fpn(backbone, (2, 6)).eval()
+    load_imagenet(fpn, path, backbone)
+    with torch.no_grad():
+        images = torch.randn(2, 3, 64, 96)
+        ours, theirs = fpn.bottom_up(images), peer(images)
+    assert len(theirs) == 4 and theirs["res5"].std() > 0.1
+    for name, expected in theirs.items():
+        close = {"atol": 1e-5 * expected.abs().max().item(), "rtol": 0}
+        torch.testing.assert_close(ours[name], expected, **close)
+
+
+@pytest.mark.parametrize("changes", [{}, {"pixels": MSRA["pixels"]}, {"stride_in": "1x1"}])
+def test_an_msra_trunk_is_refused_where_images_come_otherwise(tmp_path, changes):
+    path, backbone = caffe_file(detectron2s_trunk(), tmp_path / "R-50.pkl"), Backbone(**changes)
+    with pytest.raises(ValueError, match="R-50.pkl is an MSRA trunk; valid: .*BGR.*stride_in=1x1"):
+        load_imagenet(resnet_fpn(narrow(depth=50), (3, 7)), path, backbone)
+
+
+def test_an_unknown_format_is_refused(tmp_path):
+    fpn = resnet_fpn(narrow(), (3, 7))
     with pytest.raises(ValueError, match="weights.onnx: unknown format; valid: .pkl"):
         load_imagenet(fpn, tmp_path / "weights.onnx")
 

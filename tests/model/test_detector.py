@@ -6,7 +6,9 @@ from detectron2.structures import Boxes, ImageList, Instances
 from detectron2.utils.events import EventStorage
 from torch import nn
 
-from p2s.model.detector import PIXEL_MEAN, PIXEL_STD, OneStageDetector, TwoStageDetector
+from p2s.model.detector import OneStageDetector, TwoStageDetector
+from p2s.spec import Pixels as Statistics
+from p2s.spec.released import MSRA
 
 
 class Pixels(nn.Module):
@@ -51,12 +53,12 @@ FOUND = {
 PROPOSED = {"proposal_boxes": BOXES, "objectness_logits": PROBABILITY.logit()}
 
 
-def two_stage():
-    return TwoStageDetector(Pixels(), Boxed(**PROPOSED), Boxed(**FOUND))
+def two_stage(*pixels):
+    return TwoStageDetector(Pixels(), Boxed(**PROPOSED), Boxed(**FOUND), *pixels)
 
 
-def one_stage():
-    return OneStageDetector(Pixels(), Boxed(**FOUND))
+def one_stage(*pixels):
+    return OneStageDetector(Pixels(), Boxed(**FOUND), *pixels)
 
 
 def photo(**fields):
@@ -103,10 +105,19 @@ def test_pixels_are_normalised_as_imagenets_rgb_and_padded(detector):
     model, picture = detector().eval(), photo()
     model([picture])
     images = model.proposal_generator.given[0][0]
-    mean, std = torch.tensor(PIXEL_MEAN)[:, None, None], torch.tensor(PIXEL_STD)[:, None, None]
+    mean, std = torch.tensor([[123.675, 116.28, 103.53], [58.395, 57.12, 57.375]])[..., None, None]
     torch.testing.assert_close(images.tensor[0, :, :16, :20], (picture["image"] - mean) / std)
     assert images.tensor.shape == (1, 3, 32, 32)
     assert images.image_sizes == [(16, 20)]
+
+
+@pytest.mark.parametrize("detector", [two_stage, one_stage])
+def test_caffes_trunks_get_blue_first_and_no_deviation(detector):
+    red = torch.tensor([255.0, 0, 0])[:, None, None].expand(3, 16, 20)
+    prepared = detector(MSRA["pixels"]).preprocess_image([photo() | {"image": red}]).tensor
+    wanted = torch.tensor([-103.53, -116.28, 255 - 123.675])
+    torch.testing.assert_close(prepared[0, :, 3, 7], wanted)
+    assert Statistics().order == "RGB" != MSRA["pixels"].order
 
 
 def test_one_stage_proposals_keep_the_order_of_the_detections():

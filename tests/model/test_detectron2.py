@@ -20,16 +20,15 @@ from detectron2.modeling.roi_heads import FastRCNNOutputLayers
 from detectron2.structures import Boxes, Instances
 from detectron2.utils.events import EventStorage
 
-from p2s.model.detector import PIXEL_MEAN, PIXEL_STD
 from p2s.model.first.coding import SMOOTH
 from p2s.model.zoo import build
-from p2s.spec import Spec
+from p2s.spec import Pixels, Spec
 
 CLASSES = 5
 TRUNK = {"depth": 18, "width": 16, "norm": "BN", "frozen_stages": 0}
 WIDTH = {"RetinaNet": 16, "FCOS-RT": 256}  # 256: 32 groups of 8 channels, as ours
 RPNS = [f"{kind}RCNN-RPN{levels}" for kind in ("Faster", "Cascade") for levels in ("", " (P3-P7)")]
-PIXELS = {"pixel_mean": PIXEL_MEAN, "pixel_std": PIXEL_STD}
+PIXELS = {"pixel_mean": Pixels().mean, "pixel_std": Pixels().std}
 SIZES = [(160, 224), (150, 190)]
 EDGES = [
     [0, 0, 20, 30],

@@ -24,17 +24,18 @@ class Selection:
     pre_nms: int  # candidates a level
     nms: float  # IoU above which the less likely box of a class goes
     keep: int  # boxes an image
-    clip: bool = True  # cut boxes at the image's border; C2 leaves its proposals uncut in test
+    clip: bool = True  # cut boxes at the image's border
 
 
 def proposal_selection(test: Test) -> Selection:
     """That of proposals in test."""
-    return Selection(test.proposal_floor, test.pre_nms, test.proposal_nms, test.proposals)
+    limits = test.proposal_nms, test.proposals
+    return Selection(test.proposal_floor, test.pre_nms, *limits, test.clip)
 
 
 def detection_selection(test: Test) -> Selection:
     """That of a one-stage detector's detections."""
-    return Selection(test.score_threshold, test.pre_nms, test.nms, test.detections)
+    return Selection(test.score_threshold, test.pre_nms, test.nms, test.detections, test.clip)
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ from torchvision.ops import clip_boxes_to_image
 from p2s.maths.finite import finite_rows, refuse_nonfinite
 from p2s.maths.likelihood import FUSIONS, fuse
 from p2s.maths.ranks import share
-from p2s.maths.selection import select_classes
+from p2s.maths.selection import boxes_of, select_classes
 from p2s.model.second.pooler import CANONICAL_SIZE, FastROIPooler
 from p2s.spec import Spec, Test
 
@@ -63,6 +63,7 @@ class SecondStage(CascadeROIHeads):
         """Final boxes (R, 4) and class probabilities (R, K+1), background last, of each image.
 
         Row r belongs to proposal r. Boxes are clipped; probabilities are the mean of the stages.
+        With boxes by class a row has one box for each, (R, 4 K).
         """
         boxes, p_class = self.classify_by_stage(features, proposals)
         return boxes, [by_stage.mean(0) for by_stage in p_class]
@@ -73,15 +74,20 @@ class SecondStage(CascadeROIHeads):
         """As `classify`, with the class probabilities of each of S stages: (S, R, K+1)."""
         maps = [features[name] for name in self.box_in_features]
         sizes = [of_image.image_size for of_image in proposals]
-        regions, stage_probs = proposals, []
+        boxes, stage_probs = [of_image.proposal_boxes.tensor for of_image in proposals], []
         for stage, predictor in enumerate(self.box_predictor):
+            regions = [
+                Instances(size, proposal_boxes=Boxes(of_image))
+                for size, of_image in zip(sizes, boxes, strict=True)
+            ]
             outputs = self._run_stage(maps, regions, stage)
             boxes = predictor.predict_boxes(outputs, regions)
             stage_probs.append(predictor.predict_probs(outputs, regions))
             self._refuse_nonfinite("boxes of a cascade stage", torch.cat(boxes))
-            regions = [_region(*of_image) for of_image in zip(boxes, sizes, strict=True)]
+            pairs = zip(boxes, sizes, strict=True)
+            boxes = [clip_boxes_to_image(of_image.detach(), size) for of_image, size in pairs]
         p_class = [torch.stack(of_image) for of_image in zip(*stage_probs, strict=True)]
-        return [of_image.proposal_boxes.tensor for of_image in regions], p_class
+        return boxes, p_class
 
     def label_and_sample_proposals(
         self, proposals: list[Instances], targets: list[Instances]
@@ -125,7 +131,7 @@ class SecondStage(CascadeROIHeads):
         row, label, scores = self.select(boxes, scores, *limits)
         return Instances(
             proposals.image_size,
-            pred_boxes=Boxes(boxes[row]),
+            pred_boxes=Boxes(boxes_of(boxes, row, label)),
             scores=scores,
             pred_classes=label,
             p_object=p_object[row],
@@ -196,7 +202,7 @@ def second_stage(
             trunk.output_shape,
             box2box_transform=Box2BoxTransform(weights=coding),
             num_classes=spec.num_classes,
-            cls_agnostic_bbox_reg=True,  # C2, also in Faster
+            cls_agnostic_bbox_reg=stage.boxes == "agnostic",
         )
         for trunk, coding in zip(trunks, CODING, strict=False)
     ]
@@ -220,8 +226,3 @@ def second_stage(
 
 def _annotated(truths):
     return truths[truths.gt_annotated] if truths.has("gt_annotated") else truths
-
-
-def _region(boxes, size):
-    boxes = clip_boxes_to_image(boxes.detach(), size)
-    return Instances(size, proposal_boxes=Boxes(boxes))
