@@ -1,7 +1,7 @@
 """The authors' own detectors, `centernet2` on PyPI (extra `peers`), built to compare ours with.
 
-They are run, never copied: same weights, same image, same output. `AUTHORS` are their choices that
-the paper does not state, as changes of our Spec; `like_theirs` makes those that no Spec names.
+They are run, never copied: same weights, same image, same output. What the paper does not state is
+AUTHORS of p2s.spec.released; `like_theirs` makes those of their choices that no Spec names.
 """
 
 from dataclasses import replace
@@ -16,8 +16,8 @@ from torch import Tensor, nn
 from p2s.maths.geometry import area, paired_iou
 from p2s.maths.losses import giou_loss
 from p2s.maths.selection import to_logit
-from p2s.model.detector import PIXEL_MEAN, PIXEL_STD
 from p2s.model.first.coding import Distances
+from p2s.model.naming import to_theirs
 from p2s.spec import Spec
 
 try:
@@ -26,31 +26,6 @@ try:
 except ImportError as error:
     raise ImportError(f"{error}: the authors' package is missing; see detectron2.txt") from None
 
-AUTHORS = {
-    "first_stage": {"extra_positives": False, "ignore_above": 0.85},
-    "test": {"fusion": "released"},
-}
-HEAD, THEIR_HEAD = "proposal_generator.head.", "proposal_generator.centernet_head."
-TWO_STAGE = {  # starts of our weights' names to theirs; all others are equal
-    f"{HEAD}shared_tower.": f"{THEIR_HEAD}bbox_tower.",
-    f"{HEAD}score.": f"{THEIR_HEAD}agn_hm.",
-    f"{HEAD}ltrb.": f"{THEIR_HEAD}bbox_pred.",
-}
-RENAMED = {  # by second stage
-    "none": {
-        f"{HEAD}score_tower.": f"{THEIR_HEAD}cls_tower.",
-        f"{HEAD}box_tower.": f"{THEIR_HEAD}bbox_tower.",
-        f"{HEAD}score.": f"{THEIR_HEAD}cls_logits.",
-        f"{HEAD}ltrb.": f"{THEIR_HEAD}bbox_pred.",
-    },
-    "faster": {
-        **TWO_STAGE,
-        "roi_heads.box_head.0.": "roi_heads.box_head.",
-        "roi_heads.box_predictor.0.": "roi_heads.box_predictor.",
-    },
-    "cascade": TWO_STAGE,
-}
-SCALES = f"{HEAD}scales"  # one tensor of ours, a tensor a level of theirs
 CERTAIN = 1e-4  # their focal loss takes no probability for nearer to 0 or 1 than this
 NO_HEAT = 1e-4  # below, their heat is 0
 
@@ -80,18 +55,16 @@ def authors(ours: nn.Module, spec: Spec) -> nn.Module:
         config.merge_from_list([name, value])
     peer = build_model(config)
     pixels = {name: value for name, value in peer.state_dict().items() if "pixel" in name}
-    peer.load_state_dict(pixels | dict(_their_weights(ours, RENAMED[spec.second])))
+    peer.load_state_dict(pixels | to_theirs(ours.state_dict(), spec))
     return peer.eval()
 
 
 def like_theirs(model: nn.Module) -> nn.Module:
-    """Ours, in place, with what no Spec names: uncut boxes before NMS, and details of the losses.
+    """Ours, in place, with what no Spec names: uncut boxes in training, and details of the losses.
 
     Left is one: a cell that two objects claim is an extra positive of both in theirs, ours of one.
     """
     stage, objective = model.proposal_generator, model.proposal_generator.objective
-    uncut = replace(stage.test_selection, clip=False)
-    stage.test_selection = uncut
     if stage.train_selection:
         stage.train_selection = replace(stage.train_selection, clip=False)
     stage.objective = replace(
@@ -116,18 +89,6 @@ def _limited(score_loss):
     )
 
 
-def _their_weights(ours, renamed):
-    for name, value in ours.state_dict().items():
-        if name == SCALES:
-            their = f"{THEIR_HEAD}scales"
-            for level, scale in enumerate(value[:, None]):
-                yield f"{their}.{level}.scale", scale
-        else:
-            for our_part, their_part in renamed.items():
-                name = name.replace(our_part, their_part)
-            yield name, value.contiguous()
-
-
 def _settings(spec):
     second = {} if spec.second == "none" else _second_stage(spec)
     return {**_network(spec), **_first_stage(spec), **second}
@@ -139,9 +100,9 @@ def _network(spec):
     return {
         "MODEL.DEVICE": "cpu",
         "MODEL.META_ARCHITECTURE": "CenterNetDetector" if alone else "GeneralizedRCNN",
-        "MODEL.PIXEL_MEAN": list(PIXEL_MEAN),
-        "MODEL.PIXEL_STD": list(PIXEL_STD),
-        "INPUT.FORMAT": "RGB",
+        "MODEL.PIXEL_MEAN": list(backbone.pixels.mean),
+        "MODEL.PIXEL_STD": list(backbone.pixels.std),
+        "INPUT.FORMAT": backbone.pixels.order,
         "MODEL.BACKBONE.NAME": "build_p67_resnet_fpn_backbone",
         "MODEL.BACKBONE.FREEZE_AT": backbone.frozen_stages,
         "MODEL.RESNETS.DEPTH": backbone.depth,
@@ -149,7 +110,7 @@ def _network(spec):
         "MODEL.RESNETS.STEM_OUT_CHANNELS": backbone.width,
         "MODEL.RESNETS.RES2_OUT_CHANNELS": backbone.width * (1 if backbone.depth < 50 else 4),
         "MODEL.RESNETS.WIDTH_PER_GROUP": backbone.width,
-        "MODEL.RESNETS.STRIDE_IN_1X1": False,
+        "MODEL.RESNETS.STRIDE_IN_1X1": backbone.stride_in == "1x1",
         "MODEL.RESNETS.OUT_FEATURES": stages,
         "MODEL.FPN.IN_FEATURES": stages,
         "MODEL.FPN.OUT_CHANNELS": backbone.fpn_channels,

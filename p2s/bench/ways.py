@@ -13,6 +13,7 @@ from p2s.bench.nets import lively, onnx, picture, torchvisions, with_our_means
 from p2s.bench.training import stock
 from p2s.deploy.fast import PRECISIONS, optimize
 from p2s.spec import NAMED, Spec
+from p2s.spec.released import AUTHORS
 from p2s.study.experiments import Experiment, Scale, cells
 
 LARGE_VOCABULARY = {"classes": 365, "detections": 300}  # what Tables 7 and 8 keep of an image
@@ -51,7 +52,7 @@ def means(detector: str, size: tuple[int, int]) -> dict[str, Way]:
     if (spec.first, spec.second) == ("centernet", "cascade"):
         from p2s.bench import peers
 
-        spec = spec.changed(peers.AUTHORS)
+        spec = spec.changed(AUTHORS)
         model = peers.like_theirs(lively(spec))
         name, make, runtime = "authors' centernet2", partial(peers.authors, model, spec), "authors"
     else:

@@ -1,6 +1,6 @@
 """From the same weights and images, our detectors and the authors' give the same numbers.
 
-`peers.AUTHORS` are their choices as fields of Spec, `peers.like_theirs` those that have no field.
+`AUTHORS` are their choices as fields of Spec, `peers.like_theirs` those that have no field.
 """
 
 from functools import cache
@@ -12,6 +12,7 @@ from detectron2.utils.events import EventStorage
 
 from p2s.model.zoo import build
 from p2s.spec import Spec
+from p2s.spec.released import AUTHORS
 
 peers = pytest.importorskip(
     "p2s.bench.peers", exc_type=ImportError, reason="the authors' package is missing: make setup"
@@ -73,7 +74,7 @@ COMMON = list(SCENES)[:4]
 def pair(name, changes=(), scale=10.0):
     """Ours like theirs, and theirs; untrained heads differ from place to place."""
     torch.manual_seed(0)
-    spec = Spec.named(name).changed(SMALL).changed(peers.AUTHORS)
+    spec = Spec.named(name).changed(SMALL).changed(AUTHORS)
     spec = spec.changed({"first_stage": dict(changes)})
     ours = build(spec).eval()
     predictors = ours.roi_heads.box_predictor if spec.second != "none" else ()
