@@ -10,6 +10,7 @@ import click
 from p2s import NO_DETECTRON2, __version__
 from p2s.cli.bench import bench
 from p2s.cli.fetch import fetch
+from p2s.cli.imports import import_
 from p2s.cli.options import (
     DEVICE,
     FILE,
@@ -160,6 +161,7 @@ def glyphs(output, settings):
 
 main.add_command(bench)
 main.add_command(fetch)
+main.add_command(import_)
 main.add_command(study)
 
 

@@ -114,6 +114,16 @@ def tables(annotation_file: str | Path) -> tuple[dict, str]:
     return from_json(text, cache_strings="keys"), hashlib.sha256(text).hexdigest()
 
 
+def class_names(annotation_file: str | Path) -> tuple[str, ...]:
+    """The names of an annotation file's classes by number; ValueError if it has none."""
+    try:
+        categories, _ = tables(annotation_file)
+        return _class_names(sorted(categories["categories"], key=lambda row: row["id"]))
+    except (ValueError, LookupError, TypeError) as error:
+        told = "; valid: COCO's JSON with categories that have an id and a name"
+        raise ValueError(f"{annotation_file}: categories: {error!r}{told}") from error
+
+
 def of_tables(tables: dict, fingerprint: str, image_dir: str | Path) -> CocoSet:
     """A data set from COCO's tables and its picture folder."""
     categories = sorted(tables["categories"], key=lambda row: row["id"])

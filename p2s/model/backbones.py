@@ -48,7 +48,7 @@ def resnet_fpn(backbone: Backbone, levels: tuple[int, int]) -> FPN:
     return FPN(_resnet(backbone, stages), stages, channels, top_block=tops[levels])
 
 
-def load_imagenet(fpn: FPN, path: str | Path, backbone: Backbone = Backbone()) -> None:
+def load_imagenet(fpn: FPN, path: str | Path, backbone: Backbone) -> None:
     """Fill the trunk of an FPN from a local ResNet file of torchvision or detectron2.
 
     Reads .safetensors, .pth or .pt and detectron2's .pkl, Caffe's names too. Raises ValueError,

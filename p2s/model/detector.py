@@ -14,6 +14,8 @@ from torch import Tensor, nn
 
 from p2s.spec import Pixels, Test
 
+TORCHVISION = Pixels()
+
 
 class TwoStageDetector(GeneralizedRCNN):
     """A first stage that infers P(O) and a second that infers P(C|O) (Eq. 1)."""
@@ -23,7 +25,7 @@ class TwoStageDetector(GeneralizedRCNN):
         backbone: nn.Module,
         first_stage: nn.Module,
         second_stage: nn.Module,
-        pixels: Pixels = Pixels(),
+        pixels: Pixels = TORCHVISION,
     ):
         super().__init__(
             backbone=backbone,
@@ -74,7 +76,9 @@ class TwoStageDetector(GeneralizedRCNN):
 class OneStageDetector(ProposalNetwork):
     """A first stage with classes, alone: its proposals are detections."""
 
-    def __init__(self, backbone: nn.Module, dense_detector: nn.Module, pixels: Pixels = Pixels()):
+    def __init__(
+        self, backbone: nn.Module, dense_detector: nn.Module, pixels: Pixels = TORCHVISION
+    ):
         super().__init__(
             backbone=backbone,
             proposal_generator=dense_detector,
@@ -85,7 +89,8 @@ class OneStageDetector(ProposalNetwork):
 
     def forward(self, batched_inputs: list[dict]) -> dict[str, Tensor] | list[dict]:
         """As detectron2's, under the key that it gives to detections."""
-        outputs = super().forward(batched_inputs)
+        ordered = [inputs | {"image": _ordered(self, inputs["image"])} for inputs in batched_inputs]
+        outputs = super().forward(ordered)  # which normalises them itself
         if self.training:
             return outputs
         return [{"instances": of_image["proposals"]} for of_image in outputs]
@@ -110,9 +115,8 @@ class OneStageDetector(ProposalNetwork):
 
 def normalised(model: nn.Module, image: Tensor) -> Tensor:
     """An RGB image (3, H, W) as the trunk of a detector has it: its order, its statistics."""
-    image = image.to(model.pixel_mean.device)
-    ordered = image if model.pixels.order == "RGB" else image.flip(0)
-    return (ordered - model.pixel_mean) / model.pixel_std
+    image = _ordered(model, image.to(model.pixel_mean.device))
+    return (image - model.pixel_mean) / model.pixel_std
 
 
 def run_first_stage(
@@ -146,6 +150,10 @@ def _head_name(model):
 def region_heads(model: nn.Module) -> list[nn.Module]:
     """The heads of a detector's second stage, one a stage; none of a one-stage detector."""
     return list(model.roi_heads.box_head) if hasattr(model, "roi_heads") else []
+
+
+def _ordered(model, image):
+    return image if model.pixels.order == "RGB" else image.flip(0)
 
 
 def _padded(model, batched_inputs):

@@ -45,21 +45,20 @@ OURS_ALONE = {"roi_heads.image_counts", "roi_heads.images"}  # classes of data, 
 
 def to_theirs(ours: dict[str, Tensor], spec: Spec) -> dict[str, Tensor]:
     """The weights of our detector of a Spec by the names of others."""
-    return {
-        name: part
-        for our_name, names in _names(ours, spec)
-        for name, part in zip(names, ours[our_name].tensor_split(len(names)), strict=True)
-    }
+    theirs = {}
+    for our_name, names in _names(ours, spec):
+        value = ours[our_name]
+        parts = [value] if len(names) == 1 else value.split(1)
+        theirs |= dict(zip(names, parts, strict=True))
+    return theirs
 
 
 def to_ours(theirs: dict[str, Tensor], ours: dict[str, Tensor], spec: Spec) -> dict[str, Tensor]:
     """The weights of others by our names, and what is ours alone as it is."""
-    named = {
-        our_name: torch.cat([theirs[name] for name in names])
-        if len(names) > 1
-        else theirs[names[0]]
-        for our_name, names in _names(ours, spec)
-    }
+    named = {}
+    for our_name, names in _names(ours, spec):
+        parts = [theirs[name] for name in names]
+        named[our_name] = parts[0] if len(parts) == 1 else torch.cat(parts)
     return {name: value for name, value in ours.items() if name in OURS_ALONE} | named
 
 

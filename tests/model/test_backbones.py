@@ -78,7 +78,7 @@ def write(state, path):
 def test_a_trunk_with_torchvisions_weights_gives_its_maps(tmp_path, depth, suffix, norm):
     peer = torchvision_resnet(depth)
     fpn = resnet_fpn(Backbone(depth=depth, norm=norm), (2, 6)).eval()
-    load_imagenet(fpn, write(peer.state_dict(), tmp_path / f"weights.{suffix}"))
+    load_imagenet(fpn, write(peer.state_dict(), tmp_path / f"weights.{suffix}"), Backbone())
     with torch.no_grad():
         images = torch.randn(2, 3, 64, 96)
         ours, theirs = fpn.bottom_up(images), torchvision_maps(peer, images)
@@ -162,7 +162,7 @@ def test_a_narrow_trunk_in_channels_last_equals_the_usual_layout():
 def test_a_file_that_does_not_fit_is_named_with_its_first_misfits(tmp_path, backbone, complaint):
     path = write(torchvision_resnet(18).state_dict(), tmp_path / "resnet18.pth")
     with pytest.raises(ValueError, match=f"resnet18.pth does not fit.*{complaint}"):
-        load_imagenet(resnet_fpn(backbone, (3, 7)), path)
+        load_imagenet(resnet_fpn(backbone, (3, 7)), path, Backbone())
 
 
 def detectron2s_trunk():
@@ -219,13 +219,13 @@ def test_an_msra_trunk_is_refused_where_images_come_otherwise(tmp_path, changes)
 def test_an_unknown_format_is_refused(tmp_path):
     fpn = resnet_fpn(narrow(), (3, 7))
     with pytest.raises(ValueError, match="weights.onnx: unknown format; valid: .pkl"):
-        load_imagenet(fpn, tmp_path / "weights.onnx")
+        load_imagenet(fpn, tmp_path / "weights.onnx", Backbone())
 
 
 def test_a_checkpoint_of_other_things_than_tensors_is_refused(tmp_path):
     torch.save({"epoch": 3, "state_dict": {"conv1.weight": torch.zeros(2)}}, tmp_path / "c.pth")
     with pytest.raises(ValueError, match="c.pth: not a readable weights file: .*dict"):
-        load_imagenet(resnet_fpn(narrow(), (3, 7)), tmp_path / "c.pth")
+        load_imagenet(resnet_fpn(narrow(), (3, 7)), tmp_path / "c.pth", Backbone())
 
 
 def test_a_failed_load_leaves_the_weights_alone(tmp_path):
@@ -233,5 +233,5 @@ def test_a_failed_load_leaves_the_weights_alone(tmp_path):
     before = {name: value.clone() for name, value in fpn.state_dict().items()}
     path = write(torchvision_resnet(18).state_dict(), tmp_path / "wide.pth")
     with pytest.raises(ValueError, match="wide.pth"):
-        load_imagenet(fpn, path)
+        load_imagenet(fpn, path, Backbone())
     assert all(torch.equal(value, before[name]) for name, value in fpn.state_dict().items())

@@ -148,9 +148,13 @@ def test_test_settings_reach_every_stage(detector):
     assert {m.test for m in model.modules() if isinstance(m, Boxed)} == {"settings"}
 
 
+@pytest.mark.parametrize("pixels", [Statistics(), MSRA["pixels"]])
 @pytest.mark.parametrize("detector", [one_stage, two_stage])
-def test_images_are_prepared_as_a_pass_prepares_them(detector):
-    model, inputs = detector().eval(), [photo(height=16, width=20), photo(height=16, width=20)]
+def test_images_are_prepared_as_a_pass_prepares_them(detector, pixels):
+    model, inputs = (
+        detector(pixels).eval(),
+        [photo(height=16, width=20), photo(height=16, width=20)],
+    )
     model.detect(inputs)
     given = model.proposal_generator.given[0][0]
     prepared = model.preprocess_image(inputs)

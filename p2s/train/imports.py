@@ -1,0 +1,59 @@
+"""Imports: a released file becomes a folder such as a training leaves.
+
+It holds `model.safetensors`, `spec.json`, `classes.json`, and `imported.json`: the file, its
+SHA-256, the detector's name and which keys were not needed.
+"""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+from detectron2.data import MetadataCatalog
+
+from p2s.files import canonical_hash, file_sha256
+from p2s.model.released import Released, read_released
+from p2s.train import folder
+
+COCO = "coco_2017_val"  # detectron2's name of the data that has 80 classes
+
+
+def import_file(
+    path: Path,
+    output: Path,
+    name: str | None = None,
+    classes: Sequence[str] = (),
+    settings: Sequence[dict] = (),
+) -> Released:
+    """Write the detector of a released file into a folder that `p2s.train.folder.load` reads.
+
+    Without `classes` a detector of 80 has COCO's names. See p2s.model.released for the rest.
+    ValueError before anything is written, also if the folder holds anything else.
+    """
+    sha256 = file_sha256(path)
+    found = read_released(path, name, settings)
+    names = list(classes) or _coco(path, found.spec.num_classes)
+    if len(names) != found.spec.num_classes:
+        raise ValueError(f"{path} has {found.spec.num_classes} classes, but {len(names)} are named")
+    spec = found.spec.model_dump_json(indent=2)
+    identity = canonical_hash({"imported": sha256, "spec": spec, "classes": names})
+    if folder.finished(output, identity):
+        return found
+    if output.exists() and any(output.iterdir()):
+        raise ValueError(f"{output} is not empty; valid: a new folder")
+    origin = {"file": path.name, "sha256": sha256, "as": found.name, "dropped": found.dropped}
+    texts = {"spec.json": spec, "classes.json": names, "imported.json": origin}
+    written = {
+        file: t if isinstance(t, str) else json.dumps(t, indent=1) for file, t in texts.items()
+    }
+    folder.write_model(output, found.model, identity, written)
+    return found
+
+
+def _coco(path, count):
+    names = MetadataCatalog.get(COCO).thing_classes
+    if count != len(names):
+        raise ValueError(
+            f"{path} has {count} classes, and does not tell their names; "
+            "valid: --classes FILE.json, an annotation file of them"
+        )
+    return names

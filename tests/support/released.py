@@ -1,0 +1,137 @@
+"""Nets that others released, by their own code and published settings, in tiny widths."""
+
+import json
+import re
+from pathlib import Path
+
+import detectron2
+import pytest
+import torch
+from detectron2.config import get_cfg
+from detectron2.modeling import build_model
+
+CLASSES = 7
+TINY = {
+    "MODEL.DEVICE": "cpu",
+    "MODEL.RESNETS.STEM_OUT_CHANNELS": 8,
+    "MODEL.RESNETS.WIDTH_PER_GROUP": 8,
+    "MODEL.RESNETS.RES2_OUT_CHANNELS": 32,
+    "MODEL.ROI_BOX_HEAD.FC_DIM": 32,
+    "MODEL.ROI_MASK_HEAD.CONV_DIM": 16,
+    "MODEL.ROI_HEADS.NUM_CLASSES": CLASSES,
+    "MODEL.RETINANET.NUM_CLASSES": CLASSES,
+    "MODEL.FPN.OUT_CHANNELS": 16,
+}
+AUTHORS = {  # their base configuration, and fewer layers; others are defaults of theirs
+    "MODEL.BACKBONE.NAME": "build_p67_resnet_fpn_backbone",
+    "MODEL.RESNETS.OUT_FEATURES": ["res3", "res4", "res5"],
+    "MODEL.FPN.IN_FEATURES": ["res3", "res4", "res5"],
+    "MODEL.FPN.OUT_CHANNELS": 256,  # for their 32 groups
+    "MODEL.PROPOSAL_GENERATOR.NAME": "AuthorsCenterNet",
+    "MODEL.CENTERNET.NUM_CLASSES": CLASSES,
+    "MODEL.CENTERNET.NUM_CLS_CONVS": 2,
+    "MODEL.CENTERNET.NUM_BOX_CONVS": 2,
+}
+TWO_STAGE = {
+    "MODEL.CENTERNET.WITH_AGN_HM": True,
+    "MODEL.CENTERNET.ONLY_PROPOSAL": True,
+    "MODEL.CENTERNET.INFERENCE_TH": 1e-4,
+    "MODEL.CENTERNET.NMS_TH_TEST": 0.9,
+    "MODEL.CENTERNET.POST_NMS_TOPK_TEST": 256,
+    "MODEL.ROI_HEADS.IN_FEATURES": ["p3", "p4", "p5", "p6", "p7"],
+    "MODEL.ROI_HEADS.NMS_THRESH_TEST": 0.7,
+    "MODEL.ROI_BOX_HEAD.NAME": "FastRCNNConvFCHead",
+    "MODEL.ROI_BOX_HEAD.NUM_FC": 2,
+    "MODEL.ROI_BOX_HEAD.POOLER_RESOLUTION": 7,
+    "MODEL.ROI_BOX_HEAD.CLS_AGNOSTIC_BBOX_REG": True,
+    "MODEL.ROI_BOX_HEAD.MULT_PROPOSAL_SCORE": True,
+}
+CASCADE = {**TWO_STAGE, "MODEL.ROI_HEADS.NAME": "CustomCascadeROIHeads"}
+LVIS = {
+    **CASCADE,
+    "MODEL.CENTERNET.NUM_CLASSES": 1203,
+    "MODEL.ROI_HEADS.NUM_CLASSES": 1203,
+    "MODEL.ROI_HEADS.SCORE_THRESH_TEST": 0.02,
+    "MODEL.ROI_HEADS.NMS_THRESH_TEST": 0.5,
+    "MODEL.ROI_BOX_HEAD.USE_SIGMOID_CE": True,
+    "TEST.DETECTIONS_PER_IMAGE": 300,
+}
+OBJECTS365 = {
+    **CASCADE,
+    "MODEL.CENTERNET.NUM_CLASSES": 365,
+    "MODEL.ROI_HEADS.NUM_CLASSES": 365,
+    "TEST.DETECTIONS_PER_IMAGE": 300,
+}
+THEIRS = {
+    "CenterNet2": CASCADE,
+    "FasterRCNN-CenterNet": {**TWO_STAGE, "MODEL.ROI_HEADS.NAME": "CustomROIHeads"},
+    "CenterNet*": {"MODEL.META_ARCHITECTURE": "CenterNetDetector"},
+    "CenterNet2-LVIS": LVIS,
+    "CenterNet2-LVIS-Fed": {
+        **LVIS,
+        "MODEL.ROI_BOX_HEAD.USE_FED_LOSS": True,
+        "DATASETS.TRAIN": ("lvis_v1_train",),
+    },
+    "CenterNet2-Objects365": OBJECTS365,
+}
+ZOO = {  # of detectron2
+    "FasterRCNN-RPN": "COCO-Detection/faster_rcnn_R_50_FPN_1x",
+    "CascadeRCNN-RPN": "Misc/cascade_mask_rcnn_R_50_FPN_1x",
+    "RetinaNet": "COCO-Detection/retinanet_R_50_FPN_1x",
+}
+LOUD = {  # by layer: how much its random weights are enlarged, and its bias
+    r"agn_hm$": (10, 0.0),
+    r"cls_logits$": (3, -1.0),
+    r"centernet_head.bbox_pred$": (5, 5.0),
+    r"objectness_logits$": (20, 0.0),
+    r"anchor_deltas$": (5, None),
+    r"^head.(cls|bbox)_subnet.[0246]$": (12, None),
+    r"^head.cls_score$": (10, -1.0),
+    r"^head.bbox_pred$": (3, None),
+    r"box_predictor.*cls_score$": (20, None),
+    r"box_predictor.*bbox_pred$": (30, None),
+}
+
+
+def configured(name, folder):
+    """Their configuration of a released name."""
+    cfg = get_cfg()
+    if name in ZOO:
+        configs = Path(detectron2.__file__).parent / "model_zoo/configs"
+        cfg.merge_from_file(str(configs / f"{ZOO[name]}.yaml"))
+        settings = TINY
+    else:
+        peers = pytest.importorskip("p2s.bench.peers", exc_type=ImportError, reason="make setup")
+        peers.add_centernet_config(cfg)
+        counts = [{"id": k, "image_count": k + 1} for k in range(1203)]
+        (folder / "counts.json").write_text(json.dumps(counts))
+        cfg.MODEL.ROI_BOX_HEAD.CAT_FREQ_PATH = str(folder / "counts.json")
+        settings = TINY | AUTHORS | THEIRS[name]
+    for pair in settings.items():
+        cfg.merge_from_list([*pair])
+    return cfg
+
+
+def loud(model):
+    """A model in place, whose untrained heads differ from place to place."""
+    with torch.no_grad():
+        for name, value in model.state_dict().items():
+            if name.endswith(("norm.weight", "running_var")):
+                quiet = {"stem.conv1.norm.weight": 0.01, "conv3.norm.weight": 0.2}
+                gain = [gain for end, gain in quiet.items() if name.endswith(end)]
+                value.uniform_(0.5, 1.5).mul_(*gain or [1.0])
+            elif name.endswith(("norm.bias", "running_mean")):
+                value.normal_(std=0.1)
+        for name, layer in model.named_modules():
+            for pattern, (gain, bias) in LOUD.items():
+                if re.search(pattern, name):
+                    layer.weight.mul_(gain)
+                    if bias is not None:
+                        layer.bias.fill_(bias)
+    return model
+
+
+def theirs(name, folder):
+    """Their own net of a released name, with random weights, in evaluation mode."""
+    torch.manual_seed(0)
+    return loud(build_model(configured(name, folder))).eval()
