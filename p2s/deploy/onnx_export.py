@@ -147,6 +147,9 @@ def _refuse_formless(model):
         kind = type(stage if stages else model).__name__
         valid = "what p2s.model.zoo builds, but GA RPN and Cascade RPN"
         raise ValueError(f"a {kind} has no ONNX form; valid: {valid}")
+    predictors = getattr(getattr(model, "roi_heads", None), "box_predictor", ())
+    if any(predictor.bbox_pred.out_features > 4 for predictor in predictors):
+        raise ValueError("boxes by class have no ONNX form; valid: second_stage.boxes agnostic")
 
 
 class OnnxDetector:

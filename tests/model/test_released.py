@@ -1,43 +1,14 @@
 """Files as others write them, of their own nets with random weights: ours detect what theirs do."""
 
-import pickle
-
 import pytest
 import torch
-from safetensors.torch import save_file
 
 from p2s.model.naming import to_theirs
 from p2s.model.released import read_released
-from p2s.model.zoo import build
 from p2s.spec.released import RELEASED, released
-from tests.support.released import THEIRS, ZOO, theirs
+from tests.support.released import THEIRS, ZOO, small, theirs, write
 
-TRAINING = {"iteration": 9, "optimizer": {"state": {}}, "scheduler": {"last_epoch": 9}}
 ANCHORS = {f"proposal_generator.anchor_generator.cell_anchors.{k}": torch.zeros(3, 4) for k in "01"}
-SMALL = {
-    "num_classes": 4,
-    "backbone": {"depth": 18, "width": 8},
-    "first_stage": {"layers": 1},
-    "second_stage": {"channels": 16},
-}
-
-
-def write(state, path):
-    """A file as detectron2's checkpointer (.pth) and its zoo (.pkl) write it, or a flat one."""
-    if path.suffix == ".pth":
-        torch.save({"model": state, **TRAINING}, path)
-    elif path.suffix == ".pkl":
-        arrays = {name: value.numpy() for name, value in state.items()}
-        path.write_bytes(pickle.dumps({"model": arrays, "__author__": "Detectron2 Model Zoo"}))
-    else:
-        save_file({name: value.contiguous() for name, value in state.items()}, path)
-    return path
-
-
-def small(name, changes=(), **of_backbone):
-    """Weights of a small detector of ours by others' names."""
-    spec = released(name).changed(SMALL).changed({"backbone": of_backbone}).changed(dict(changes))
-    return to_theirs(build(spec).state_dict(), spec)
 
 
 def noise(seed, height=160, width=224):

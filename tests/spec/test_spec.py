@@ -148,6 +148,13 @@ def test_unknown_name_lists_the_valid_ones():
         {"first_stage": {"ignore_above": 0.85, "weighting": "none"}},
         {"first": "ga_rpn", "second": "faster", "second_stage": {"iou": [0.6]}},  # of 4 layers
         {"first": "gfl", "first_stage": {"design": "atss"}},
+        {"second_stage": {"boxes": "by_class"}},  # of a cascade
+        {
+            "second": "faster",
+            "second_stage": {"iou": [0.6], "boxes": "by_class", "objective": "B1"},
+        },
+        {"levels": (2, 6), "backbone": {"p6_from": "res5"}},
+        {"backbone": {"pixels": {"std": (0, 1, 1)}}},
         {"first": "rpn", "first_stage": {"weighting": "none"}},
         {"second_stage": {"objective": "exact"}},  # of a cascade
         {"first": "gfl", "second": "faster", "second_stage": {"iou": [0.6], "objective": "B1"}},

@@ -1,6 +1,7 @@
 """Nets that others released, by their own code and published settings, in tiny widths."""
 
 import json
+import pickle
 import re
 from pathlib import Path
 
@@ -9,6 +10,11 @@ import pytest
 import torch
 from detectron2.config import get_cfg
 from detectron2.modeling import build_model
+from safetensors.torch import save_file
+
+from p2s.model.naming import to_theirs
+from p2s.model.zoo import build
+from p2s.spec.released import released
 
 CLASSES = 7
 TINY = {
@@ -135,3 +141,30 @@ def theirs(name, folder):
     """Their own net of a released name, with random weights, in evaluation mode."""
     torch.manual_seed(0)
     return loud(build_model(configured(name, folder))).eval()
+
+
+TRAINING = {"iteration": 9, "optimizer": {"state": {}}, "scheduler": {"last_epoch": 9}}
+SMALL = {
+    "num_classes": 4,
+    "backbone": {"depth": 18, "width": 8},
+    "first_stage": {"layers": 1},
+    "second_stage": {"channels": 16},
+}
+
+
+def write(state, path):
+    """A file as detectron2's checkpointer (.pth) and its zoo (.pkl) write it, or a flat one."""
+    if path.suffix == ".pth":
+        torch.save({"model": state, **TRAINING}, path)
+    elif path.suffix == ".pkl":
+        arrays = {name: value.numpy() for name, value in state.items()}
+        path.write_bytes(pickle.dumps({"model": arrays, "__author__": "Detectron2 Model Zoo"}))
+    else:
+        save_file({name: value.contiguous() for name, value in state.items()}, path)
+    return path
+
+
+def small(name, changes=(), **of_backbone):
+    """Weights of a small detector of ours by others' names."""
+    spec = released(name).changed(SMALL).changed({"backbone": of_backbone}).changed(dict(changes))
+    return to_theirs(build(spec).state_dict(), spec)
