@@ -126,6 +126,9 @@ def test_what_cannot_be_exported_or_read_is_refused_in_a_line(tmp_path):
     for name in WITHOUT:
         with pytest.raises(ValueError, match="has no ONNX form; valid: .* but GA RPN"):
             export(build(Spec.named(name).changed(SMALL)), tmp_path / "x.onnx", SIZE)
+    by_class = Spec.named("FasterRCNN-RPN").changed({"second_stage": {"boxes": "by_class"}})
+    with pytest.raises(ValueError, match="boxes by class have no ONNX form; valid: .* agnostic"):
+        export(build(by_class.changed(SMALL)), tmp_path / "x.onnx", SIZE)
     for size in (96, (96,), (96, 0), (96.0, 120.0), "ab"):
         with pytest.raises(ValueError, match="valid: \\(height, width\\)"):
             export(build(Spec.named("CenterNet*").changed(SMALL)), tmp_path / "x.onnx", size)

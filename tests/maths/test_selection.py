@@ -55,3 +55,14 @@ def test_a_score_of_every_class_is_a_box_of_each():
     of_all = boxes.repeat_interleave(3, 0), scores.flatten(), torch.arange(3).repeat(60)
     rows, wanted = selection.select(*of_all, 0.2, 0.5, 40)
     assert torch.equal(3 * row + label, rows) and torch.equal(kept, wanted) and len(rows) == 40
+
+
+def test_boxes_of_every_class_compete_with_their_scores():
+    boxes = torch.stack([scored(60, seed)[0] for seed in range(3)], 1)  # (R, K, 4)
+    scores = torch.randperm(180).view(60, 3) / 180
+    row, label, kept = selection.select_classes(boxes.flatten(1), scores, 0.2, 0.5, 40)
+    of_all = boxes.flatten(0, 1), scores.flatten(), torch.arange(3).repeat(60)
+    rows, wanted = selection.select(*of_all, 0.2, 0.5, 40)
+    assert torch.equal(3 * row + label, rows) and torch.equal(kept, wanted) and len(rows) == 40
+    of_class = selection.boxes_of(boxes.flatten(1), row, label)
+    assert torch.equal(of_class, boxes.flatten(0, 1)[rows])

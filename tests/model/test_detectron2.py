@@ -72,11 +72,12 @@ def adopt(theirs, ours):
     theirs.load_state_dict(dict(zip(theirs.state_dict(), values, strict=True)))
 
 
-def ours_of(name):
+def ours_of(name, changes=()):
     """A named detector whose untrained heads differ from place to place."""
     torch.manual_seed(0)
     trunk = {**TRUNK, "fpn_channels": WIDTH.get(name, 16)}
-    model = build(Spec.named(name).changed({"num_classes": CLASSES, "backbone": trunk}))
+    spec = Spec.named(name).changed({"num_classes": CLASSES, "backbone": trunk})
+    model = build(spec.changed(dict(changes)))
     stage = model.proposal_generator
     with torch.no_grad():
         if name in WIDTH:
@@ -128,10 +129,10 @@ def fcos(ours):
     return theirs
 
 
-def rcnn(ours, name):
+def rcnn(ours, name, is_agnostic=True):
     cfg = zoo("faster_rcnn")
     cfg.MODEL.RPN.POST_NMS_TOPK_TRAIN = 2000  # as for Misc/cascade_mask_rcnn_R_50_FPN_1x
-    cfg.MODEL.ROI_BOX_HEAD.CLS_AGNOSTIC_BBOX_REG = True
+    cfg.MODEL.ROI_BOX_HEAD.CLS_AGNOSTIC_BBOX_REG = is_agnostic
     if name.startswith("Cascade"):
         cfg.MODEL.ROI_HEADS.NAME = "CascadeROIHeads"
     if "P3-P7" in name:
@@ -236,10 +237,7 @@ def heard(model, inputs):
     return losses, said
 
 
-@batches
-@two_stage
-def test_two_stage_detectors_train_as_detectron2s(name, kinds):
-    ours, theirs = pair(name)
+def assert_same_two_stage_training(name, ours, theirs, kinds):
     (found, ours_said), (wanted, theirs_said) = (
         heard(model, batch(*kinds)) for model in (ours, theirs)
     )
@@ -249,6 +247,19 @@ def test_two_stage_detectors_train_as_detectron2s(name, kinds):
     assert set(found) == set(wanted)
     found = [found[key] for key in wanted]
     assert_same_training(ours, found, theirs, list(wanted.values()))
+
+
+@batches
+@two_stage
+def test_two_stage_detectors_train_as_detectron2s(name, kinds):
+    assert_same_two_stage_training(name, *pair(name), kinds)
+
+
+@batches
+def test_boxes_by_class_train_as_detectron2s(kinds):
+    ours = ours_of("FasterRCNN-RPN", {"second_stage": {"boxes": "by_class"}})
+    theirs = rcnn(ours, "FasterRCNN-RPN", is_agnostic=False)
+    assert_same_two_stage_training("FasterRCNN-RPN", ours, theirs, kinds)
 
 
 @pytest.mark.parametrize("canonical", [224, 24])  # pixels; 24: regions of all levels
