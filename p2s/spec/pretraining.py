@@ -58,7 +58,7 @@ READINGS = {
             contrast=40,
             noise=25,
         ),
-        recipe=Reading().recipe.model_copy(update={"iterations": 30_000}),
+        recipe=Reading().recipe.model_copy(update={"iterations": 20_000}),
         locations=4,
         levels=(2, 6),
     ),
