@@ -35,6 +35,7 @@ KERNEL = {  # how papermill starts a kernel
     ],
 }
 GRACE = 10.0  # seconds for a training to save its state when the study is interrupted
+LOOK = 1.0  # seconds between two looks at the locks of runs at work elsewhere
 
 
 def given(project: Project, run: Run) -> dict[str, Any]:
@@ -98,6 +99,18 @@ def is_trained(project: Project, run: Run) -> bool:
     return (project.weights(run) / "model.safetensors").exists()
 
 
+def is_at_work(project: Project, run: Run) -> bool:
+    """Whether a process, on any machine that shares the cache, is executing a run."""
+    path = project.lock(run)
+    if not path.exists():
+        return False
+    try:
+        with FileLock(path, timeout=0):
+            return False
+    except Timeout:
+        return True
+
+
 def execute(project: Project, run: Run, template: Path) -> Standing:
     """Execute one run's notebook and return its Standing; no exception leaves this function."""
     os.environ.update(ONE_THREAD)  # the kernel inherits it
@@ -137,40 +150,69 @@ def run_notebook(
     return ""
 
 
+def kernels() -> list[psutil.Process]:
+    """The kernels that this process has at work."""
+    found = []
+    for child in psutil.Process().children():
+        try:
+            if "ipykernel_launcher" in child.cmdline():
+                found.append(child)
+        except psutil.NoSuchProcess:
+            continue
+    return found
+
+
 @dataclass
 class _Work:
-    """What an executor has at work."""
+    """What an executor has at work, and what other processes have."""
 
     project: Project
     template: Path
     executor: Any
     at_work: dict[Any, Run] = field(default_factory=dict)  # by what `submit` returned
+    elsewhere: list[Run] = field(default_factory=list)  # no executor spends a place on waiting
+    looked: float = 0.0
 
     def submit(self, runs):
         for run in runs:
-            self.at_work[self.executor.submit(execute, self.project, run, self.template)] = run
+            if is_at_work(self.project, run):
+                self.elsewhere.append(run)
+            else:
+                self.at_work[self.executor.submit(execute, self.project, run, self.template)] = run
 
     def ended(self):
         """A Standing as each run ends, until none is at work."""
-        while self.at_work:
+        while self.at_work or self.elsewhere:
             for future in [future for future in self.at_work if future.done()]:
-                ended = _result(future, self.at_work.pop(future))
-                if ended.state == "running":  # elsewhere: asked again until it has ended there
-                    self.submit([ended.run])
+                ended = _result(self.project, future, self.at_work.pop(future))
+                if ended.state == "running":
+                    self.elsewhere.append(ended.run)
                 else:
                     yield ended
+            yield from self._ended_elsewhere()
             time.sleep(0.05)
+
+    def _ended_elsewhere(self):
+        """The Standings of runs that have a record by now; those without one are submitted."""
+        if not self.elsewhere or time.monotonic() < self.looked + LOOK:
+            return
+        self.looked, waiting, self.elsewhere = time.monotonic(), self.elsewhere, []
+        for run in waiting:
+            if _record(self.project, run)[0]:
+                yield Standing(run, "done", "by another process")
+            else:
+                self.submit([run])
 
     def stop(self):
         """After Ctrl-C: end what is at work; it counts as never started, its training as begun."""
         for future in self.at_work:
             future.cancel()
         deadline = time.monotonic() + GRACE
-        for kernel in _kernels() if self.at_work else []:
+        for kernel in kernels() if self.at_work else []:
             kernel.terminate()  # a training saves its state first
         while not all(future.done() for future in self.at_work):
             if time.monotonic() > deadline:
-                for kernel in _kernels():
+                for kernel in kernels():
                     kernel.kill()
             time.sleep(0.05)
         for run in self.at_work.values():
@@ -185,9 +227,7 @@ def _execute(project, run, template):
     error = run_notebook(project, template, project.executed(run), given(project, run))
     record, problem = (None, error) if error else _record(project, run)
     if problem:
-        note = f"{problem} ({project.executed(run)})"
-        project.failure(run).write_text(note)
-        return Standing(run, "failed", note)
+        return _failed(project, run, f"{problem} ({project.executed(run)})")
     ap = record.metrics.get("AP")
     shown = "-" if ap is None else f"{ap:.1f}"
     return Standing(run, "done", f"AP {shown}, {time.monotonic() - start:.0f} s")
@@ -214,19 +254,15 @@ def _one_line(name, message):
     return f"{name}: {' '.join(str(message).split())[:300]}"
 
 
-def _result(future, run):
+def _result(project, future, run):
     try:
         return future.result()
-    except Exception as error:  # the executor's own, such as a cluster node that went away
-        return Standing(run, "failed", _one_line(type(error).__name__, error))
+    except Exception as error:  # the executor's own, such as jobs that a cluster keeps losing
+        return _failed(project, run, _one_line(type(error).__name__, error))
 
 
-def _kernels():
-    kernels = []
-    for child in psutil.Process().children():
-        try:
-            if "ipykernel_launcher" in child.cmdline():
-                kernels.append(child)
-        except psutil.NoSuchProcess:
-            continue
-    return kernels
+def _failed(project, run, note):
+    """The Standing of a failure, which is remembered."""
+    project.failure(run).parent.mkdir(parents=True, exist_ok=True)
+    project.failure(run).write_text(note)
+    return Standing(run, "failed", note)

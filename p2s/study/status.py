@@ -11,7 +11,6 @@ from statistics import median
 from typing import Any, get_args
 
 import click
-from filelock import FileLock, Timeout
 from tqdm import tqdm
 
 from p2s.data import releases
@@ -108,7 +107,7 @@ def _standing(study, run, recorded, code):
     project, outline = study.project, recorded.get(run.evaluation_id)
     if outline and not outline.problem:
         return Standing(run, "done", "" if outline.source_hash == code else "by older code")
-    if _locked(project.lock(run)):
+    if runner.is_at_work(project, run):
         return Standing(run, "running")
     if project.failure(run).exists():
         return Standing(run, "failed", project.failure(run).read_text())
@@ -148,9 +147,10 @@ def _kind(run):
 
 def _duration(ahead, jobs):
     source = "guessed from scales.yaml" if ahead.guessed else "measured in earlier runs"
-    minutes = ahead.seconds / 60 / jobs
+    at_once = max(1, min(jobs, len(ahead.evaluations)))
+    minutes = ahead.seconds / 60 / at_once
     shown = f"{minutes:.0f} min" if minutes < 100 else f"{minutes / 60:.1f} hours"
-    return f"about {shown} with {jobs} at once ({source})" if ahead.evaluations else "nothing"
+    return f"about {shown} with {at_once} at once ({source})" if ahead.evaluations else "nothing"
 
 
 def _refuse_bad_files(study, data):
@@ -161,13 +161,3 @@ def _refuse_bad_files(study, data):
                 raise FileNotFoundError(f"{told}{releases.origin(data)}")
         if problems := releases.check(data, study.project.root):
             raise ValueError("; ".join(problems))
-
-
-def _locked(path):
-    if not path.exists():
-        return False
-    try:
-        with FileLock(path, timeout=0):
-            return False
-    except Timeout:
-        return True

@@ -90,7 +90,7 @@ def test_what_is_at_work_when_a_study_stops_is_ended_and_not_a_failure(project, 
     failure.parent.mkdir(parents=True)
     failure.write_text("DeadKernelError: Kernel died")
     ended.close()
-    assert not failure.exists() and not runner._kernels()
+    assert not failure.exists() and not runner.kernels()
 
 
 @pytest.fixture
@@ -116,6 +116,15 @@ def test_a_run_at_work_in_another_process_is_waited_for(project, elsewhere, caps
     told = capsys.readouterr().out
     assert "1 at work in another process" in told and "bad | seed 0: by another process" in told
     assert not (project.root / "begun bad").exists()
+
+
+def test_waiting_for_another_process_takes_no_place_of_an_executor(project, elsewhere):
+    other, lock = elsewhere
+    for step in ((time.sleep, 1.5), (record_of, project, "bad"), (lock.release,)):
+        other.submit(*step)
+    executor = Immediate({})
+    [ended] = runner.outcomes(project, [cell(project, "bad")], None, executor)
+    assert (ended.state, ended.note) == ("done", "by another process") and not executor.submitted
 
 
 def test_a_run_that_ends_elsewhere_without_a_record_is_run_here(project, elsewhere):
