@@ -7,7 +7,10 @@ import click
 ONLY = click.option("--only", multiple=True, metavar="NAME", help="An experiment; may be repeated.")
 SCALE = click.option("--scale", default="smoke", show_default=True, help="As in scales.yaml.")
 JOBS = click.option(
-    "--jobs", default=1, show_default=True, type=click.IntRange(min=1), help="Runs at once."
+    "--jobs", type=click.IntRange(min=1), help="Runs at once; else as in executors.yaml."
+)
+EXECUTOR = click.option(
+    "--executor", default="local", show_default=True, help="As in executors.yaml: local, slurm."
 )
 
 
@@ -20,26 +23,27 @@ def study():
 @SCALE
 @ONLY
 @JOBS
+@EXECUTOR
 @click.option("--plan", is_flag=True, help="Only tell what there is to run and how long it takes.")
 @click.option("--dry-run", is_flag=True, help="Only build every model; tell the resolved recipes.")
-def study_run(scale, only, jobs, plan, dry_run):
+def study_run(scale, only, jobs, executor, plan, dry_run):
     """Run what is missing or changed; every run leaves a record."""
-    from concurrent.futures import ThreadPoolExecutor
-
-    from p2s.study import status
+    from p2s.study import executors, status
     from p2s.study.project import Project
     from p2s.study.study import Study
 
-    study = Study.load(Project.at(), scale)
+    project = Project.at()
+    chosen = executors.load(project, executor, jobs)
+    study = Study.load(project, scale)
     if dry_run:
         from p2s.study import dry_run as rehearsal
 
         rehearsal.dry_run(study, only=only)
         return
-    status.plan(study, only=only, jobs=jobs)
+    status.plan(study, only=only, jobs=chosen.jobs)
     if not plan:
-        with ThreadPoolExecutor(jobs) as executor:
-            failed = status.run(study, executor, only=only)
+        with chosen.open(project) as places:
+            failed = status.run(study, places, only=only)
         sys.exit(1 if failed else 0)
 
 
@@ -47,13 +51,16 @@ def study_run(scale, only, jobs, plan, dry_run):
 @SCALE
 @ONLY
 @JOBS
-def study_status(scale, only, jobs):
+@EXECUTOR
+def study_status(scale, only, jobs, executor):
     """What is done, running, failed or missing, and the time left."""
-    from p2s.study import status
+    from p2s.study import executors, status
     from p2s.study.project import Project
     from p2s.study.study import Study
 
-    status.status(Study.load(Project.at(), scale), only=only, jobs=jobs)
+    project = Project.at()
+    at_once = executors.load(project, executor, jobs).jobs
+    status.status(Study.load(project, scale), only=only, jobs=at_once)
 
 
 @study.command("framework")

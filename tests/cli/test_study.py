@@ -39,6 +39,11 @@ def test_a_plan_runs_nothing(asked):
     assert asked == {"failed": 0, "plan": ("desk", ("only", ("table5",)), ("jobs", 2))}
 
 
+def test_a_plan_for_a_cluster_needs_none_and_has_its_number_of_jobs(asked):
+    assert p2s("study", "run", "--plan", "--executor", "slurm").exit_code == 0
+    assert asked["plan"] == ("smoke", ("only", ()), ("jobs", 100))
+
+
 def test_a_dry_run_builds_every_training_of_the_papers_scale_and_names_missing_files():
     done = p2s("study", "run", "--dry-run", "--scale", "paper", "--only", "table11")
     assert done.exit_code == 0, done.output
@@ -101,10 +106,11 @@ def test_a_plan_of_what_has_not_changed_imports_nothing_that_is_slow(tmp_path):
     assert not loaded[1] & slow and not loaded[0] & {"torch", "pandas"}
 
 
-def test_an_unknown_scale_or_experiment_is_told_in_one_line():
+def test_an_unknown_scale_experiment_or_executor_is_told_in_one_line():
     for words, told in [
         (("--scale", "x"), "p2s: unknown scale 'x'; valid: "),
         (("--only", "x"), "p2s: unknown experiment 'x'; valid: "),
+        (("--executor", "x"), "p2s: unknown executor in "),
     ]:
         for command in (("run", "--plan"), ("status",)):
             done = p2s("study", *command, *words)
