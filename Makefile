@@ -8,7 +8,7 @@ READY := .venv/.ready
 export MPLBACKEND ?= Agg
 
 .DEFAULT_GOAL := help
-.PHONY: help setup study report check test notebooks smoke drift lint lock lab clean
+.PHONY: help setup study report check test notebooks smoke slurm drift lint lock lab clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -44,6 +44,9 @@ smoke: $(READY) ## train and evaluate Table 5 at scale smoke
 
 notebooks: $(READY) ## execute every notebook, at scale smoke and as it stands from its folder
 	$(BIN)/python -m pytest tests/smoke_notebooks.py
+
+slurm: $(READY) ## train by jobs of a one-node Slurm, lose some, compare: needs Debian's slurm-wlm and munge
+	$(BIN)/python -m pytest tests/slurm/lost_jobs.py
 
 drift: $(READY) ## hold tables and figures against the records
 	$(BIN)/p2s study drift
