@@ -22,6 +22,8 @@ PAPER_PROPOSALS = 256 / 7  # an object: 256 proposals (Sec. 5) for COCO's 7 obje
 COCO_ERRORS = {"Cls": 3.3, "Loc": 6.3, "Both": 1.2, "Dupe": 0.2, "Bkg": 4.0, "Miss": 8.0}
 EXAMPLE = "boxes of Mask R-CNN on COCO, AP50 61.8: the published example of TIDE's authors"
 USED = 0.01  # of the objects: a level that has fewer is not used
+LEAST = "objects on the level with fewest"
+ACROSS = "across pyramids"  # contrasts of rows whose levels differ, on which an idle level bears
 COLUMNS = ("point", "what", "wanted", *Estimate._fields, "met")
 
 
@@ -55,8 +57,9 @@ def points(results: Results) -> pd.DataFrame:
 
 
 def missed(results: Results) -> dict[str, tuple[str, ...]]:
-    """What of the gate is missed, by the row that it is about; "" is about all of them.
+    """What of the gate is missed, by the row that it is about; "" is about all, ACROSS about some.
 
+    A level without objects has background alone, in all rows that have it.
     Without records of the gate nothing rests on anything: that is missed for all.
     """
     frame = points(results)
@@ -64,10 +67,15 @@ def missed(results: Results) -> dict[str, tuple[str, ...]]:
         return {"": ("the gate has not been asked",)}
     told: dict[str, tuple[str, ...]] = {}
     for line in frame[~frame["met"].astype(bool)].itertuples():
-        row = "" if line.point in ("geometry", "errors") else line.what.split(": ")[0]
-        row = row.split(" over ")[0]
+        row = _about(line.point, line.what)
         told[row] = (*told.get(row, ()), f"{line.point}, {line.what}: {number(line.mean)}")
     return told
+
+
+def _about(point, what):
+    if what == LEAST:
+        return ACROSS
+    return "" if point in ("geometry", "errors") else what.split(": ")[0].split(" over ")[0]
 
 
 def readable(frame: pd.DataFrame) -> pd.DataFrame:
@@ -124,7 +132,7 @@ def _geometry(results):
     ]
     quantities = {
         "objects above the finest level's range": (Wanted(1 / 3, 1), lambda n: n["above"]),
-        "objects on the level with fewest": (Wanted(USED, 1), lambda n: min(n["levels"])),
+        LEAST: (Wanted(USED, 1), lambda n: min(n["levels"])),
         f"median object in cells, for {BINS} bins": (
             Wanted(BINS, math.inf),
             lambda n: n["cells"][1],

@@ -63,6 +63,8 @@ def _rests_on(of_variant: Results, contrast: Contrast, missed: Mapping) -> Itera
     """What is missed of the gate for the rows of a contrast, and which of them have not learnt."""
     yield from missed.get("", ())
     specs = {run.row: run.spec for run in of_variant.runs}
+    if len({specs[row].levels for row in contrast.rows}) > 1:
+        yield from missed.get(gate.ACROSS, ())
     for row in contrast.rows:
         yield from missed.get(precursor(specs[row]), ())
         if row in of_variant.not_started:

@@ -45,6 +45,13 @@ def test_each_point_is_met_where_its_mean_is_in_the_range(results):
     assert len(points) == 15 and all(points.values())
 
 
+def test_what_is_missed_is_told_of_the_rows_that_it_bears_on(results):
+    missed = gate.missed(results)
+    assert set(missed) == {"GFL", "RetinaNet", gate.ACROSS, ""}
+    assert missed[gate.ACROSS] == ("geometry, objects on the level with fewest: 0.0",)
+    assert missed[""] == ("errors, FasterRCNN-RPN: background's cost in AP50: 1.5",)
+
+
 def test_a_point_without_a_record_is_neither_met_nor_missed(results):
     nothing = fakes.with_lines(fakes.holding(results, []), lambda frame: frame.assign(value=np.nan))
     frame = gate.points(nothing)

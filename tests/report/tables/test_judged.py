@@ -59,6 +59,13 @@ def test_a_verdict_rests_on_the_gate_of_its_precursors(results, monkeypatch):
     assert set(claimed["verdict"]) == {"not comparable (geometry)"}
 
 
+def test_a_level_without_objects_bears_on_contrasts_across_pyramids_alone(results, monkeypatch):
+    frame = effects(results, monkeypatch, {gate.ACROSS: ("an idle level",)})
+    said = frame["verdict"].str.contains("an idle level")
+    assert said["Cascade, P3-P7: levels P3-P7"]
+    assert not said["CenterNet2: product"] and not said["CenterNet2: all steps on equal levels"]
+
+
 def test_a_row_that_has_not_learnt_gives_no_verdict(results, monkeypatch):
     low = fakes.with_lines(results, lambda frame: frame.assign(value=frame["value"] - 28))
     verdicts = effects(low, monkeypatch)["verdict"]
