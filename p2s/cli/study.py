@@ -12,6 +12,10 @@ JOBS = click.option(
 EXECUTOR = click.option(
     "--executor", default="local", show_default=True, help="As in executors.yaml: local, slurm."
 )
+DEVICE = click.option("--device", help="Of a training: cpu, cuda, auto; else as the executor says.")
+PROCESSES = click.option(
+    "--processes", type=click.IntRange(min=1), help="Of a training; else as the executor says."
+)
 
 
 @click.group()
@@ -24,16 +28,18 @@ def study():
 @ONLY
 @JOBS
 @EXECUTOR
+@DEVICE
+@PROCESSES
 @click.option("--plan", is_flag=True, help="Only tell what there is to run and how long it takes.")
 @click.option("--dry-run", is_flag=True, help="Only build every model; tell the resolved recipes.")
-def study_run(scale, only, jobs, executor, plan, dry_run):
+def study_run(scale, only, executor, plan, dry_run, **places):
     """Run what is missing or changed; every run leaves a record."""
     from p2s.study import executors, status
     from p2s.study.project import Project
     from p2s.study.study import Study
 
     project = Project.at()
-    chosen = executors.load(project, executor, jobs)
+    chosen = executors.load(project, executor, **places)
     study = Study.load(project, scale)
     if dry_run:
         from p2s.study import dry_run as rehearsal
@@ -59,7 +65,7 @@ def study_status(scale, only, jobs, executor):
     from p2s.study.study import Study
 
     project = Project.at()
-    at_once = executors.load(project, executor, jobs).jobs
+    at_once = executors.load(project, executor, jobs=jobs).jobs
     status.status(Study.load(project, scale), only=only, jobs=at_once)
 
 

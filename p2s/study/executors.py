@@ -1,5 +1,6 @@
 """Executors: where the runs of a study are at work, read from experiments/executors.yaml."""
 
+import os
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
@@ -7,26 +8,29 @@ from pydantic import NonNegativeInt, PositiveInt
 
 from p2s.files import read_yaml
 from p2s.study.experiments import Name, Strict, refuse_unknown
-from p2s.study.project import Project
+from p2s.study.project import Place, Project
 
 
 class Local(Strict):
     """Kernels on this machine."""
 
     jobs: PositiveInt = 1  # at once
+    device: str = "cpu"  # of a training: cpu, cuda, cuda:1, or auto
+    processes: PositiveInt = 1  # of a training
 
     def open(self, project: Project) -> AbstractContextManager[Any]:
         """An executor for `runner.outcomes`, to be used by `with`."""
         from concurrent.futures import ThreadPoolExecutor
 
+        os.environ.update(Place(self.device, self.processes).variables())  # kernels inherit it
         return ThreadPoolExecutor(self.jobs)
 
 
 class Slurm(Strict):
     """Jobs of a Slurm cluster whose nodes share the project and its cache; a job executes one run.
 
-    The notebook is one process on the first node; `nodes` and `processes` above 1 are allocated
-    for what it may start there.
+    The notebook is one process on the first node, and its training `processes` of them there, on
+    `gpus` if there are any; further nodes are allocated and idle.
     """
 
     jobs: PositiveInt = 100  # at once, those that wait in the queue counted
@@ -34,7 +38,7 @@ class Slurm(Strict):
     account: Name | None = None
     minutes: PositiveInt = 240  # of a job
     nodes: PositiveInt = 1  # of a job
-    processes: PositiveInt = 1  # of a node
+    processes: PositiveInt = 1  # of a training, on the first node
     cores: PositiveInt = 1  # of a process
     gpus: NonNegativeInt = 0  # of a node
     memory: PositiveInt = 8  # of a node, GiB
@@ -54,12 +58,14 @@ class Executors(Strict):
     slurm: Slurm = Slurm()
 
 
-def load(project: Project, name: str = "local", jobs: int | None = None) -> Local | Slurm:
-    """The executor of a name, with so many jobs at once; None: as many as the file says.
+def load(project: Project, name: str = "local", **changes: Any) -> Local | Slurm:
+    """The executor of a name; `changes` are fields that a command sets, None where it does not.
 
     ValueError names the file and the first slip in it, or the names that are valid.
     """
     path = project.experiments / "executors.yaml"
     refuse_unknown(f"executor in {path}:", [name], Executors.model_fields)
     executor = getattr(read_yaml(path, Executors), name)
-    return executor.model_copy(update={"jobs": jobs}) if jobs else executor
+    given = {field: value for field, value in changes.items() if value is not None}
+    refuse_unknown(f"executor {name}: field", [*given], type(executor).model_fields)
+    return executor.model_copy(update=given)

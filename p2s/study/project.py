@@ -3,7 +3,7 @@
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from p2s.study.runs import Run
@@ -12,6 +12,23 @@ PACKAGE = Path(__file__).parents[1]  # p2s/: the source that a record's hash is 
 PAPER = PACKAGE.parent / "experiments" / "paper.yaml"  # the published numbers
 PAGE = PACKAGE / "report" / "page"  # the template of a page
 TRAIN_EVAL = Path("notebooks/train_eval.ipynb")
+
+
+class Place(NamedTuple):
+    """Where a training computes; handed on to kernels and jobs by the environment."""
+
+    device: str = "cpu"  # see p2s.model.device
+    processes: int = 1  # see p2s.train.processes
+
+    @classmethod
+    def here(cls) -> "Place":
+        """That of $P2S_DEVICE and $P2S_PROCESSES."""
+        kept = os.environ
+        return cls(kept.get("P2S_DEVICE", "cpu"), int(kept.get("P2S_PROCESSES", "1")))
+
+    def variables(self) -> dict[str, str]:
+        """The environment that says so."""
+        return {"P2S_DEVICE": self.device, "P2S_PROCESSES": str(self.processes)}
 
 
 @dataclass(frozen=True)

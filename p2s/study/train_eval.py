@@ -22,14 +22,16 @@ from p2s.measure import calibration, fusion, geometry, oracle, posterior
 from p2s.measure.coco import detect, replicates, score
 from p2s.measure.lvis import federated_numbers
 from p2s.measure.scenes import scene
+from p2s.model.device import described, device_of, place
 from p2s.model.zoo import build
 from p2s.spec import Coco, Glyphs, Test
 from p2s.spec.pretraining import READINGS
 from p2s.study import provenance, records
-from p2s.study.project import TRAIN_EVAL, Project
+from p2s.study.project import TRAIN_EVAL, Place, Project
 from p2s.study.runs import Run
 from p2s.train import engine
 from p2s.train.pretrain import read_glyphs
+from p2s.train.processes import together
 
 SCENES = 4  # validation images whose proposals and detections are kept, for figures
 CURVE_POINTS = 200
@@ -49,8 +51,15 @@ def made_by(project: Project) -> dict[str, Any]:
         "git": provenance.git_state(project.root),
         "source_hash": provenance.source_hash(project.root / TRAIN_EVAL),
         "versions": provenance.versions(),
-        "machine": provenance.machine(),
+        "machine": provenance.machine() | _beside_a_cpu(),
     }
+
+
+def _beside_a_cpu():
+    """Where trainings compute, if not in one process on a CPU."""
+    device, processes = device_of(Place.here().device), Place.here().processes
+    told = {} if device.type == "cpu" else {"device": described(device)}
+    return told | ({"processes": processes} if processes > 1 else {})
 
 
 def load_data(run: Run, project: Project) -> Sequence[CocoSet]:
@@ -69,18 +78,32 @@ def trained(
 
     With validation data the curve has AP of the first WATCHED images at each quarter.
     """
+    if (count := Place.here().processes) > 1:
+        together(partial(_trained_by_a_rank, run, project, val is not None), count)
+    model, folder = _trained(run, project, data, val), project.weights(run)
+    curve = json.loads((folder / "curve.json").read_text())
+    seconds = json.loads((folder / "training.json").read_text())["seconds"]
+    return model, thinned(curve), round(seconds, 2)
+
+
+def _trained(run, project, data, val):
+    """The model, trained where the environment says or read where that is done."""
     torch.manual_seed(run.seed)
     folder = project.weights(run).absolute()
-    with chdir(project.root):  # so are those of pretrained weights
+    with chdir(project.root):  # pretrained weights are relative to it too
         model = build(run.spec)
         pretrained = run.spec.backbone.weights in READINGS
         if pretrained and not engine.finished(folder, run.training_id):
             read_glyphs(model.backbone, run.spec, project.cache)
+        place(model, device_of(Place.here().device))
         watch = None if val is None else partial(_watched_ap, run.spec, val)
-        engine.train(model, run.spec, data, folder, seed=run.seed, loop=engine.Loop(watch=watch))
-    curve = json.loads((folder / "curve.json").read_text())
-    seconds = json.loads((folder / "training.json").read_text())["seconds"]
-    return model, thinned(curve), round(seconds, 2)
+        loop = engine.Loop(watch=watch)
+        return engine.train(model, run.spec, data, folder, seed=run.seed, loop=loop)
+
+
+def _trained_by_a_rank(run, project, watched):
+    data, val = load_data(run, project)
+    _trained(run, project, data, val if watched else None)
 
 
 def _watched_ap(spec, val, model):
@@ -117,6 +140,7 @@ def measured(run: Run, project: Project, model: nn.Module, data: CocoSet) -> dic
     detections, proposals = detect(model, data, run.spec.test)
     metrics = _numbers(run.spec, data, detections, proposals)
     seconds, per_class = time.monotonic() - start, metrics.pop("per_class")
+    model.cpu()  # what follows looks at a few outputs closely
     indices = range(min(SCENES, len(data.images)))
     return {
         "metrics": metrics,

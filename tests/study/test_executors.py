@@ -33,6 +33,10 @@ def test_a_command_has_the_last_word_on_jobs(written):
     assert [executors.load(project, name).jobs for name in ("local", "slurm")] == [3, 5]
     chosen = executors.load(project, "slurm", jobs=2)
     assert (chosen.jobs, chosen.gpus, chosen.minutes) == (2, 8, 240)
+    with pytest.raises(
+        ValueError, match="executor slurm: field .*device.*; valid: jobs, partition"
+    ):
+        executors.load(project, "slurm", device="cuda")
     with executors.load(project, jobs=4).open(project) as pool:
         assert isinstance(pool, ThreadPoolExecutor) and pool._max_workers == 4
 

@@ -53,6 +53,8 @@ def test_a_job_is_what_executors_yaml_says(project):
         *("gpus-per-node=8", "mem=8G", "requeue", f"chdir={project.root}", "signal=USR2@90"),
     }
     command = (project.root / "script").read_text().splitlines()[-1]
+    lines = (project.root / "script").read_text().splitlines()
+    assert {"export P2S_DEVICE=cuda", "export P2S_PROCESSES=4"} <= set(lines)
     assert " --nodes=1 --ntasks=1 --cpus-per-task=12 " in command  # one task executes the run
 
 

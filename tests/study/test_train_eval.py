@@ -9,7 +9,7 @@ from p2s import files
 from p2s.report.experiment import GIVES
 from p2s.study import records, runner, train_eval
 from p2s.study.experiments import Measure
-from p2s.study.project import TRAIN_EVAL, Project
+from p2s.study.project import TRAIN_EVAL, Place, Project
 from p2s.study.study import Study, find
 from tests.support import ROOT
 
@@ -54,6 +54,15 @@ def test_rows_that_differ_at_test_share_weights_and_each_leaves_a_record(project
     assert kept["training_id"] == first.training_id == records_[0].training_id
     assert records_[0].curve == records_[1].curve
     assert records_[0].machine["threads"] == 1 and records_[0].timings["train_s"] > 0
+
+
+def test_several_processes_train_one_run_and_its_record_says_so(project, monkeypatch):
+    for name, value in Place(processes=2).variables().items():
+        monkeypatch.setenv(name, value)
+    run = Study.load(project, "smoke").runs()[-1]  # no other test trains it
+    record = measured(project, run)
+    assert record.machine["processes"] == 2 and "device" not in record.machine
+    assert record.metrics["AP"] is not None and len(record.curve["iteration"]) == 2
 
 
 def test_the_same_run_again_gives_the_same_numbers(project):
