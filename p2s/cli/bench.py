@@ -146,6 +146,15 @@ def evaluation(images):
     _measured("eval", {"images": images, "threads": 1}, lambda: evaluator_times(images))
 
 
+@bench.command("start")
+@click.option("--share", default=1.0, show_default=True, help="Of COCO's size.")
+def start(share):
+    """The start of a training on COCO: health check, reading, first batch; seconds and memory."""
+    from p2s.bench.start import start_times
+
+    _measured("start", {"share": share, "threads": 1}, lambda: start_times(share))
+
+
 @bench.command("step")
 @detector("CenterNet2")
 @THREADS

@@ -1,0 +1,78 @@
+"""The start of a training on a set of COCO's size: seconds and memory until the first batch."""
+
+import json
+import resource
+import sys
+import time
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+
+from p2s.data import coco, health
+from p2s.data.loader import batch_indices
+
+IMAGES, OBJECTS, CLASSES = 118_287, 860_001, 80  # of COCO's train2017
+CORNERS = 20  # of a polygon, which COCO's file is mostly made of
+BATCH = 16  # Sec. 5
+PEAK = 2**10 if sys.platform == "linux" else 1  # bytes in a unit of ru_maxrss
+
+
+def start_times(share: float) -> dict[str, Any]:
+    """Seconds of each step, and the most memory of this process until then in MB, a row each.
+
+    The annotations are invented, of so large a share of COCO's training set; its pictures are
+    empty files, for no step opens one.
+    """
+    with TemporaryDirectory(prefix="p2s-") as name:
+        folder = Path(name)
+        file, rows = invented(folder, share), []
+        problems = _timed(rows, "health check", lambda: health.check(file, folder))
+        data = _timed(rows, "reading", lambda: coco.read_coco(file, folder))
+        _timed(rows, "first batch", lambda: batch_indices(data, BATCH, 0, 0))
+        _timed(rows, "another batch", lambda: batch_indices(data, BATCH, 0, 1))
+        facts = {"images": len(data), "problems": len(problems), "bytes": file.stat().st_size}
+        return {"rows": rows, **facts}
+
+
+def _timed(rows, way, step):
+    begun = time.perf_counter()
+    done = step()
+    seconds = time.perf_counter() - begun
+    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * PEAK / 1e6
+    rows.append({"way": way, "total": seconds, "memory": memory})
+    return done
+
+
+def invented(folder: Path, share: float) -> Path:
+    """Write annotations of a share of COCO's size, and empty files in place of its pictures."""
+    images, objects = round(IMAGES * share), round(OBJECTS * share)
+    rng = np.random.default_rng(0)
+    owner, label = rng.integers(0, images, objects), rng.integers(0, CLASSES, objects)
+    boxes = np.column_stack([rng.uniform(0, 400, (objects, 2)), rng.uniform(5, 80, (objects, 2))])
+    polygon = rng.uniform(0, 480, 2 * CORNERS).round(2).tolist()
+    tables = {
+        "images": [_image(number) for number in range(images)],
+        "categories": [{"id": k, "name": str(k)} for k in range(CLASSES)],
+        "annotations": [
+            _annotation(*row, polygon)
+            for row in zip(
+                range(objects), owner.tolist(), label.tolist(), boxes.round(2).tolist(), strict=True
+            )
+        ],
+    }
+    for image in tables["images"]:
+        (folder / image["file_name"]).touch()
+    file = folder / "annotations.json"
+    file.write_text(json.dumps(tables))
+    return file
+
+
+def _image(number):
+    return {"id": number, "file_name": f"{number:012d}.jpg", "width": 640, "height": 480}
+
+
+def _annotation(number, image, label, box, polygon):
+    names = {"id": number + 1, "image_id": image, "category_id": label, "iscrowd": 0}
+    return {**names, "bbox": box, "area": box[2] * box[3], "segmentation": [polygon]}
