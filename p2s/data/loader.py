@@ -35,6 +35,11 @@ def train_batch(
     ]
 
 
+def pinned(batch: list[dict]) -> list[dict]:
+    """The inputs of a batch, its images in memory from which a GPU copies while others compute."""
+    return [inputs | {"image": inputs["image"].pin_memory()} for inputs in batch]
+
+
 def test_inputs(data: CocoSet, index: int, test: Test) -> dict:
     """The input of one image in test: resized, never mirrored, without instances."""
     row = augment(data.sample(index), test.short_edge, test.long_edge, flip=False)

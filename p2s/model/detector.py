@@ -115,7 +115,7 @@ class OneStageDetector(ProposalNetwork):
 
 def normalised(model: nn.Module, image: Tensor) -> Tensor:
     """An RGB image (3, H, W) as the trunk of a detector has it: its order, its statistics."""
-    image = _ordered(model, image.to(model.pixel_mean.device))
+    image = _ordered(model, image.to(model.pixel_mean.device, non_blocking=True))
     return (image - model.pixel_mean) / model.pixel_std
 
 

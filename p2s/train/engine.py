@@ -22,7 +22,7 @@ from torch.nn.utils import clip_grad_value_
 from tqdm import tqdm
 
 from p2s.data.coco import CocoSet
-from p2s.data.loader import train_batch
+from p2s.data.loader import pinned, train_batch
 from p2s.data.prefetch import prefetched
 from p2s.maths import ranks
 from p2s.maths.federated import frequencies
@@ -153,10 +153,11 @@ class _Training:
         return tqdm(total=total, initial=self.iteration, disable=quiet, mininterval=1, unit="step")
 
     def _batches(self):
-        recipe = self.spec.recipe
+        recipe, on_gpu = self.spec.recipe, next(self.model.parameters()).is_cuda
 
         def batch(iteration):
-            return train_batch(self.data, recipe, self.seed, iteration, ranks.part())
+            made = train_batch(self.data, recipe, self.seed, iteration, ranks.part())
+            return pinned(made) if on_gpu else made
 
         return prefetched(batch, range(self.iteration, recipe.iterations), self.loop.workers)
 
