@@ -42,6 +42,8 @@ def place(model: nn.Module, device: torch.device, precision: str = "fp32") -> nn
     """
     if precision not in PRECISIONS:
         raise ValueError(f"precision {precision!r}; valid: {', '.join(PRECISIONS)}")
+    if (device.type, precision) == ("cpu", "tf32"):
+        raise ValueError("precision 'tf32' is of GPUs; valid on a CPU: fp32, bf16")
     if device.type == "cuda":
         products = "tf32" if precision == "tf32" else "ieee"  # torch's own choice is a mixture
         torch.backends.cuda.matmul.fp32_precision = products

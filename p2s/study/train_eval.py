@@ -78,7 +78,8 @@ def trained(
 
     With validation data the curve has AP of the first WATCHED images at each quarter.
     """
-    if (count := Place.here().processes) > 1:
+    done = engine.finished(project.weights(run), run.training_id)
+    if (count := Place.here().processes) > 1 and not done:
         together(partial(_trained_by_a_rank, run, project, val is not None), count)
     model, folder = _trained(run, project, data, val), project.weights(run)
     curve = json.loads((folder / "curve.json").read_text())

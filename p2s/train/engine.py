@@ -143,6 +143,7 @@ class _Training:
                     self._save()
                     saved = self.seconds
                 if stop:
+                    ranks.wait_for_all()  # nobody leaves while rank 0 saves
                     raise KeyboardInterrupt
         self._finish()
 
@@ -211,6 +212,8 @@ class _Training:
         progress = folder.resume(self.output, self.identity, self.model, self.optimizer)
         for name, value in progress.items():
             setattr(self, name, value)
+        if ranks.mean(torch.tensor(float(self.iteration))) != self.iteration:
+            raise ValueError(f"{self.output}: not one folder for all ranks: their states differ")
 
     def _finish(self):
         if ranks.rank():

@@ -44,7 +44,7 @@ def _start(work, count):
         context = multiprocessing.start_processes(
             _rank, (work, count, f"file://{folder}/ranks"), count, join=False
         )
-        with _terminations_passed_on(context.pids()):
+        with _terminations_passed_on(context.processes):
             try:
                 while not context.join(1.0, GRACE):
                     pass
@@ -65,8 +65,7 @@ def _raise_again(error):
 
 
 def _rank(number, work, count, store):
-    if not torch.cuda.is_available():
-        torch.set_num_threads(max(1, (os.cpu_count() or 1) // count))
+    torch.set_num_threads(max(1, torch.get_num_threads() // count))
     try:
         with _joined(store, rank=number, world_size=count):
             work()
@@ -82,23 +81,21 @@ def _joined(store: str, **place: int) -> Iterator[None]:
     dist.init_process_group(BACKEND, init_method=store, **place)
     if torch.cuda.is_available():
         torch.cuda.set_device(ranks.rank() % torch.cuda.device_count())
-    try:
-        with (
-            open(os.devnull, "w") as nowhere,
-            redirect_stdout(nowhere if ranks.rank() else sys.stdout),
-        ):
-            yield
-    finally:
-        dist.destroy_process_group()
+    with (
+        open(os.devnull, "w") as nowhere,
+        redirect_stdout(nowhere if ranks.rank() else sys.stdout),
+    ):
+        yield
+    dist.destroy_process_group()  # after an error it could wait for the others: the end does it
 
 
 @contextmanager
-def _terminations_passed_on(pids):
+def _terminations_passed_on(processes):
     """SIGTERM for this process goes to all ranks; Ctrl-C reaches them by itself."""
 
-    def pass_on(number, _frame):
-        for pid in pids:
-            os.kill(pid, number)
+    def pass_on(_number, _frame):
+        for process in processes:
+            process.terminate()
 
     before = signal.signal(signal.SIGTERM, pass_on)
     ignored = signal.signal(signal.SIGINT, signal.SIG_IGN)  # the ranks answer it

@@ -99,6 +99,8 @@ def test_a_device_that_is_not_here_is_told_with_those_that_are():
 def test_an_unknown_precision_is_told_with_the_known_ones():
     with pytest.raises(ValueError, match=f"precision 'fp8'; valid: {', '.join(PRECISIONS)}"):
         place(tiny("CenterNet*"), CPU, "fp8")
+    with pytest.raises(ValueError, match="'tf32' is of GPUs; valid on a CPU: fp32, bf16"):
+        place(tiny("CenterNet*"), CPU, "tf32")
 
 
 def test_the_pretended_gpu_tells_what_a_real_one_would():
