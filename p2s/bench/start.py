@@ -1,8 +1,7 @@
 """The start of a training on a set of COCO's size: seconds and memory until the first batch."""
 
+import gc
 import json
-import resource
-import sys
 import time
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -10,17 +9,17 @@ from typing import Any
 
 import numpy as np
 
+from p2s.bench.timing import peak_memory
 from p2s.data import coco, health
 from p2s.data.loader import batch_indices
 
 IMAGES, OBJECTS, CLASSES = 118_287, 860_001, 80  # of COCO's train2017
 CORNERS = 20  # of a polygon, which COCO's file is mostly made of
 BATCH = 16  # Sec. 5
-PEAK = 2**10 if sys.platform == "linux" else 1  # bytes in a unit of ru_maxrss
 
 
 def start_times(share: float) -> dict[str, Any]:
-    """Seconds of each step, and the most memory of this process until then in MB, a row each.
+    """Seconds of each step, and the most memory of this process meanwhile in MB, a row each.
 
     The annotations are invented, of so large a share of COCO's training set; its pictures are
     empty files, for no step opens one.
@@ -37,11 +36,11 @@ def start_times(share: float) -> dict[str, Any]:
 
 
 def _timed(rows, way, step):
-    begun = time.perf_counter()
-    done = step()
-    seconds = time.perf_counter() - begun
-    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * PEAK / 1e6
-    rows.append({"way": way, "total": seconds, "memory": memory})
+    gc.collect()  # what was needed to invent the file is no part of a start
+    peak, begun = [], time.perf_counter()
+    with peak_memory(peak):
+        done = step()
+    rows.append({"way": way, "total": time.perf_counter() - begun, "memory": (peak or [None])[0]})
     return done
 
 
