@@ -75,6 +75,7 @@ def average_gradients(weights: Iterable[Tensor]) -> None:
     """Give the weights of all ranks the mean of their gradients; one that has none counts as 0."""
     if ranks() == 1:
         return
+    # Not by torch's DistributedDataParallel: it wraps the model, and with it its names and methods.
     trained = [weight for weight in weights if weight.requires_grad]
     for weight in trained:
         if weight.grad is None:

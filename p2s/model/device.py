@@ -19,8 +19,8 @@ def device_of(name: str) -> torch.device:
     ValueError, with those of this machine, unless it is there.
     """
     here = ["cpu", *(f"cuda:{index}" for index in range(torch.cuda.device_count()))]
-    current = f"cuda:{torch.cuda.current_device()}" if here[1:] else "cpu"
-    asked = {"auto": current, "cuda": current if here[1:] else name}.get(name, name)
+    gpu = f"cuda:{torch.cuda.current_device()}" if here[1:] else None
+    asked = {"auto": gpu or "cpu", "cuda": gpu}.get(name, name)
     if asked not in here:
         raise ValueError(f"device {name!r} is not here; valid: auto, {', '.join(here)}")
     return torch.device(asked)

@@ -54,9 +54,8 @@ class Backbone(Part):
     pixels: Annotated[Pixels, UNWRITTEN] = Pixels()
     # The convolution of a bottleneck block that strides; torchvision; d2's MSRA trunks: 1x1
     stride_in: Annotated[Literal["3x3", "1x1"], UNWRITTEN] = "3x3"
-    p6_from: Annotated[Literal["p5", "res5"], UNWRITTEN] = (
-        "p5"  # of P3-P7; C2; d2's RetinaNet: res5
-    )
+    # What P6 of P3-P7 is a convolution of; C2; d2's RetinaNet: res5
+    p6_from: Annotated[Literal["p5", "res5"], UNWRITTEN] = "p5"
 
 
 class Test(Part):

@@ -57,7 +57,8 @@ def made_by(project: Project) -> dict[str, Any]:
 
 def _beside_a_cpu():
     """Where trainings compute, if not in one process on a CPU."""
-    device, processes = device_of(Place.here().device), Place.here().processes
+    name, processes = Place.here()
+    device = device_of(name)
     told = {} if device.type == "cpu" else {"device": described(device)}
     return told | ({"processes": processes} if processes > 1 else {})
 
@@ -78,10 +79,10 @@ def trained(
 
     With validation data the curve has AP of the first WATCHED images at each quarter.
     """
-    done = engine.finished(project.weights(run), run.training_id)
-    if (count := Place.here().processes) > 1 and not done:
+    folder, count = project.weights(run), Place.here().processes
+    if count > 1 and not engine.finished(folder, run.training_id):
         together(partial(_trained_by_a_rank, run, project, val is not None), count)
-    model, folder = _trained(run, project, data, val), project.weights(run)
+    model = _trained(run, project, data, val)
     curve = json.loads((folder / "curve.json").read_text())
     seconds = json.loads((folder / "training.json").read_text())["seconds"]
     return model, thinned(curve), round(seconds, 2)

@@ -45,15 +45,20 @@ def _start(work, count):
             _rank, (work, count, f"file://{folder}/ranks"), count, join=False
         )
         with _terminations_passed_on(context.processes):
-            try:
-                while not context.join(1.0, GRACE):
-                    pass
-            except ProcessExitedException as error:
-                if error.exit_code == 128 + signal.SIGINT:
-                    raise KeyboardInterrupt from None
-                raise ValueError(f"rank {error.error_index} died: {error}") from None
-            except ProcessRaisedException as error:
-                _raise_again(error)
+            _wait(context)
+
+
+def _wait(context):
+    """Until all ranks have ended; what together() says if not all ended well."""
+    try:
+        while not context.join(1.0, GRACE):
+            pass
+    except ProcessExitedException as error:
+        if error.exit_code == 128 + signal.SIGINT:
+            raise KeyboardInterrupt from None
+        raise ValueError(f"rank {error.error_index} died: {error}") from None
+    except ProcessRaisedException as error:
+        _raise_again(error)
 
 
 def _raise_again(error):

@@ -34,7 +34,7 @@ def gradients(
 
     The losses are floats by name, and so is what a model audits (`audit/...` of detectron2's event
     storage). What is not finite is a list of names, of losses or else of parameters with such a
-    gradient. A device is waited for once, when losses and the largest gradient are asked for.
+    gradient. For losses and gradients a device is waited for once; heads look at their own too.
     Several ranks have the mean of their losses and gradients.
     """
     torch.manual_seed(int(np.random.SeedSequence((seed, iteration)).generate_state(1)[0]))

@@ -1,5 +1,6 @@
 """Work for ranks, which a process of its own can import."""
 
+import json
 import os
 import signal
 
@@ -19,7 +20,7 @@ def write_what_each_gets(folder):
         "gathered": ranks.gathered(list(range(5))[ranks.part()]),
     }
     print(f"rank {ranks.rank()}")
-    (folder / str(ranks.rank())).write_text(repr(told))
+    (folder / str(ranks.rank())).write_text(json.dumps(told))
 
 
 def average_gradients(folder):
@@ -28,7 +29,9 @@ def average_gradients(folder):
     if ranks.rank() == 1:
         weights[1].sum().backward()
     ranks.average_gradients(weights)
-    (folder / str(ranks.rank())).write_text(repr([weight.grad.tolist() for weight in weights]))
+    (folder / str(ranks.rank())).write_text(
+        json.dumps([weight.grad.tolist() for weight in weights])
+    )
 
 
 def die(by):

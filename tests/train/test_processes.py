@@ -46,7 +46,7 @@ def curve(folder):
 
 def test_two_ranks_agree_on_means_totals_and_answers(tmp_path, capfd):
     together(partial(ranked.write_what_each_gets, tmp_path), 2)
-    told = [eval((tmp_path / name).read_text()) for name in "01"]
+    told = [json.loads((tmp_path / name).read_text()) for name in "01"]
     shares = [one.pop("share") for one in told]
     assert shares == [0.5, 1.5]  # of 1 and 3 rows
     assert told[0] == told[1]
@@ -64,7 +64,7 @@ def test_two_ranks_agree_on_means_totals_and_answers(tmp_path, capfd):
 def test_gradients_are_averaged_also_where_a_rank_has_none(tmp_path):
     together(partial(ranked.average_gradients, tmp_path), 2)
     for name in "01":
-        assert eval((tmp_path / name).read_text()) == [[[1.5] * 3] * 2, [0.5] * 4]
+        assert json.loads((tmp_path / name).read_text()) == [[[1.5] * 3] * 2, [0.5] * 4]
 
 
 @pytest.mark.parametrize("detector", ["CenterNet*", "CascadeRCNN-CenterNet"])
