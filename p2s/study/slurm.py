@@ -31,12 +31,12 @@ class Squeue(SlurmInfoWatcher):
         asked = ["squeue", "--me", "--states=all", "--noheader", "--format=%i|%T"]
         return asked if self._registered - self._finished else None
 
-    def read_info(self, string):
+    def read_info(self, string: bytes) -> dict[str, dict[str, str]]:
         """The state of each job that has not ended, by id."""
-        told = dict(line.split("|") for line in bytes(string).decode().split())
+        told = dict(line.split("|") for line in string.decode().split())
         return {job: {"State": told.get(job, GONE)} for job in self._registered - self._finished}
 
-    def is_done(self, job_id, mode="standard"):
+    def is_done(self, job_id: str, mode: str = "standard") -> bool:
         """Whether a job has ended; one that was requeued has not."""
         return self.get_state(job_id, mode=mode) in ENDED
 
