@@ -37,7 +37,7 @@ report: $(READY) ## render results/report/index.html from the records
 check: lint test smoke notebooks drift ## what a change must pass: all five of these, from nothing within an hour on 2 cores
 
 test: $(READY) ## run all tests with coverage
-	$(BIN)/python -m pytest --cov=p2s --cov-report=term --cov-fail-under=90
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadscope --cov=p2s --cov-report=term --cov-fail-under=90
 
 smoke: $(READY) ## train and evaluate Table 5 at scale smoke
 	$(BIN)/p2s study run --scale smoke --only table5 --jobs $(JOBS)
