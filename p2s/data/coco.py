@@ -98,9 +98,22 @@ def read_picture(path: str | Path) -> np.ndarray:
     """A picture (H, W, 3) uint8 RGB, turned as its camera says; ValueError names a bad file."""
     try:
         with Image.open(path) as file:
-            return np.array(ImageOps.exif_transpose(file).convert("RGB"))
+            return rgb(file)
     except Exception as error:  # Pillow's decoders raise much more than OSError
         raise ValueError(f"{path}: not a readable image: {error}") from error
+
+
+def rgb(picture: Image.Image) -> np.ndarray:
+    """The pixels (H, W, 3) uint8 RGB of a picture of any mode, turned as its camera says.
+
+    Transparency is left out. ValueError for 32 bits a pixel, whose range nothing tells.
+    """
+    if picture.mode in ("I", "F"):
+        raise ValueError(f"pixels of 32 bits (mode {picture.mode}); valid: 8 or 16 bits")
+    picture = ImageOps.exif_transpose(picture)
+    if picture.mode.startswith("I;16"):  # Pillow would cut at 255 what goes up to 65535
+        picture = Image.fromarray((np.array(picture) >> 8).astype(np.uint8))
+    return np.array(picture.convert("RGB"))
 
 
 def read_coco(annotation_file: str | Path, image_dir: str | Path) -> CocoSet:
