@@ -41,6 +41,7 @@ class Source(Part):
     about: str
     licence: str
     page: Url  # where a reader finds it
+    detector: str | None = None  # of p2s.spec.released, if our nets can be it
     files: Annotated[list[File], Field(min_length=1)]
 
     @property
@@ -56,7 +57,19 @@ def read_catalogue(path: Path = CATALOGUE) -> dict[str, Source]:
 
 
 def chosen(catalogue: dict[str, Source], names: Sequence[str]) -> dict[str, Source]:
-    """The sources of these names; ValueError lists the valid ones."""
-    if unknown := [name for name in names if name not in catalogue]:
-        raise ValueError(f"unknown {', '.join(unknown)}; valid: {', '.join(catalogue)}")
-    return {name: catalogue[name] for name in names}
+    """The sources of these names, or of these detectors; ValueError lists the valid ones."""
+    known = _detectors(catalogue) | {name: name for name in catalogue}
+    if unknown := [name for name in names if name not in known]:
+        valid = [*catalogue, *_detectors(catalogue)]
+        raise ValueError(f"unknown {', '.join(unknown)}; valid: {', '.join(valid)}")
+    return {known[name]: catalogue[known[name]] for name in names}
+
+
+def model_folder(root: Path, name: str) -> Path:
+    """Where the model of a released detector's source of this name is, below a project's root."""
+    return root / "datasets" / "released" / name
+
+
+def _detectors(catalogue):
+    """The names of sources by what they are detectors of."""
+    return {source.detector: name for name, source in catalogue.items() if source.detector}

@@ -1,0 +1,44 @@
+"""Shelf: a model is found by its path, else by the name of a released one, here or above."""
+
+import pytest
+
+from p2s.train.shelf import folder_of
+
+
+@pytest.fixture
+def project(tmp_path, monkeypatch):
+    released = tmp_path / "datasets" / "released" / "CenterNet2_R50_1x"
+    released.mkdir(parents=True)
+    (released / "model.safetensors").touch()
+    (tmp_path / "deep" / "er").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path / "deep" / "er")
+    return tmp_path
+
+
+@pytest.mark.parametrize("name", ["CenterNet2", "CenterNet2_R50_1x"])
+def test_a_released_model_is_found_from_any_folder_of_the_project(project, name):
+    assert folder_of(name) == project / "datasets" / "released" / "CenterNet2_R50_1x"
+
+
+def test_a_folder_comes_before_a_name(project):
+    (project / "deep" / "er" / "CenterNet2").mkdir()
+    assert folder_of("CenterNet2").resolve() == project / "deep" / "er" / "CenterNet2"
+    assert folder_of(project / "deep") == project / "deep"
+
+
+@pytest.mark.parametrize("name", ["CenterNet3", "", "resnet50", "coco-annotations", "/nowhere"])
+def test_what_is_no_model_is_told_with_the_names_of_models(project, name):
+    told = r"no folder, and no name of a model: .*; valid: faster_rcnn_R_50.* CenterNet2, "
+    with pytest.raises(ValueError, match=told) as error:
+        folder_of(name)
+    assert "\n" not in str(error.value) and "resnet18" not in str(error.value)
+
+
+def test_a_model_that_is_not_there_yet_is_told_with_the_commands_that_bring_it(project):
+    told = (
+        "CenterNet-FPN_R50_1x is not there yet: `p2s fetch CenterNet-FPN_R50_1x`, "
+        "`p2s import datasets/released/CenterNet-FPN_R50_1x.pth --as 'CenterNet\\*' "
+        "--output datasets/released/CenterNet-FPN_R50_1x`"
+    )
+    with pytest.raises(ValueError, match=told):
+        folder_of("CenterNet*")
