@@ -11,6 +11,7 @@ from p2s import NO_DETECTRON2, __version__
 from p2s.cli.bench import bench
 from p2s.cli.fetch import fetch
 from p2s.cli.imports import import_
+from p2s.cli.models import info, list_
 from p2s.cli.options import (
     DEVICE,
     FILE,
@@ -162,6 +163,8 @@ def glyphs(output, settings):
 main.add_command(bench)
 main.add_command(fetch)
 main.add_command(import_)
+main.add_command(info)
+main.add_command(list_)
 main.add_command(study)
 
 

@@ -10,7 +10,6 @@ FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 NEW_FOLDER = click.Path(file_okay=False, path_type=Path)
 NEW_FILE = click.Path(dir_okay=False, writable=True, path_type=Path)
-MODEL = click.option("--model", type=FOLDER, required=True, help="A folder of `p2s train`.")
 DEVICE = click.option(
     "--device", default="auto", show_default=True, help="cpu, cuda, cuda:1; auto: a GPU if any."
 )
@@ -25,6 +24,19 @@ WORKERS = click.option(
 PROCESSES = click.option(
     "--processes", default=1, show_default=True, type=click.IntRange(min=1),
     help="That train together, each on a part of a batch and on a GPU of its own.",
+)  # fmt: skip
+
+
+def model_folder(context, option, model):
+    """The folder of a model that is told by its path or its name."""
+    from p2s.train.shelf import folder_of
+
+    return folder_of(model)
+
+
+MODEL = click.option(
+    "--model", required=True, callback=model_folder,
+    help="A folder of `p2s train` or `p2s import`, or a detector of `p2s fetch`.",
 )  # fmt: skip
 
 

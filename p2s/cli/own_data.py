@@ -178,16 +178,21 @@ def draw_curve(folder: str | Path) -> None:
     figure.savefig(Path(folder) / "curve.png", dpi=120)
 
 
-def _summary(job, spec, data):
+def spec_lines(spec: Spec) -> list[str]:
+    """A Spec as lines of text, one a part, without its data."""
     parts = spec.model_dump(mode="json", exclude={"data"})
-    lines = [
+    return [
         f"  {name}: " + ", ".join(f"{key} {value}" for key, value in fields.items())
         if isinstance(fields, dict)
         else f"  {name}: {fields}"
         for name, fields in parts.items()
     ]
+
+
+def _summary(job, spec, data):
     count = f"{len(data.images)} images, {len(data.classes)} classes"
-    return "\n".join([f"{job.detector} on {count}, seed {job.seed}, to {job.output}", *lines])
+    first = f"{job.detector} on {count}, seed {job.seed}, to {job.output}"
+    return "\n".join([first, *spec_lines(spec)])
 
 
 def _refuse_settings_outside(parts, settings, valid):

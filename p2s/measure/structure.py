@@ -3,7 +3,7 @@
 Models are built on the meta device: they have layers and shapes, but no weight and no pixel.
 """
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import nn
@@ -16,6 +16,32 @@ from p2s.spec import Spec
 
 IN_STEPS = ("ga_rpn", "cascade_rpn")  # first stages of more than one head
 TOWERS = ("shared_tower", "score_tower", "box_tower", "conv")  # of our heads, of detectron2's RPN
+
+
+class Cost(NamedTuple):
+    """What a detector costs, weights apart."""
+
+    parameters: int
+    operations: int  # floating point operations of an image, two a multiplication and addition
+
+
+@torch.no_grad()
+def cost(spec: Spec, size: tuple[int, int]) -> Cost:
+    """The cost of the detector of a Spec, for images of a height and width in pixels.
+
+    Its second stage is counted on all the proposals of `spec.test`; pooling, NMS and the like are
+    not counted.
+    """
+    with torch.device("meta"):
+        model = build(spec.changed({"backbone": {"weights": None}})).eval()
+        trunk, maps = _features(model, size)
+        head = _counted(first_head(model), maps)[0]["Global"]
+        stages = []
+        if spec.second != "none":
+            stages = _heads(model.roi_heads, spec.test.proposals, maps[0].shape[1])
+    parameters = sum(weight.numel() for weight in model.parameters())
+    regions = sum(stage["multiply_adds"] for stage in stages)
+    return Cost(parameters, 2 * (trunk + head + regions))
 
 
 @torch.no_grad()

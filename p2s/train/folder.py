@@ -37,6 +37,14 @@ def finished(output: str | Path, identity: str) -> bool:
 
 def load(folder: str | Path) -> tuple[nn.Module, Spec, list[str]]:
     """The model that a training left in `folder`, its Spec and the names of its classes."""
+    spec, classes = described(folder)
+    model = build(spec.changed({"backbone": {"weights": None}}))  # they are in the model's own
+    fill(model, Path(folder))
+    return model.eval(), spec, classes
+
+
+def described(folder: str | Path) -> tuple[Spec, list[str]]:
+    """Of the model in a folder its Spec and the names of its classes; ValueError if none is."""
     folder = Path(folder)
     if not (folder / "model.safetensors").exists():
         raise ValueError(f"{folder} holds no trained model: model.safetensors is missing")
@@ -46,9 +54,7 @@ def load(folder: str | Path) -> tuple[nn.Module, Spec, list[str]]:
             f"{folder / 'classes.json'}: the number of names is {len(classes)}, "
             f"but num_classes in spec.json is {spec.num_classes}"
         )
-    model = build(spec.changed({"backbone": {"weights": None}}))  # they are in the model's own
-    fill(model, folder)
-    return model.eval(), spec, classes
+    return spec, classes
 
 
 def fill(model: nn.Module, folder: Path) -> None:

@@ -1,7 +1,7 @@
 import pytest
 
 from p2s.bench.inference import operations
-from p2s.measure.structure import IN_STEPS, structure_numbers
+from p2s.measure.structure import IN_STEPS, cost, structure_numbers
 from p2s.spec import NAMED, Spec
 from p2s.study import structures
 from p2s.study.project import Project
@@ -72,3 +72,10 @@ def test_the_committed_record_is_what_the_built_models_have(at):
     assert record.size == structures.SIZE and kept.detector == structures.DETECTORS[at]
     measured = structure_numbers(Spec.named(kept.detector), record.size)
     assert Structure(detector=kept.detector, **measured) == kept
+
+
+@pytest.mark.parametrize("name", NAMED)
+def test_the_cost_of_a_detector_is_that_of_a_real_pass(name):
+    spec = Spec.named(name).changed(SMALL).changed({"test": {"proposals": 2}})
+    operations_of_a_pass = operations(spec, SIZE)  # whose proposals are 2, as told
+    assert cost(spec, SIZE).operations == pytest.approx(operations_of_a_pass, rel=1e-3)

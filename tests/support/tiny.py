@@ -1,10 +1,15 @@
 """A detector small enough to be built and trained in a test, and an image for it."""
 
+import json
+
+import numpy as np
 import torch
 from detectron2.structures import Boxes, Instances
+from PIL import Image
 
 from p2s.model.zoo import build
 from p2s.spec import Spec
+from p2s.train.folder import write_model
 
 TINY = {
     "num_classes": 3,
@@ -26,3 +31,29 @@ def scene(seed, boxes=((8.0, 8, 40, 48), (30.0, 20, 90, 80))):
     boxes = torch.tensor(boxes).reshape(-1, 4)
     truth = Instances((96, 96), gt_boxes=Boxes(boxes), gt_classes=torch.arange(len(boxes)))
     return {"image": pixels, "height": 192, "width": 96, "image_id": seed, "instances": truth}
+
+
+CLASSES = ["cat", "dog", "owl"]
+SMALL_PICTURES = {"test": {"short_edge": 64, "long_edge": 96}}
+
+
+def lively_folder(folder, name="CenterNet2"):
+    """A folder as a training leaves it, of a tiny detector that answers to what it sees."""
+    spec = Spec.named(name).changed(TINY).changed(SMALL_PICTURES)
+    torch.manual_seed(0)
+    model = build(spec)
+    with torch.no_grad():
+        for layer, parameter in model.named_parameters():
+            if layer.endswith(("score.weight", "cls_score.weight")):
+                parameter.normal_(std=0.5)
+    texts = {"spec.json": spec.model_dump_json(), "classes.json": json.dumps(CLASSES)}
+    write_model(folder, model, "0123", texts)
+    return folder
+
+
+def photo(path, size=(80, 60), seed=0):
+    """A picture of blobs in a file; its path."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    noise = np.random.default_rng(seed).integers(0, 256, (5, 7, 3), np.uint8)
+    Image.fromarray(noise).resize(size).save(path)
+    return path

@@ -1,4 +1,4 @@
-"""Where the paper prints the runtimes of detectors that have other names there."""
+"""Where the paper prints runtimes and AP of detectors that have other names there."""
 
 import numpy as np
 
@@ -23,18 +23,26 @@ CELLS = {  # of Tfirst and Ttot; other detectors are in Table 1 under their own 
 
 def first_and_total(detector: str) -> np.ndarray:
     """Tfirst and Ttot of a named detector in milliseconds, (2,); NaN where the paper has none."""
-    cells = CELLS.get(detector) or [(1, detector, column) for column in BOTH]
-    return np.array([_milliseconds(cell) for cell in cells])
+    return np.array([_value(cell) for cell in _cells(detector)])
+
+
+def average_precision(detector: str) -> float:
+    """AP of a named detector on COCO val in percent; NaN where the paper has none."""
+    *_, cell = _cells(detector)
+    if cell is None:
+        return np.nan
+    table, row, column = cell
+    return _value((table, row, column.removesuffix("Runtime").removesuffix("Ttot") + "mAP"))
 
 
 def total(detector: str, count: int, what: str) -> float:
     """Milliseconds with so many "classes" or "proposals"; NaN where the paper has none."""
     name = SHORT.get(detector, detector)
     if what == "proposals":
-        return _milliseconds((6, f"{count}", f"{name} Runtime"))
+        return _value((6, f"{count}", f"{name} Runtime"))
     if count == 80:
         return first_and_total(detector)[1]
-    return _milliseconds((OF_CLASSES.get(count), name, "Runtime"))
+    return _value((OF_CLASSES.get(count), name, "Runtime"))
 
 
 def of_row(place: PaperRow | None) -> tuple[float, float]:
@@ -44,10 +52,14 @@ def of_row(place: PaperRow | None) -> tuple[float, float]:
     both = "Tfirst", place.columns["AP"].removesuffix("mAP") + "Runtime"
     if "Ttot" in columns(place.table):
         both = "Tfirst", "Ttot"
-    return tuple(_milliseconds((place.table, place.row, column)) for column in both)
+    return tuple(_value((place.table, place.row, column)) for column in both)
 
 
-def _milliseconds(cell):
+def _cells(detector):
+    return CELLS.get(detector) or [(1, detector, column) for column in BOTH]
+
+
+def _value(cell):
     try:
         return float(published(*cell)) if cell else np.nan
     except ValueError:  # the paper has no such table, row or column

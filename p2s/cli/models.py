@@ -1,0 +1,116 @@
+"""`p2s list` and `p2s info`: which detectors there are, and what one that was trained is."""
+
+import json
+
+import click
+
+from p2s.cli.options import model_folder
+from p2s.files import finite_or_none
+
+WIDTHS = "{:25}{:12}{:9}{:>7}{:>8}{:>7}  {}"
+HEAD = ("detector", "first", "second", "M", "GFLOP", "AP", "weights for p2s fetch")
+
+
+@click.command("list")
+def list_():
+    """Named detectors: stages, parameters, operations, the paper's AP, weights to be had.
+
+    M is millions of parameters. GFLOP are of an image of 800 x 1088 pixels, two operations a
+    multiplication and addition, counted without weights. AP is the paper's on COCO val, ResNet-50;
+    a dash: it has none with these settings.
+    """
+    from p2s.measure.structure import cost
+    from p2s.spec import NAMED, Spec
+    from p2s.study.structures import SIZE
+
+    click.echo(WIDTHS.format(*HEAD))
+    weights = _weights()
+    for name in NAMED:
+        spec = Spec.named(name)
+        of = cost(spec, SIZE)
+        numbers = f"{of.parameters / 1e6:.1f}", f"{of.operations / 1e9:.0f}", _ap(name)
+        stages = spec.first, spec.second
+        click.echo(WIDTHS.format(name, *stages, *numbers, ", ".join(weights.get(name, ()))))
+
+
+@click.command()
+@click.argument("model", callback=model_folder)
+def info(model):
+    """What a trained or imported model is: MODEL is its folder, or a detector of `p2s fetch`.
+
+    Detector, classes, training, AP if it was evaluated, size, hash and settings.
+    """
+    from p2s.cli.own_data import spec_lines
+    from p2s.files import file_sha256
+    from p2s.measure.structure import cost
+    from p2s.train.folder import described
+
+    spec, classes = described(model)
+    weights = model / "model.safetensors"
+    of = cost(spec, (spec.test.short_edge, spec.test.short_edge))
+    told = {
+        "model": model,
+        "detector": _detector(model, spec),
+        "classes": f"{len(classes)}: {', '.join(classes)}",
+        "training": _training(model, spec),
+        "AP": _numbers(model),
+        "size": f"{of.parameters / 1e6:.1f} M parameters, {weights.stat().st_size / 1e6:.1f} MB",
+        "cost": f"{of.operations / 1e9:.1f} GFLOP for {spec.test.short_edge} pixels squared",
+        "sha256": file_sha256(weights),
+        "settings": "",
+    }
+    click.echo("\n".join([*(f"{name:10}{text}" for name, text in told.items()), *spec_lines(spec)]))
+
+
+def _weights():
+    """Names of the catalogue by named detector."""
+    from p2s.data.catalogue import read_catalogue
+    from p2s.spec.released import RELEASED
+
+    by_detector = {}
+    for name, source in read_catalogue().items():
+        if source.detector:
+            by_detector.setdefault(RELEASED[source.detector][0], []).append(name)
+    return by_detector
+
+
+def _ap(name):
+    from p2s.report.tables.runtimes import average_precision
+
+    try:
+        value = finite_or_none(average_precision(name))
+    except FileNotFoundError:  # the published numbers are in the project, not in a wheel
+        value = None
+    return "-" if value is None else f"{value:.1f}"
+
+
+def _detector(folder, spec):
+    from p2s.spec import NAMED, Spec
+
+    stages = f"{spec.first} + {spec.second}, P{spec.levels[0]}-P{spec.levels[1]}"
+    if (imported := folder / "imported.json").exists():
+        origin = json.loads(imported.read_text())
+        return f"{origin['as']} ({stages}), imported from {origin['file']}"
+    like = ("first", "second", "levels")
+    names = [
+        name
+        for name in NAMED
+        if all(getattr(Spec.named(name), word) == getattr(spec, word) for word in like)
+    ]
+    return f"{names[-1]} ({stages})" if names else stages
+
+
+def _training(folder, spec):
+    if not (kept := folder / "training.json").exists():
+        return "elsewhere"
+    told = json.loads(kept.read_text())
+    recipe = f"{spec.recipe.iterations} iterations of {spec.recipe.batch} images"
+    return f"{recipe}, seed {told['seed']}, {told['seconds'] / 60:.1f} minutes"
+
+
+def _numbers(folder):
+    if not (kept := folder / "metrics.json").exists():
+        return "not evaluated; `p2s evaluate` does"
+    metrics = json.loads(kept.read_text())
+    told = {name: metrics.get(name) for name in ("AP", "AP50", "AP75")}
+    return ", ".join(f"{name} {'-' if v is None else format(v, '.1f')}" for name, v in told.items())
