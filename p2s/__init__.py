@@ -6,7 +6,12 @@ import logging
 import warnings
 
 __version__ = "0.1.0"  # pyproject.toml reads it
-PLACES = {"Spec": "p2s.spec", "build": "p2s.model.zoo", "optimize": "p2s.deploy.fast"}
+PLACES = {
+    "Spec": "p2s.spec",
+    "build": "p2s.model.zoo",
+    "load": "p2s.deploy.predict",
+    "optimize": "p2s.deploy.fast",
+}
 MODULES = {"onnx_export": "p2s.deploy.onnx_export"}
 __all__ = [*PLACES, *MODULES]
 NO_DETECTRON2 = "detectron2 is missing: run `make setup` (installs detectron2.txt, no compiler)"
@@ -23,7 +28,7 @@ logging.getLogger("torch.fx._symbolic_trace").addFilter(
 
 
 def __getattr__(name):
-    """Spec, build and optimize, imported when first used, so that `import p2s` costs nothing."""
+    """What PLACES names, imported when first used, so that `import p2s` costs nothing."""
     if name not in __all__:
         raise AttributeError(f"module 'p2s' has no attribute {name!r}; it has {', '.join(__all__)}")
     if name != "Spec" and importlib.util.find_spec("detectron2") is None:

@@ -25,6 +25,7 @@ from p2s.cli.options import (
     in_a_folder,
     settings,
 )
+from p2s.cli.predict import predict
 from p2s.cli.study import study
 
 # Of p2s.spec.Glyphs, which a command that needs no Spec does not wait for; tests/cli compares them.
@@ -117,27 +118,6 @@ def evaluate(model, annotations, images, output, device, precision, settings):
 
 
 @main.command()
-@MODEL
-@click.argument("images", type=FILE, nargs=-1, required=True)
-@click.option("--output", type=NEW_FOLDER, required=True, help="For pictures, detections.json.")
-@click.option("--draw-above", default=0.3, show_default=True, help="Lowest score that is drawn.")
-@DEVICE
-@PRECISION
-def predict(model, images, output, draw_above, device, precision):
-    """Detect in images: boxes drawn, and a JSON with scores, P(O) and P(C|O)."""
-    from p2s.cli import own_data
-    from p2s.deploy import predict as prediction
-    from p2s.train import engine
-
-    network, spec, classes = engine.load(model)
-    own_data.Where(device=device, precision=precision).take(network)
-    options = {"draw_above": draw_above}
-    answers = prediction.predict(network, spec.test, classes, images, output, **options)
-    for row in answers:
-        click.echo(f"{row['file']}: {len(row['detections'])} detections, {row['picture']}")
-
-
-@main.command()
 @click.argument("file", type=FILE)
 def replay(file):
     """Do the training step again that a failure file holds, and print its losses."""
@@ -165,6 +145,7 @@ main.add_command(fetch)
 main.add_command(import_)
 main.add_command(info)
 main.add_command(list_)
+main.add_command(predict)
 main.add_command(study)
 
 

@@ -13,7 +13,7 @@ from pydantic import Field, PositiveInt, field_validator
 from torch import nn
 
 from p2s.data import coco
-from p2s.deploy.predict import sample_sheet
+from p2s.deploy.sheet import sample_sheet
 from p2s.files import finite_or_none, write_atomic
 from p2s.maths import ranks
 from p2s.maths.likelihood import AUDIT
@@ -55,10 +55,14 @@ class Where(Part):
 
     def take(self, model: nn.Module) -> nn.Module:
         """Bring a model there, in place; what is not the CPU in fp32 is told."""
+        self.tell()
+        return place(model, device_of(self.device), self.precision)
+
+    def tell(self) -> None:
+        """Tell of what is not the CPU in fp32."""
         device = device_of(self.device)
         if (device.type, self.precision) != ("cpu", "fp32"):
             click.echo(f"on {described(device)}, {self.precision}", err=True)
-        return place(model, device, self.precision)
 
 
 class Job(Where):
@@ -120,7 +124,7 @@ def run(job: Job) -> None:
     click.echo(f"evaluating on {len(val.images)} images")
     answers = detect(model, val, spec.test)
     if ranks.rank() == 0:
-        sample_sheet(val, answers[0]).save(job.output / "samples.png")
+        sample_sheet(val, *answers).save(job.output / "samples.png")
         metrics = score(val, *answers)
         write_metrics(job.output / "metrics.json", metrics)
         click.echo(table(metrics))
@@ -130,13 +134,18 @@ def evaluate_folder(
     folder: Path, annotations: Path, images: Path, settings: tuple[dict, ...], where: Where
 ) -> dict:
     """Metrics, as a dict, of the model in a folder on annotated images; settings are of test."""
-    fields = ", ".join(f"test.{name}" for name in sorted(Test.model_fields))
-    _refuse_settings_outside(["test"], settings, fields)
+    refuse_training_settings(settings)
     model, spec, classes = load(folder)
     data = coco.read_coco(annotations, images)
     _refuse_other_classes(classes, data.classes)
     test = reduce(Spec.changed, settings, spec).test
     return evaluate(where.take(model), data, test)
+
+
+def refuse_training_settings(settings: tuple[dict, ...]) -> None:
+    """ValueError for settings of --set that are not of `test`, with those that are."""
+    fields = ", ".join(f"test.{name}" for name in sorted(Test.model_fields))
+    _refuse_settings_outside(["test"], settings, fields)
 
 
 def write_metrics(path: str | Path, metrics: dict) -> None:

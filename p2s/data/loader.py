@@ -42,9 +42,15 @@ def pinned(batch: list[dict]) -> list[dict]:
 
 def test_inputs(data: CocoSet, index: int, test: Test) -> dict:
     """The input of one image in test: resized, never mirrored, without instances."""
-    row = augment(data.sample(index), test.short_edge, test.long_edge, flip=False)
-    del row["instances"]
-    return row
+    return _without_truth(data.sample(index), test)
+
+
+def picture_inputs(image: np.ndarray, test: Test) -> dict:
+    """The input of a picture (H, W, 3) that is in no data set, in test."""
+    height, width = image.shape[:2]
+    nothing = {"boxes": np.zeros((0, 4), np.float32), "classes": np.zeros(0, np.int64)}
+    named = {"image_id": None, "height": height, "width": width}
+    return _without_truth({"image": image, **nothing, **named}, test)
 
 
 def batch_indices(
@@ -76,6 +82,12 @@ def augment(sample: dict, short_edge: int, long_edge: int, flip: bool) -> dict:
         "instances": _instances(boxes, sample["classes"], size, sample.get("fields", {})),
         **{field: sample[field] for field in ("height", "width", "image_id")},
     }
+
+
+def _without_truth(sample, test):
+    row = augment(sample, test.short_edge, test.long_edge, flip=False)
+    del row["instances"]
+    return row
 
 
 def _instances(boxes, classes, size, fields):

@@ -1,148 +1,105 @@
-"""Detections of a trained model as JSON and as pictures."""
+"""Prediction: a trained model, loaded once, on whatever pictures it is given."""
 
-import colorsys
-import json
-from collections.abc import Iterable, Sequence
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import groupby, islice
 from pathlib import Path
+from typing import Any
 
-import numpy as np
-from detectron2.structures import Instances
-from PIL import Image, ImageDraw, ImageFont
+from numpy.typing import NDArray
+from pydantic import ValidationError
 from torch import nn
 
-from p2s.data.coco import CocoSet, read_picture
-from p2s.files import write_atomic
-from p2s.measure.coco import detect
-from p2s.spec import Test
-
-GAP = 8  # pixels between the pictures of a sheet
-
-
-@dataclass(frozen=True)
-class Photos:
-    """Image files without truths, in the shape of a CocoSet; ValueError names an unreadable one."""
-
-    images: list[dict]
-
-    @classmethod
-    def of(cls, paths: Iterable[str | Path]) -> "Photos":
-        """The photos of some paths, turned as their cameras say."""
-        return cls([_measured(Path(path)) for path in paths])
-
-    def sample(self, index: int) -> dict:
-        """One photo, with no boxes: "image" (H, W, 3) RGB."""
-        row = self.images[index]
-        nothing = {"boxes": np.zeros((0, 4), np.float32), "classes": np.zeros(0, np.int64)}
-        size = {"image_id": row["id"], "height": row["height"], "width": row["width"]}
-        return {
-            "image": read_picture(row["file_name"]),
-            **nothing,
-            "crowd": nothing["boxes"],
-            **size,
-        }
+from p2s.data.loader import picture_inputs
+from p2s.deploy.detections import Detections
+from p2s.deploy.pictures import Picture, each, is_one, readable
+from p2s.files import first_problem
+from p2s.measure.coco import answers
+from p2s.model.device import device_of, place
+from p2s.spec import Spec, Test
+from p2s.train import folder, shelf
 
 
-def predict(
-    model: nn.Module,
-    test: Test,
-    classes: Sequence[str],
-    paths: Iterable[str | Path],
-    output: str | Path,
-    *,
-    draw_above: float = 0.3,
-) -> list[dict]:
-    """Detect in image files; write `detections.json` and a picture of each image to `output`.
+def load(model: str | Path, device: str = "auto", precision: str = "fp32") -> "Predictor":
+    """A trained model, by its folder or its name (see p2s.train.shelf), ready to predict.
 
-    Returns what is in the JSON: a list of {"file", "width", "height", "picture", "detections"}, a
-    detection being a row of `detection_rows`. All are in the JSON, those above a score are drawn.
+    ValueError if there is none; see p2s.model.device for the other two.
     """
-    photos, output = Photos.of(paths), Path(output)
-    output.mkdir(parents=True, exist_ok=True)
-    answers, (detected, _) = [], detect(model, photos, test)
-    for index, (photo, instances) in enumerate(zip(photos.images, detected, strict=True)):
-        name = f"{index:03d}-{Path(photo['file_name']).stem}.png"  # equal stems stay apart
-        detections = detection_rows(instances, classes)
-        strong = [row for row in detections if row["score"] >= draw_above]
-        drawn(photos.sample(index)["image"], strong).save(output / name)
-        size = {"width": photo["width"], "height": photo["height"], "picture": name}
-        answers.append({"file": photo["file_name"], **size, "detections": detections})
-    write_atomic(output / "detections.json", json.dumps(answers, indent=1).encode())
-    return answers
+    where = device_of(device)
+    network, spec, classes = folder.load(shelf.folder_of(model))
+    return Predictor(place(network, where, precision), spec, tuple(classes))
 
 
-def detection_rows(instances: Instances, classes: Sequence[str]) -> list[dict]:
-    """Detections as dicts, the likeliest first.
-
-    "box" (x1, y1, x2, y2 in pixels), "class" (a name), "score", "p_object" = P(O), "p_class" =
-    P(C|O) and "level" (3 for P3).
-    """
-    columns = zip(
-        instances.pred_boxes.tensor.tolist(),
-        instances.pred_classes.tolist(),
-        instances.scores.tolist(),
-        instances.p_object.tolist(),
-        instances.p_class.tolist(),
-        instances.level.tolist(),
-        strict=True,
-    )
-    keys = ("box", "class", "score", "p_object", "p_class", "level")
-    return [
-        dict(zip(keys, (box, classes[label], *rest), strict=True)) for box, label, *rest in columns
-    ]
+def warned(line: str) -> None:
+    """Tell of a picture that is skipped by a warning."""
+    warnings.warn(line, stacklevel=2)
 
 
-def truth_rows(sample: dict, classes: Sequence[str]) -> list[dict]:
-    """The annotated boxes of a sample in the shape of `detection_rows`, without scores."""
-    pairs = zip(sample["boxes"].tolist(), sample["classes"].tolist(), strict=True)
-    return [{"box": box, "class": classes[label]} for box, label in pairs]
+@dataclass(frozen=True, eq=False, repr=False)
+class Predictor:
+    """A model with what it was trained for; `dataclasses.replace` gives it an optimised one."""
 
+    model: nn.Module
+    spec: Spec
+    classes: tuple[str, ...]
 
-def drawn(image: np.ndarray, boxes: list[dict]) -> Image.Image:
-    """A picture of an image (H, W, 3) with labelled boxes, the first of them on top."""
-    picture = Image.fromarray(image)
-    pen = ImageDraw.Draw(picture)
-    font = ImageFont.load_default(max(10, picture.width // 50))
-    for row in reversed(boxes):
-        color, label = _color(row["class"]), row["class"]
-        label += f" {row['score']:.2f}" if "score" in row else ""
-        left, top, right, bottom = row["box"]
-        pen.rectangle((left, top, max(left, right), max(top, bottom)), outline=color, width=2)
-        corner = (left + 2, max(0, top - font.size - 3))
-        pen.rectangle(pen.textbbox(corner, label, font=font), fill=color)
-        pen.text(corner, label, fill="white", font=font)
-    return picture
+    def __repr__(self):
+        stages = f"{self.spec.first} + {self.spec.second}"
+        return f"<Predictor: {stages}, {len(self.classes)} classes>"
 
+    def predict(
+        self,
+        x: Any,
+        *,
+        batch: int = 1,
+        score_above: float | None = None,
+        test: Mapping[str, Any] | None = None,
+        skipped: Callable[[str], None] = warned,
+    ) -> Detections | Iterator[Detections]:
+        """Detections of one picture, or an iterator over those of several.
 
-def sample_sheet(
-    data: CocoSet, detections: list[Instances], *, count: int = 4, draw_above: float = 0.3
-) -> Image.Image:
-    """A picture of evenly spaced images: truth on the left, detections on the right."""
-    lines = []
-    for index in sorted({*np.linspace(0, len(data.images) - 1, count).round().astype(int)}):
-        sample = data.sample(int(index))
-        strong = [
-            row
-            for row in detection_rows(detections[index], data.classes)
-            if row["score"] >= draw_above
+        One is a file's path, a PIL picture, an array (H, W, 3) of RGB or (H, W), bytes, or a tensor
+        (3, H, W), bytes or 0 to 1. Several are a folder, a pattern such as "photos/**/*.jpg", and a
+        list, a generator or anything else to iterate over of all these: they are read when they
+        are asked for, `batch` at once where their padded sizes are equal, so that nothing
+        that is found depends on the others. A bad picture is an error where it is alone;
+        of several it is left out, and `skipped` is called with a line. `test` changes
+        settings (spec.Test) for this call, `score_above` the lowest score.
+
+        ValueError in a line, at once, for anything else, unknown settings, or no pictures.
+        """
+        settings = self._test(score_above, test)
+        if batch < 1:
+            raise ValueError(f"batch {batch}; valid: 1 or more")
+        if not is_one(x):
+            return self._found(readable(each(x), skipped), settings, batch)
+        picture = Picture.of(x)
+        [found] = self._found([(picture, picture.pixels())], settings, batch)
+        return found
+
+    def _test(self, score_above: float | None, test: Mapping[str, Any] | None) -> Test:
+        lowest = {} if score_above is None else {"score_threshold": score_above}
+        try:
+            return self.spec.changed({"test": {**(test or {}), **lowest}}).test
+        except ValidationError as error:
+            raise ValueError(first_problem(error)) from None
+
+    def _found(
+        self, pictures: Iterable[tuple[Picture, NDArray]], test: Test, batch: int
+    ) -> Iterator[Detections]:
+        inputs = ((picture, picture_inputs(pixels, test)) for picture, pixels in pictures)
+        for _, alike in groupby(inputs, self._padded_size):
+            while some := list(islice(alike, batch)):
+                yield from self._detected(some, test)
+
+    def _padded_size(self, pair: tuple[Picture, dict]) -> tuple[int, ...]:
+        unit = max(1, self.model.backbone.size_divisibility)
+        return tuple(-(-side // unit) for side in pair[1]["image"].shape[1:])
+
+    def _detected(self, some: Sequence[tuple[Picture, dict]], test: Test) -> list[Detections]:
+        found = answers(self.model, [inputs for _, inputs in some], test)
+        return [
+            Detections.of(picture, *answer, self.classes)
+            for (picture, _), answer in zip(some, found, strict=True)
         ]
-        truth = drawn(sample["image"], truth_rows(sample, data.classes))
-        lines.append((truth, drawn(sample["image"], strong)))
-    widest = max(truth.width for truth, _ in lines)
-    height = sum(truth.height + GAP for truth, _ in lines) - GAP
-    sheet, top = Image.new("RGB", (2 * widest + GAP, height), "white"), 0
-    for truth, detected in lines:
-        sheet.paste(truth, (0, top))
-        sheet.paste(detected, (widest + GAP, top))
-        top += truth.height + GAP
-    return sheet
-
-
-def _measured(path):
-    height, width = read_picture(path).shape[:2]
-    return {"id": str(path), "file_name": str(path), "width": width, "height": height}
-
-
-def _color(name):
-    hue = sum(map(ord, name)) * 0.618034 % 1  # the golden ratio keeps the hues of classes apart
-    return tuple(round(255 * part) for part in colorsys.hsv_to_rgb(hue, 0.9, 0.75))

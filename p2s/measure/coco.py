@@ -25,20 +25,26 @@ ERRORS = ("Cls", "Loc", "Both", "Dupe", "Bkg", "Miss")
 PROPOSALS_AT = (100, 256)  # Sec. 5: proposals an image, of which recall is given
 
 
-@torch.inference_mode()
 def detect(model: nn.Module, data: CocoSet, test: Test) -> tuple[list[Instances], list[Instances]]:
     """Detections and proposals of each image, as two lists of `Instances` in its pixels.
 
     One image at a time: what is found in an image depends on no other image. Several ranks share
     the images, and each has all answers.
     """
-    model.eval()
-    model.set_test(test)
     indices = range(len(data.images))[ranks.part()]
-    found = [model.detect([test_inputs(data, index, test)]) for index in indices]
-    pairs = ranks.gathered([(one.to("cpu"), other.to("cpu")) for (one,), (other,) in found])
+    found = [answers(model, [test_inputs(data, index, test)], test) for index in indices]
+    pairs = ranks.gathered([pair for [pair] in found])
     detections, proposals = map(list, zip(*pairs, strict=True)) if pairs else ([], [])
     return detections, proposals
+
+
+@torch.inference_mode()
+def answers(model: nn.Module, batch: list[dict], test: Test) -> list[tuple[Instances, Instances]]:
+    """Detections and proposals of each input of a batch, on the CPU."""
+    model.eval()
+    model.set_test(test)
+    pairs = zip(*model.detect(batch), strict=True)
+    return [(detected.to("cpu"), proposed.to("cpu")) for detected, proposed in pairs]
 
 
 def coco_numbers(data: CocoSet, detections: list[Instances]) -> dict:

@@ -148,14 +148,6 @@ def test_evaluate_refuses_a_place_for_its_numbers_before_the_work(files, tmp_pat
     assert os.listdir(tmp_path) == ["file"]
 
 
-def test_predict_writes_pictures_and_json(files, trained, tmp_path):
-    pictures = sorted((files.images / "val").iterdir())[:2]
-    done = p2s("predict", "--model", trained[0], *pictures, "--output", tmp_path)
-    assert done.exit_code == 0 and len(done.output.splitlines()) == 2
-    assert len(json.loads((tmp_path / "detections.json").read_text())) == 2
-    assert len(list(tmp_path.glob("*.png"))) == 2
-
-
 @pytest.mark.parametrize(
     "words, told",
     [

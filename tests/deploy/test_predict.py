@@ -1,116 +1,179 @@
-"""Prediction: what is written is what was found, and pictures show it."""
+"""Prediction: one answer for one picture, an iterator for several, the same however it is asked."""
 
-import json
+import re
+import sys
+import warnings
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
-from detectron2.structures import Boxes, Instances
 from PIL import Image
 
-from p2s.deploy.predict import Photos, detection_rows, drawn, predict, sample_sheet, truth_rows
-from p2s.measure import coco as evaluation
-from p2s.spec import Test as Settings
+import p2s
+from p2s.data.coco import CocoSet
+from p2s.deploy.detections import COLUMNS
+from p2s.measure.coco import detect
+from tests.support import ROOT
+from tests.support.tiny import CLASSES, lively_folder, photo
 
-CLASSES = ["cat", "dog"]
-BOX = [8.0, 30.0, 40.0, 50.0]
+SIZES = [(80, 60), (60, 80), (81, 60), (200, 60), (80, 60), (96, 64)]
 
 
-def instances(count):
-    """The likeliest first: scores .9, .45, .3 ..."""
-    scores = 0.9 / torch.arange(1, count + 1)
-    return Instances(
-        (60, 80),
-        pred_boxes=Boxes(torch.tensor([BOX] * count).reshape(-1, 4)),
-        scores=scores,
-        pred_classes=torch.arange(count) % 2,
-        p_object=scores.sqrt(),
-        p_class=scores.sqrt(),
-        level=torch.full((count,), 4),
+@pytest.fixture(scope="module")
+def detector(tmp_path_factory):
+    return p2s.load(lively_folder(tmp_path_factory.mktemp("model")), device="cpu")
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("photos")
+    return [photo(folder / f"{k}.png", size, k) for k, size in enumerate(SIZES)]
+
+
+def same(one, other, tolerance=0.0):
+    """Whether two answers are equal, boxes within a tolerance in pixels, probabilities a 100th."""
+    assert len(one) == len(other) > 0
+    for name in COLUMNS:
+        near = tolerance if name == "boxes" else tolerance / 100
+        np.testing.assert_allclose(getattr(one, name), getattr(other, name), rtol=0, atol=near)
+
+
+def test_it_finds_what_an_evaluation_finds(detector, photos):
+    rows = [{"id": 0, "file_name": photos[0].name, "width": 80, "height": 60}]
+    data = CocoSet(photos[0].parent, rows, [[]], tuple(CLASSES), (0, 1, 2), "")
+    [theirs], [proposed] = detect(detector.model, data, detector.spec.test)
+    found = detector.predict(photos[0])
+    assert (found.boxes == theirs.pred_boxes.tensor.numpy()).all()
+    assert (found.score == theirs.scores.numpy()).all() and found.size == (60, 80)
+    assert (found.proposals.boxes == proposed.proposal_boxes.tensor.numpy()).all()
+
+
+def test_a_picture_is_the_same_however_it_is_given(detector, photos):
+    array = np.array(Image.open(photos[0]))
+    tensor = torch.from_numpy(array).permute(2, 0, 1)
+    for given in (str(photos[0]), Image.open(photos[0]), array, tensor, tensor / 255):
+        same(detector.predict(given), detector.predict(photos[0]))
+
+
+def test_a_photo_is_seen_as_its_camera_was_held(detector, photos, tmp_path):
+    upright = Image.open(photos[0])
+    exif = Image.Exif()
+    exif[0x0112] = 6  # orientation: to be turned by a quarter, clockwise
+    upright.rotate(90, expand=True).save(tmp_path / "turned.png", exif=exif)
+    same(detector.predict(tmp_path / "turned.png"), detector.predict(photos[0]))
+
+
+@pytest.mark.parametrize("batch", [1, 2, 4, 9])
+def test_in_a_batch_nothing_depends_on_the_others(detector, photos, batch):
+    found = list(detector.predict(photos, batch=batch))
+    assert [one.picture.source for one in found] == photos
+    for one, path in zip(found, photos, strict=True):
+        same(one, detector.predict(path), tolerance=0.01)
+
+
+def test_pictures_of_equal_padded_size_are_detected_together(detector, photos, monkeypatch):
+    batches, own = [], type(detector.model).detect
+    monkeypatch.setattr(
+        type(detector.model), "detect", lambda *a: batches.append(len(a[1])) or own(*a)
     )
+    assert len(list(detector.predict([photos[0]] * 5 + [photos[3]], batch=2))) == 6
+    assert sum(batches) == 6 and batches[:2] == [2, 2] and len(batches) <= 4
 
 
-class Stub(torch.nn.Module):
-    def set_test(self, test):
-        self.test = test
+def test_several_are_read_one_by_one_when_they_are_asked_for(detector):
+    drawn = []
 
-    def detect(self, inputs):
-        return [instances(2)], [instances(2)]
+    def endless():
+        while True:
+            drawn.append(1)
+            yield np.full((60, 80, 3), len(drawn) % 256, np.uint8)
 
-
-@pytest.fixture
-def photos(tmp_path, monkeypatch):
-    monkeypatch.setattr(evaluation, "test_inputs", lambda data, i, test: data.sample(i))
-    paths = [tmp_path / folder / "same.png" for folder in ("a", "b")]
-    for path in paths:
-        path.parent.mkdir()
-        Image.new("RGB", (80, 60), "white").save(path)
-    return paths
+    answers = detector.predict(endless(), batch=3)
+    assert not drawn
+    for _ in range(4):
+        next(answers)
+    assert len(drawn) <= 2 * 3 + 1
 
 
-def test_the_json_holds_every_detection_with_both_probabilities(photos, tmp_path):
-    answers = predict(Stub(), Settings(), CLASSES, photos, tmp_path / "out")
-    assert answers == json.loads((tmp_path / "out" / "detections.json").read_text())
-    assert [each["file"] for each in answers] == [str(path) for path in photos]
-    for one in answers[0]["detections"]:
-        assert one["score"] == pytest.approx(one["p_object"] * one["p_class"])
-    assert [one["class"] for one in answers[0]["detections"]] == CLASSES
-    assert (answers[0]["width"], answers[0]["height"]) == (80, 60)
+def test_two_iterators_with_other_settings_do_not_disturb_each_other(detector, photos):
+    many = detector.predict(photos[:3], score_above=0.0)
+    few = detector.predict(photos[:3], test={"detections": 2})
+    pairs = list(zip(many, few, strict=True))
+    assert all(len(one) > len(other) == 2 for one, other in pairs)
 
 
-def test_images_of_the_same_name_get_pictures_of_their_own(photos, tmp_path):
-    answers = predict(Stub(), Settings(), CLASSES, photos, tmp_path / "out")
-    pictures = {each["picture"] for each in answers}
-    assert len(pictures) == 2
-    assert all(Image.open(tmp_path / "out" / name).size == (80, 60) for name in pictures)
+def test_score_above_is_what_a_look_at_the_scores_would_leave(detector, photos):
+    everything = detector.predict(photos[0], score_above=0.0)
+    limit = float(np.median(everything.score))
+    same(detector.predict(photos[0], score_above=limit), everything[everything.score > limit])
 
 
-def test_only_strong_detections_are_drawn(photos, tmp_path):
-    predict(Stub(), Settings(), CLASSES, photos[:1], tmp_path / "out", draw_above=0.95)
-    picture = np.array(Image.open(tmp_path / "out" / "000-same.png"))
-    assert (picture == 255).all()
+def test_a_bad_picture_is_told_and_the_others_come(detector, photos, tmp_path):
+    (tmp_path / "junk.jpg").write_text("no image")
+    given = [photos[0], tmp_path / "junk.jpg", photos[1]]
+    with pytest.warns(UserWarning, match="junk.jpg: not a readable image"):
+        found = list(detector.predict(given, batch=2))
+    assert [one.picture.source for one in found] == photos[:2]
+    told = []
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert len(list(detector.predict(given, skipped=told.append))) == 2
+    assert len(told) == 1 and "junk.jpg" in told[0]
+    with pytest.raises(ValueError, match="junk.jpg: not a readable image"):
+        detector.predict(tmp_path / "junk.jpg")
 
 
-def test_a_box_is_drawn_where_it_is_and_nothing_changes_inside():
-    image = np.full((60, 80, 3), 255, np.uint8)
-    picture = np.array(drawn(image, detection_rows(instances(1), CLASSES)))
-    assert (image == 255).all()  # the input is left as it was
-    assert (picture[30, 8:41] != 255).any(1).all() and (picture[30:51, 8] != 255).any(1).all()
-    assert (picture[33:48, 11:38] == 255).all() and (picture[52:] == 255).all()
+def test_a_folder_and_a_pattern_are_their_pictures(detector, photos):
+    folder = photos[0].parent
+    for given in (folder, str(folder), f"{folder}/*.png"):
+        assert [one.picture.source for one in detector.predict(given)] == photos
 
 
-def test_no_box_leaves_the_image_as_it_is():
-    image = np.random.default_rng(0).integers(0, 256, (60, 80, 3), np.uint8)
-    assert detection_rows(instances(0), CLASSES) == []
-    assert (np.array(drawn(image, [])) == image).all()
+@pytest.mark.parametrize(
+    "options, told",
+    [
+        ({"batch": 0}, "batch 0; valid: 1 or more"),
+        ({"test": {"speed": 1}}, "^test: unknown speed; valid: clip, detections"),
+        ({"test": {"nms": 7}}, "^test.nms: Input should be less than or equal to 1"),
+        ({"score_above": 30}, "^test.score_threshold: Input should be less"),
+    ],
+)
+def test_settings_are_checked_at_once_and_told_in_a_line(detector, photos, options, told):
+    with pytest.raises(ValueError, match=told) as error:
+        detector.predict(photos, **options)
+    assert "\n" not in str(error.value)
 
 
-def test_a_photo_is_turned_as_its_camera_says(tmp_path):
-    turned = Image.Exif()
-    turned[0x0112] = 6  # orientation: a quarter turn
-    Image.new("RGB", (80, 60)).save(tmp_path / "turned.jpg", exif=turned)
-    sample = Photos.of([tmp_path / "turned.jpg"]).sample(0)
-    assert sample["image"].shape == (80, 60, 3) == (sample["height"], sample["width"], 3)
-    assert sample["boxes"].shape == (0, 4)
+def test_a_one_stage_detector_predicts_too(photos, tmp_path):
+    detector = p2s.load(lively_folder(tmp_path, "CenterNet*"), device="cpu")
+    found = detector.predict(photos[0])
+    assert (found.boxes == found.proposals.boxes).all() and len(found) > 0
 
 
-def test_a_file_that_is_no_image_is_named(tmp_path):
-    (tmp_path / "notes.txt").write_text("no image")
-    with pytest.raises(ValueError, match="notes.txt: not a readable image"):
-        Photos.of([tmp_path / "notes.txt"])
+def test_an_optimised_model_may_take_its_place(detector, photos):
+    fast = replace(detector, model=p2s.optimize(detector.model, compile=False))
+    for one, other in zip(fast.predict(photos), detector.predict(photos), strict=True):
+        same(one, other, tolerance=0.05)
 
 
-@pytest.mark.parametrize("count", [1, 3, 9])
-def test_a_sample_sheet_shows_truth_beside_detections(photos, count):
-    class Data:
-        images, classes = [{}] * count, CLASSES
+@pytest.mark.parametrize("options", [{"device": "cuda:99"}, {"precision": "fp8"}])
+def test_a_place_or_a_precision_that_is_not_here_is_told(tmp_path, options):
+    with pytest.raises(ValueError, match="valid: "):
+        p2s.load(lively_folder(tmp_path), **options)
 
-        def sample(self, index):
-            truth = {"boxes": np.array([BOX], np.float32), "classes": np.array([1])}
-            return {"image": np.full((60, 80, 3), 255, np.uint8), **truth}
 
-    sheet = np.array(sample_sheet(Data(), [instances(0)] * count))
-    shown = min(count, 4)
-    assert sheet.shape == (60 * shown + 8 * (shown - 1), 2 * 80 + 8, 3)
-    assert (sheet[:, :80] != 255).any() and (sheet[:, 80:] == 255).all()
-    assert truth_rows(Data().sample(0), CLASSES) == [{"box": BOX, "class": "dog"}]
+def test_the_example_of_the_documentation_runs(photos, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    lively_folder(tmp_path / "model")
+    photo(tmp_path / "photos" / "1.jpg")
+    [code] = re.findall(r"```python\n(.*?)```", (ROOT / "docs/predict.md").read_text(), re.DOTALL)
+    exec(code, variables := {})
+    assert variables["results"] and len(variables["frame"]) == len(variables["results"])
+    assert capsys.readouterr().out.startswith("<Detections in photos/1.jpg: ")
+    assert Image.open("drawn.png").size == (80, 60)
+
+
+def test_what_supervision_needs_is_imported_by_no_prediction(detector, photos, monkeypatch):
+    monkeypatch.setitem(sys.modules, "supervision", None)
+    assert len(detector.predict(photos[0]).to_pandas()) > 0

@@ -182,7 +182,7 @@ def test_evaluate_detects_image_by_image_with_the_test_settings(monkeypatch):
 
     monkeypatch.setattr(evaluation, "test_inputs", lambda data, i, test: i)
     numbers = evaluate(Stub(), data, Settings(nms=0.3))
-    assert calls == [Settings(nms=0.3)]
+    assert calls == [Settings(nms=0.3)] * len(data.images)
     assert numbers == {**coco_numbers(data, detections), **proposal_recall(data, detections)}
     assert len(detect(Stub(), data, Settings())[0]) == len(data.images)
 

@@ -1,0 +1,132 @@
+"""Detection in many pictures: what `p2s predict` does."""
+
+import json
+import sys
+from dataclasses import dataclass, replace
+from functools import reduce
+from pathlib import Path
+from typing import Any
+
+import click
+from pydantic import PositiveInt
+from tqdm import tqdm
+
+from p2s.cli.own_data import Where, refuse_training_settings
+from p2s.data.coco import class_names, read_coco
+from p2s.deploy import pictures
+from p2s.deploy.detections import coco_results
+from p2s.deploy.journal import Journal
+from p2s.deploy.predict import Predictor, load
+from p2s.files import file_sha256, write_atomic
+from p2s.spec import Spec
+
+
+class Job(Where):
+    """What is to be found in which pictures; the fields are the options of `p2s predict`."""
+
+    model: Path
+    images: tuple[str, ...]  # files, folders, patterns
+    output: Path
+    draw_above: float
+    score_above: float | None
+    batch: PositiveInt
+    coco: Path | None
+    settings: tuple[dict[str, Any], ...]  # of --set, as Spec.changed takes them
+
+    def run(self) -> bool:
+        """Detect, and tell of each picture that cannot be read; whether there was none."""
+        refuse_training_settings(self.settings)
+        paths = pictures.files(self.images)
+        _refuse_own(self.output, paths)
+        self.tell()
+        predictor = self._loaded()
+        ids = Ids.of(self.coco, paths, predictor.classes) if self.coco else None
+        journal = Journal.at(self.output, self._identity(predictor))
+        bad = _detect(predictor, journal, paths, self.batch)
+        journal.write(paths)
+        if ids:
+            ids.write(self.output / "coco_results.json", journal, paths)
+        count = f"{len(paths) - bad} of {len(paths)} pictures"
+        click.echo(f"{self.output / 'detections.json'}: {count}")
+        return not bad
+
+    def _loaded(self):
+        predictor = load(self.model, self.device, self.precision)
+        lowest = {} if self.score_above is None else {"score_threshold": self.score_above}
+        changes = (*self.settings, {"test": lowest})
+        return replace(predictor, spec=reduce(Spec.changed, changes, predictor.spec))
+
+    def _identity(self, predictor):
+        """All that the answers depend on, as `Journal` keeps it."""
+        test = predictor.spec.test_fields()
+        return {
+            "model": file_sha256(self.model / "model.safetensors"),
+            "classes": list(predictor.classes),
+            **{name: getattr(self, name) for name in ("precision", "draw_above")},
+            **{f"test.{name}": value for name, value in test.items()},
+        }
+
+
+@dataclass(frozen=True)
+class Ids:
+    """The ids that an annotation file has for pictures and classes."""
+
+    images: dict[str, int]  # by path
+    categories: dict[str, int]  # by name
+
+    @classmethod
+    def of(cls, annotations: Path, paths: list[Path], classes: tuple[str, ...]) -> "Ids":
+        """Of these pictures and classes; ValueError names the first that the file lacks."""
+        class_names(annotations)  # tells what is no such file
+        data = read_coco(annotations, Path())
+        known = {row["file_name"]: row["id"] for row in data.images}
+        categories = dict(zip(data.classes, data.category_ids, strict=True))
+        if missing := [name for name in classes if name not in categories]:
+            raise ValueError(
+                f"{annotations}: no category {missing[0]!r}, which the model has; "
+                f"valid: {', '.join(categories)}"
+            )
+        return cls({str(path): _id(annotations, path, known) for path in paths}, categories)
+
+    def write(self, target: Path, journal: Journal, paths: list[Path]) -> None:
+        """Write COCO's results of those pictures that are done."""
+        results = [
+            result
+            for row in journal.rows(paths)
+            for result in coco_results(row["detections"], self.images[row["file"]], self.categories)
+        ]
+        write_atomic(target, json.dumps(results).encode())
+
+
+def _detect(predictor: Predictor, journal: Journal, paths: list[Path], batch: int) -> int:
+    """Detect in all pictures that are not done; how many of them could not be read."""
+    todo, bad = [path for path in paths if not journal.has(path)], 0
+    if done := len(paths) - len(todo):
+        click.echo(f"{done} of {len(paths)} pictures are done already", err=True)
+    # disable=None: a bar in a terminal only, nothing in a log
+    with tqdm(total=len(todo), disable=None, unit="picture") as bar:
+
+        def skipped(line):
+            nonlocal bad
+            bad += 1
+            bar.update()
+            bar.write(line, file=sys.stderr)
+
+        for found in predictor.predict(todo, batch=batch, skipped=skipped):
+            journal.add(found)
+            bar.update()
+    return bad
+
+
+def _id(annotations, path, known):
+    """The id of a picture whose path ends as its `file_name` in the annotations."""
+    ends = ("/".join(path.parts[start:]) for start in range(len(path.parts)))
+    for end in ends:
+        if end in known:
+            return known[end]
+    raise ValueError(f"{annotations}: no image whose file_name {path} ends with")
+
+
+def _refuse_own(output, paths):
+    if output.resolve() in {folder.resolve() for folder in {path.parent for path in paths}}:
+        raise ValueError(f"--output {output}: pictures to detect in are there; valid: another one")

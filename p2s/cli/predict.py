@@ -1,0 +1,30 @@
+"""The `p2s predict` command: detections in pictures, folders and patterns, whenever stopped."""
+
+import sys
+
+import click
+
+from p2s.cli.options import DEVICE, FILE, MODEL, NEW_FOLDER, PRECISION, settings
+
+
+@click.command()
+@MODEL
+@click.argument("images", nargs=-1, required=True)
+@click.option("--output", type=NEW_FOLDER, required=True, help="For pictures, detections.json.")
+@click.option("--draw-above", default=0.3, show_default=True, help="Lowest score that is drawn.")
+@click.option("--score-above", type=float, help="Lowest score at all; else the model's own.")
+@click.option("--batch", default=1, show_default=True, help="Pictures at once, of one size.")
+@click.option("--coco", type=FILE, help="COCO JSON whose ids coco_results.json is to have.")
+@DEVICE
+@PRECISION
+@settings("Any field of test, such as test.nms=0.6.")
+def predict(**options):
+    """Detect in images: boxes drawn, and a JSON with scores, P(O) and P(C|O).
+
+    IMAGES are files, folders, and patterns such as 'photos/**/*.jpg'. Interrupted, the same
+    command goes on. A picture that cannot be read is told and left out; then the exit code is 1.
+    """
+    from p2s.cli.pictures import Job
+
+    if not Job(**options).run():
+        sys.exit(1)

@@ -1,0 +1,148 @@
+"""Pictures: whatever a user has, a path, pixels or many of either, as RGB pixels, one by one."""
+
+import glob
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor
+
+from p2s.data.coco import read_picture, rgb
+
+ENDINGS = (
+    *(".avif", ".bmp", ".gif", ".jfif", ".jp2", ".jpeg", ".jpg", ".pgm", ".png", ".pnm", ".ppm"),
+    *(".tif", ".tiff", ".webp"),
+)
+VALID = "a path, a PIL picture, an array (H, W, 3) or (H, W) of uint8, a tensor (3, H, W)"
+
+
+@dataclass(frozen=True, eq=False)
+class Picture:
+    """One picture as it was given, by the name that it is told by; a file is read when asked."""
+
+    source: Any
+    name: str
+
+    @classmethod
+    def of(cls, source: Any, number: int = 0) -> "Picture":
+        """A file by its path, anything else by its number among its like."""
+        return cls(source, str(source) if _is_path(source) else f"picture {number}")
+
+    def pixels(self) -> NDArray:
+        """RGB, (H, W, 3) uint8; ValueError in a line that names the picture."""
+        if _is_path(self.source):
+            return read_picture(self.source)
+        for kind, read in READERS.items():
+            if isinstance(self.source, kind):
+                return self._read(read)
+        raise ValueError(f"{self.name}: {type(self.source).__name__}; valid: {VALID}")
+
+    def _read(self, read):
+        try:
+            return read(self.source)
+        except Exception as error:  # a PIL picture decodes only now
+            raise ValueError(f"{self.name}: not a readable image: {error}") from error
+
+
+def is_one(given: Any) -> bool:
+    """Whether this is one picture, and not a folder, a pattern or several."""
+    if _is_path(given):
+        return not (Path(given).is_dir() or _is_pattern(given))
+    return isinstance(given, Image.Image) or getattr(given, "ndim", 4) < 4
+
+
+def each(given: Any) -> Iterator[Picture]:
+    """The pictures of a folder, a pattern, or of several things, one after the other.
+
+    ValueError, at once, for a folder or a pattern without any and for what is not several.
+    """
+    if _is_path(given):
+        return map(Picture.of, files([given]))
+    if not isinstance(given, Iterable):
+        raise ValueError(f"{type(given).__name__}; valid: {VALID}, or several of these")
+    return _each_of(given)
+
+
+def readable(
+    pictures: Iterable[Picture], skipped: Callable[[str], None]
+) -> Iterator[tuple[Picture, NDArray]]:
+    """Each picture with its pixels; `skipped` is told of each that has none, in a line."""
+    for picture in pictures:
+        try:
+            pixels = picture.pixels()
+        except ValueError as error:
+            skipped(str(error))
+        else:
+            yield picture, pixels
+
+
+def files(paths: Iterable[str | Path]) -> list[Path]:
+    """The files that paths, folders and patterns stand for, in their order and none twice.
+
+    Of a folder, and of a pattern such as `photos/**/*.jpg`, those whose ending is a picture's, by
+    name; folders within it are left out. ValueError names what stands for no file.
+    """
+    return list(dict.fromkeys(file for path in paths for file in _files(path)))
+
+
+def _files(path):
+    if _is_pattern(path):
+        found = (Path(name) for name in glob.iglob(str(path), recursive=True))
+    elif Path(path).is_dir():
+        found = Path(path).iterdir()
+    elif Path(path).exists():
+        return [Path(path)]
+    else:
+        raise ValueError(f"{path}: no such file or folder")
+    chosen = sorted(file for file in found if file.suffix.lower() in ENDINGS and file.is_file())
+    if not chosen:
+        raise ValueError(f"{path}: no pictures there (valid: {', '.join(ENDINGS)})")
+    return chosen
+
+
+def _each_of(given):
+    """A folder or a pattern among several is all its pictures; one without any is told as bad."""
+    for number, source in enumerate(given):
+        try:
+            yield from [Picture.of(source, number)] if is_one(source) else each(source)
+        except ValueError:
+            yield Picture.of(source, number)
+
+
+def _is_path(source):
+    return isinstance(source, str | Path)
+
+
+def _is_pattern(path):
+    return glob.has_magic(str(path)) and not Path(path).exists()
+
+
+def _of_array(array):
+    if array.dtype != np.uint8 or not array.size:
+        raise ValueError(f"array of {array.dtype}, {array.shape}; valid: {VALID}")
+    if array.ndim == 3 and array.shape[2] == 1:
+        array = array[:, :, 0]
+    if array.ndim == 2:
+        array = np.repeat(array[:, :, None], 3, 2)
+    if array.ndim != 3 or array.shape[2] != 3:
+        raise ValueError(f"array {array.shape}; valid: {VALID}")
+    return array
+
+
+def _of_tensor(tensor):
+    """Channels first, as torchvision has them: bytes, or fractions of 255 up to 1."""
+    array = tensor.detach().cpu().numpy()
+    if array.ndim == 3:
+        array = array.transpose(1, 2, 0)
+    if np.issubdtype(array.dtype, np.floating):
+        if not (array.size and 0 <= array.min() <= array.max() <= 1):
+            raise ValueError(f"tensor of {tensor.dtype} beyond 0 to 1; valid there: 0 to 1")
+        array = (255 * array).round().astype(np.uint8)
+    return _of_array(array)
+
+
+READERS = {Image.Image: rgb, np.ndarray: _of_array, Tensor: _of_tensor}

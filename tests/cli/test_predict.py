@@ -1,0 +1,166 @@
+"""`p2s predict`: folders and patterns, bad pictures, stopped and gone on with, COCO's results."""
+
+import io
+import json
+import re
+from contextlib import redirect_stdout
+
+import pytest
+from pycocotools.coco import COCO
+from pycocotools.cocoeval import COCOeval
+
+from p2s.deploy.journal import Journal
+from tests.support.commands import p2s
+from tests.support.tiny import CLASSES, lively_folder, photo
+
+SIZES = [(80, 60), (60, 80), (80, 60), (96, 64)]
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    return lively_folder(tmp_path_factory.mktemp("model"))
+
+
+@pytest.fixture
+def photos(tmp_path):
+    return [photo(tmp_path / "photos" / f"{k}.png", size, k) for k, size in enumerate(SIZES)]
+
+
+def contents(folder):
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def test_a_folder_is_detected_in_and_every_picture_drawn(model, photos, tmp_path):
+    done = p2s("predict", "--model", model, tmp_path / "photos", "--output", tmp_path / "out")
+    assert done.exit_code == 0, done.output
+    assert done.output == f"{tmp_path / 'out' / 'detections.json'}: 4 of 4 pictures\n"
+    rows = json.loads((tmp_path / "out" / "detections.json").read_text())
+    assert [row["file"] for row in rows] == [str(path) for path in photos]
+    assert all((tmp_path / "out" / row["picture"]).exists() for row in rows)
+    assert all(row["detections"] for row in rows)
+
+
+def test_stopped_the_same_command_goes_on_and_ends_the_same(model, photos, tmp_path, monkeypatch):
+    words = ("predict", "--model", model, tmp_path / "photos", "--batch", 2)
+    assert p2s(*words, "--output", tmp_path / "whole").exit_code == 0
+    add, added = Journal.add, []
+
+    def stopping(journal, found):
+        if len(added) == 2:
+            raise KeyboardInterrupt
+        added.append(found.picture.name)
+        add(journal, found)
+
+    monkeypatch.setattr(Journal, "add", stopping)
+    stopped = p2s(*words, "--output", tmp_path / "cut")
+    assert stopped.exit_code == 130 and "the same command goes on" in stopped.output
+    assert "detections.json" not in contents(tmp_path / "cut")
+    monkeypatch.setattr(Journal, "add", lambda j, found: added.append(found) or add(j, found))
+    done = p2s(*words, "--output", tmp_path / "cut")
+    assert done.exit_code == 0 and "2 of 4 pictures are done already" in done.stderr
+    assert len(added) == 4
+    assert contents(tmp_path / "cut") == contents(tmp_path / "whole")
+
+
+def test_bad_pictures_are_told_and_left_out_and_the_exit_code_is_1(model, photos, tmp_path):
+    for name in ("a.jpg", "z.png"):
+        (tmp_path / "photos" / name).write_text("no image")
+    words = ("predict", "--model", model, f"{tmp_path}/photos/*", "--output", tmp_path / "out")
+    for _ in range(2):
+        done = p2s(*words)
+        assert done.exit_code == 1 and "4 of 6 pictures" in done.stdout
+        told = [line for line in done.stderr.splitlines() if "not a readable image" in line]
+        assert [line.split(": ")[0].rpartition("/")[2] for line in told] == ["a.jpg", "z.png"]
+        assert len(json.loads((tmp_path / "out" / "detections.json").read_text())) == 4
+    photo(tmp_path / "photos" / "z.png")
+    (tmp_path / "photos" / "a.jpg").unlink()
+    assert p2s(*words).exit_code == 0
+
+
+def test_results_of_coco_have_the_ids_of_the_annotations(model, photos, tmp_path):
+    """Truth made of each picture's best detection is found, by the ids of its own file."""
+    words = ("predict", "--model", model, tmp_path / "photos", "--output", tmp_path / "out")
+    assert p2s(*words).exit_code == 0
+    rows = json.loads((tmp_path / "out" / "detections.json").read_text())
+    ids = dict(zip(reversed(CLASSES), (3, 40, 90), strict=True))
+    truth = {"images": [], "categories": [{"id": k, "name": n} for n, k in ids.items()]}
+    truth["annotations"] = []
+    for number, row in enumerate(rows):
+        name, best = row["file"].rpartition("/")[2], row["detections"][0]
+        size = {"width": row["width"], "height": row["height"]}
+        truth["images"].append({"id": 700 - number, "file_name": f"photos/{name}", **size})
+        (x1, y1, x2, y2), item = best["box"], {"id": number + 1, "iscrowd": 0, "area": 900}
+        item |= {"image_id": 700 - number, "category_id": ids[best["class"]]}
+        truth["annotations"].append(item | {"bbox": [x1, y1, x2 - x1, y2 - y1]})
+    (tmp_path / "a.json").write_text(json.dumps(truth))
+    assert p2s(*words, "--coco", tmp_path / "a.json").exit_code == 0
+    with redirect_stdout(io.StringIO()):
+        theirs = COCO(str(tmp_path / "a.json"))
+        found = theirs.loadRes(str(tmp_path / "out" / "coco_results.json"))
+        judged = COCOeval(theirs, found, "bbox")
+        judged.evaluate(), judged.accumulate(), judged.summarize()
+    assert len(found.anns) == sum(len(row["detections"]) for row in rows)
+    assert judged.stats[8] == 1.0  # recall
+
+
+@pytest.mark.parametrize(
+    "change, told",
+    [
+        (lambda t: t["images"].pop(), "no image whose file_name .*3.png ends with"),
+        (lambda t: t["categories"].pop(), "no category 'owl', which the model has; valid: cat"),
+        (lambda t: t.pop("categories"), "categories: KeyError"),
+    ],
+)
+def test_annotations_of_other_pictures_or_classes_are_told(model, photos, tmp_path, change, told):
+    rows = [{"id": k, "file_name": path.name} for k, path in enumerate(photos)]
+    table = {
+        "images": [row | {"width": 80, "height": 60} for row in rows],
+        "categories": [{"id": k, "name": name} for k, name in enumerate(CLASSES)],
+        "annotations": [],
+    }
+    change(table)
+    (tmp_path / "a.json").write_text(json.dumps(table))
+    words = ("predict", "--model", model, *photos, "--output", tmp_path / "out")
+    done = p2s(*words, "--coco", tmp_path / "a.json")
+    [line] = done.stderr.splitlines()
+    assert done.exit_code == 2 and line.startswith(f"p2s: {tmp_path / 'a.json'}: ")
+    assert re.search(told, line) and not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    "words, told",
+    [
+        (("gone.jpg",), "gone.jpg: no such file or folder"),
+        (("empty",), "empty: no pictures there (valid: .avif"),
+        (("photos/*.gif",), "photos/*.gif: no pictures there"),
+        (("photos", "--output", "photos"), "pictures to detect in are there"),
+        (("photos", "--batch", "0"), "batch: Input should be greater than 0"),
+        (("photos", "--set", "recipe.rate=1"), "not a setting of this command; valid: test.clip"),
+        (("photos", "--set", "test.speed=1"), "unknown speed; valid: clip"),
+        (("photos", "--score-above", "7"), "test.score_threshold: Input should be less"),
+        (
+            ("photos", "--model", "Nope"),
+            "Nope: no folder, and no name of a model: unknown Nope; valid: faster",
+        ),
+        (("photos", "--device", "cuda:99"), "device 'cuda:99' is not here"),
+    ],
+)
+def test_a_mistake_is_told_in_a_line_before_anything_is_written(
+    model, photos, tmp_path, monkeypatch, words, told
+):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "empty").mkdir()
+    before = sorted(tmp_path.rglob("*"))
+    done = p2s("predict", "--model", model, "--output", "out", *words)
+    [line] = done.stderr.splitlines()
+    assert done.exit_code == 2 and told in line and sorted(tmp_path.rglob("*")) == before
+
+
+def test_settings_act_and_others_need_another_folder(model, photos, tmp_path):
+    words = ("predict", "--model", model, *photos, "--output", tmp_path / "out")
+    assert p2s(*words, "--set", "test.detections=2", "--score-above", 0).exit_code == 0
+    rows = json.loads((tmp_path / "out" / "detections.json").read_text())
+    assert [len(row["detections"]) for row in rows] == [2] * 4
+    for other in ((), ("--set", "test.detections=2", "--score-above", 0, "--draw-above", 0.5)):
+        done = p2s(*words, *other)
+        assert done.exit_code == 2 and "choose another folder" in done.stderr

@@ -1,0 +1,109 @@
+"""Journal: what is done stays done, a line cut short does not count, other settings are refused."""
+
+import json
+import os
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from p2s.deploy.journal import Journal
+from tests.support.found import CLASSES, detections
+from tests.support.tiny import photo
+
+SETTINGS = {"model": "abc", "draw_above": 0.3, "test.nms": 0.7}
+
+
+@pytest.fixture
+def paths(tmp_path):
+    return [photo(tmp_path / folder / "same.png") for folder in ("a", "b", "c")]
+
+
+def filled(folder, paths, count=2):
+    journal = Journal.at(folder, SETTINGS)
+    for path in paths:
+        journal.add(detections(count, path))
+    return journal
+
+
+def test_the_json_holds_the_pictures_that_are_asked_for_in_their_order(paths, tmp_path):
+    journal = filled(tmp_path / "out", paths)
+    journal.write([paths[2], tmp_path / "bad.png", paths[0]])
+    rows = json.loads((tmp_path / "out" / "detections.json").read_text())
+    assert [row["file"] for row in rows] == [str(paths[2]), str(paths[0])]
+    assert (rows[0]["width"], rows[0]["height"]) == (80, 60)
+    assert [one["class"] for one in rows[0]["detections"]] == CLASSES
+    assert rows == list(journal.rows([paths[2], paths[0]]))
+
+
+def test_images_of_the_same_name_get_pictures_of_their_own(paths, tmp_path):
+    rows = filled(tmp_path / "out", paths).rows(paths)
+    names = [row["picture"] for row in rows]
+    assert names == ["000-same.png", "001-same.png", "002-same.png"]
+    assert all(Image.open(tmp_path / "out" / name).size == (80, 60) for name in names)
+
+
+def test_only_strong_detections_are_drawn(paths, tmp_path):
+    settings = SETTINGS | {"draw_above": 0.95}
+    Journal.at(tmp_path / "out", settings).add(detections(2, paths[0]))
+    picture = np.array(Image.open(tmp_path / "out" / "000-same.png"))
+    assert (picture == np.array(Image.open(paths[0]))).all()
+
+
+def test_a_journal_is_gone_on_with_and_numbers_go_on(paths, tmp_path):
+    filled(tmp_path / "out", paths[:2])
+    journal = Journal.at(tmp_path / "out", SETTINGS)
+    assert [journal.has(path) for path in paths] == [True, True, False]
+    journal.add(detections(1, paths[2]))
+    assert [row["picture"][:3] for row in journal.rows(paths)] == ["000", "001", "002"]
+
+
+@pytest.mark.parametrize("left", [0, 1, 40, -1])
+def test_a_line_that_a_kill_cut_short_counts_as_not_done(paths, tmp_path, left):
+    filled(tmp_path / "out", paths[:2])
+    lines = tmp_path / "out" / "detections.jsonl"
+    first, second, _ = lines.read_bytes().split(b"\n")
+    lines.write_bytes(first + b"\n" + second[:left])
+    journal = Journal.at(tmp_path / "out", SETTINGS)
+    assert [journal.has(path) for path in paths] == [True, False, False]
+    journal.add(detections(2, paths[1]))
+    assert lines.read_bytes() == first + b"\n" + second + b"\n"
+
+
+def test_a_picture_that_has_changed_is_done_anew_under_its_old_name(paths, tmp_path):
+    journal = filled(tmp_path / "out", paths)
+    drawn = (tmp_path / "out" / "001-same.png").stat().st_mtime
+    os.utime(paths[1], (drawn + 9, drawn + 9))
+    (tmp_path / "out" / "002-same.png").unlink()
+    assert [journal.has(path) for path in paths] == [True, False, False]
+    journal.add(detections(1, paths[1]))
+    for again in (journal, Journal.at(tmp_path / "out", SETTINGS)):
+        [row] = again.rows([paths[1]])
+        assert row["picture"] == "001-same.png" and len(row["detections"]) == 1
+
+
+@pytest.mark.parametrize(
+    "changes, told",
+    [
+        ({"model": "def"}, "model abc, now def"),
+        ({"test.nms": 0.5}, "test.nms 0.7, now 0.5"),
+        ({"test.clip": False}, "test.clip None, now False"),
+    ],
+)
+def test_other_settings_are_told_and_nothing_is_changed(paths, tmp_path, changes, told):
+    filled(tmp_path / "out", paths)
+    before = {path: path.read_bytes() for path in (tmp_path / "out").iterdir()}
+    with pytest.raises(ValueError, match=f"settings.json: {told}; nothing was changed"):
+        Journal.at(tmp_path / "out", SETTINGS | changes)
+    assert before == {path: path.read_bytes() for path in (tmp_path / "out").iterdir()}
+
+
+def test_detections_of_unknown_settings_are_not_written_over(tmp_path):
+    (tmp_path / "detections.json").write_text("[]")
+    with pytest.raises(ValueError, match="detections without settings.json"):
+        Journal.at(tmp_path, SETTINGS)
+
+
+def test_no_picture_is_an_empty_list(tmp_path):
+    Journal.at(tmp_path / "out", SETTINGS).write([])
+    assert json.loads((tmp_path / "out" / "detections.json").read_text()) == []
