@@ -16,7 +16,7 @@ from detectron2.modeling.backbone import FPN, ResNet
 from detectron2.modeling.backbone.fpn import LastLevelMaxPool, LastLevelP6P7
 from detectron2.modeling.backbone.resnet import BasicBlock, BasicStem, BottleneckBlock
 
-from p2s.model.layers import group_norm
+from p2s.model.layers import BatchNorm, group_norm
 from p2s.model.weights import read_weights, readable, require_fit
 from p2s.spec import Backbone
 from p2s.spec.released import MSRA
@@ -71,7 +71,8 @@ def load_imagenet(fpn: FPN, path: str | Path, backbone: Backbone) -> None:
 
 
 def _resnet(backbone, out_features):
-    norm = partial(group_norm, group_width=2) if backbone.norm == "GN" else backbone.norm
+    ours = {"GN": partial(group_norm, group_width=2), "BN": BatchNorm}
+    norm = ours.get(backbone.norm, backbone.norm)
     stem = BasicStem(out_channels=backbone.width, norm=norm)
     stages, channels = [], backbone.width
     for stage, blocks in enumerate(BLOCKS[backbone.depth]):

@@ -2,7 +2,8 @@
 
 An input is {"image": (3, H, W) RGB in 0..255, "height", "width", "instances" in training}; the
 answer is a dict of losses in training, else a list of {"instances"} in the pixels of an image of
-the input's height and width.
+the input's height and width. Where several ranks train, "padded_to" is the largest height and
+width of all their images.
 """
 
 from contextlib import nullcontext
@@ -11,6 +12,7 @@ from detectron2.modeling import GeneralizedRCNN, ProposalNetwork, detector_postp
 from detectron2.structures import ImageList, Instances
 from detectron2.utils.events import EventStorage, has_event_storage
 from torch import Tensor, nn
+from torch.nn.functional import pad
 
 from p2s.spec import Pixels, Test
 
@@ -88,12 +90,15 @@ class OneStageDetector(ProposalNetwork):
         self.pixels = pixels
 
     def forward(self, batched_inputs: list[dict]) -> dict[str, Tensor] | list[dict]:
-        """As detectron2's, under the key that it gives to detections."""
-        ordered = [inputs | {"image": _ordered(self, inputs["image"])} for inputs in batched_inputs]
-        outputs = super().forward(ordered)  # which normalises them itself
+        """As detectron2's, whose own pads images by its own rule; detections are "instances"."""
+        images = self.preprocess_image(batched_inputs)
+        features = self.backbone(images.tensor)
         if self.training:
-            return outputs
-        return [{"instances": of_image["proposals"]} for of_image in outputs]
+            truths = [inputs["instances"].to(self.device) for inputs in batched_inputs]
+            return self.proposal_generator(images, features, truths)[1]
+        found, _ = self.proposal_generator(images, features, None)
+        found = _in_original_pixels(found, batched_inputs, images.image_sizes)
+        return [{"instances": of_image} for of_image in found]
 
     def preprocess_image(self, batched_inputs: list[dict]) -> ImageList:
         """Normalised images, padded to one size, as an `ImageList`."""
@@ -159,7 +164,14 @@ def _ordered(model, image):
 def _padded(model, batched_inputs):
     images = [normalised(model, inputs["image"]) for inputs in batched_inputs]
     padding = model.backbone.size_divisibility, model.backbone.padding_constraints
-    return ImageList.from_tensors(images, padding[0], padding_constraints=padding[1])
+    images = ImageList.from_tensors(images, padding[0], padding_constraints=padding[1])
+    if size := batched_inputs[0].get("padded_to"):
+        wanted = [-(-side // padding[0]) * padding[0] for side in size]
+        height, width = (
+            more - has for more, has in zip(wanted, images.tensor.shape[-2:], strict=True)
+        )
+        images.tensor = pad(images.tensor, (0, width, 0, height))
+    return images
 
 
 def _in_original_pixels(instances, inputs, sizes):

@@ -1,8 +1,12 @@
-"""Layers at any width: group normalisation, and the bias of an untrained score."""
+"""Layers at any width and number of ranks: normalisations, and the bias of an untrained score."""
 
 import math
 
-from torch import nn
+import torch
+from detectron2.layers import NaiveSyncBatchNorm
+from torch import Tensor, nn
+
+from p2s.maths.ranks import ranks
 
 PRIOR = 0.01  # P(positive) of an untrained head; Lin et al. (2017b), Sec. 4.1
 
@@ -14,6 +18,21 @@ def group_norm(channels: int, group_width: int) -> nn.GroupNorm:
     to nothing. Wu and He (2018).
     """
     return nn.GroupNorm(math.gcd(32, channels, max(channels // group_width, 1)), channels)
+
+
+class BatchNorm(NaiveSyncBatchNorm):
+    """Batch normalisation over the images of all ranks, in fp32; torch's own in one process.
+
+    torch.nn.SyncBatchNorm is for GPUs only. Statistics are exact, for maps of all ranks are of one
+    size; those that are kept have the variance of a sample, not the unbiased one.
+    """
+
+    def forward(self, maps: Tensor) -> Tensor:
+        """As torch's."""
+        if not self.training or ranks() == 1:
+            return nn.BatchNorm2d.forward(self, maps)
+        with torch.autocast(maps.device.type, enabled=False):
+            return super().forward(maps.float()).to(maps.dtype)
 
 
 def prior_bias(prior: float = PRIOR) -> float:
