@@ -49,10 +49,32 @@ def place(model: nn.Module, device: torch.device, precision: str = "fp32") -> nn
         torch.backends.cuda.matmul.fp32_precision = products
         torch.backends.cudnn.conv.fp32_precision = products
     model = model.to(device)
+    model.precision = precision  # for precision_of
     if precision == "bf16":
         for part in (model.backbone, first_head(model), *region_heads(model)):
             _work_in_bf16(part, device.type)
     return model
+
+
+def precision_of(model: nn.Module) -> str:
+    """The precision that a model was placed in; fp32 if it never was."""
+    return getattr(model, "precision", "fp32")
+
+
+def require_gpus(name: str, processes: int) -> None:
+    """ValueError unless so many processes on this machine have a GPU each, if on GPUs at all."""
+    device, gpus = device_of(name), torch.cuda.device_count()
+    if processes == 1 or device.type == "cpu":
+        return
+    if name not in ("auto", "cuda"):
+        raise ValueError(
+            f"device {name} for {processes} processes: valid: cuda, a GPU each, or cpu"
+        )
+    if processes > gpus:
+        raise ValueError(
+            f"processes {processes} on device {name}: each has a GPU of its own, and {gpus} are "
+            f"here; valid: processes 1 to {gpus}, or device cpu"
+        )
 
 
 def widened(_module: nn.Module, _inputs: tuple, outputs: Any) -> Any:

@@ -63,6 +63,15 @@ class Recipe(Chooser):
         Shuffled()
     )
 
+    def require_parts(self, processes: int) -> None:
+        """ValueError unless so many processes can have an equal part of each batch."""
+        if self.batch % processes:
+            parts = [str(n) for n in range(1, self.batch + 1) if self.batch % n == 0]
+            raise ValueError(
+                f"recipe.batch {self.batch} for {processes} processes: each has an equal part; "
+                f"valid: processes {', '.join(parts)}, or a batch that is a multiple"
+            )
+
     @property
     def scaled_rate(self) -> float:
         """The learning rate for this batch size, linear in it (Goyal et al., 2017)."""

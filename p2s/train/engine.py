@@ -7,12 +7,11 @@ goes on from there.
 import ctypes
 import json
 import math
-import signal
-import threading
 import time
 from collections.abc import Callable
-from contextlib import closing, contextmanager, nullcontext, suppress
+from contextlib import closing, nullcontext, suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -30,9 +29,9 @@ from p2s.maths.likelihood import AUDIT
 from p2s.spec import Recipe, Spec
 from p2s.spec.identity import training_id
 from p2s.spec.recipe import AdamW
-from p2s.train import folder
+from p2s.train import folder, stops
 from p2s.train.folder import finished, load
-from p2s.train.replay import NonFiniteLoss, gradients, keep_step, origin
+from p2s.train.replay import NonFiniteLoss, found, gradients, keep_step
 
 __all__ = ["Loop", "NonFiniteLoss", "finished", "load", "optimizer", "rate_at", "train"]
 
@@ -131,7 +130,7 @@ class _Training:
         self._resume()
         self.model.train()
         saved, begun = self.seconds, time.monotonic() - self.seconds
-        with _stop_asked() as asked, self._bar() as bar, closing(self._batches()) as batches:
+        with stops.noted() as asked, self._bar() as bar, closing(self._batches()) as batches:
             for batch in batches:
                 losses = self._step(batch)
                 self._note(losses | self._watched())
@@ -163,10 +162,10 @@ class _Training:
         return prefetched(batch, range(self.iteration, recipe.iterations), self.loop.workers)
 
     def _step(self, batch):
-        recipe = self.spec.recipe
+        recipe, batch = self.spec.recipe, _alike(batch)
         losses, broken = gradients(self.model, batch, self.seed, self.iteration)
         if broken:
-            self._fail(batch, broken)
+            raise NonFiniteLoss(ranks.by_first("broken step", partial(self._told, batch, broken)))
         clip_grad_value_(self.model.parameters(), recipe.clip)
         for group in self.optimizer.param_groups:
             group["lr"] = rate_at(recipe, self.iteration)
@@ -183,18 +182,30 @@ class _Training:
         self.model.train()
         return {"AP": value}
 
-    def _fail(self, batch, broken):
-        path = self.output / f"nonfinite-{self.iteration}.pt"
+    def _told(self, batch, broken):
+        """What is broken in a line; the step of all ranks is kept, as one process would do it.
+
+        The others may wait for this one in the midst of theirs: they are asked for nothing.
+        """
+        path, whole = self.output / f"nonfinite-{self.iteration}.pt", self._whole(batch)
+        parts = [whole[number :: ranks.ranks()] for number in range(ranks.ranks())]
         rate = rate_at(self.spec.recipe, self.iteration)
-        where = {"seed": self.seed, "iteration": self.iteration, "rate": rate}
-        keep_step(path, self.model, self.spec, batch, **where)
-        raise NonFiniteLoss(
-            f"iteration {self.iteration}: not finite: {', '.join(broken[:5])}; "
-            f"{origin(self.model, batch)}; "
-            f"images {', '.join(str(image['image_id']) for image in batch)}; "
-            f"learning rate {rate:g}; "
-            f"do this step again with `p2s replay {path}`"
+        step = {"seed": self.seed, "iteration": self.iteration, "rate": rate}
+        with ranks.alone():
+            keep_step(path, self.model, self.spec, whole, **step)
+            where = found(self.model, parts)
+        return (
+            f"iteration {self.iteration}: not finite: {', '.join(broken[:5])}; {where}; "
+            f"learning rate {rate:g}; do this step again with `p2s replay {path}`"
         )
+
+    def _whole(self, batch):
+        """The batch of all ranks, of which this one has a part."""
+        if ranks.ranks() == 1:
+            return batch
+        whole = train_batch(self.data, self.spec.recipe, self.seed, self.iteration)
+        whole[ranks.part()] = batch
+        return whole
 
     def _note(self, values):
         self.curve.setdefault("iteration", []).append(self.iteration)
@@ -232,25 +243,13 @@ def _total(values):
     return sum(value for name, value in values.items() if not name.startswith(AUDIT))
 
 
-@contextmanager
-def _stop_asked():
-    """A list that SIGINT and SIGTERM add to, so that no step is cut in half; twice is at once."""
-    asked = []
-
-    def ask(number, frame):
-        if asked:
-            raise KeyboardInterrupt
-        asked.append(number)
-
-    if threading.current_thread() is not threading.main_thread():
-        yield asked
-        return
-    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield asked
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+def _alike(batch):
+    """A part of a batch, told how large the images of all ranks are, to which it is padded."""
+    if ranks.ranks() == 1:
+        return batch
+    sizes = [inputs["image"].shape[-2:] for inputs in batch]
+    size = ranks.largest(max(sides) for sides in zip(*sizes, strict=True))
+    return [inputs | {"padded_to": size} for inputs in batch]
 
 
 def _refuse_absurd(spec):
@@ -260,11 +259,7 @@ def _refuse_absurd(spec):
             f"learning rate {recipe.scaled_rate:g}: rate {recipe.rate:g} is for a batch of 16 and "
             f"is scaled to the batch of {recipe.batch}; more than 1 cannot train"
         )
-    if recipe.batch % ranks.ranks():
-        raise ValueError(
-            f"recipe.batch {recipe.batch} for {ranks.ranks()} processes: each has an equal part; "
-            "valid: a multiple of them"
-        )
+    recipe.require_parts(ranks.ranks())
     if recipe.warmup >= recipe.iterations:
         raise ValueError(
             f"warmup of {recipe.warmup} iterations in a training of {recipe.iterations}: "

@@ -16,11 +16,16 @@ from p2s.files import write_atomic
 from p2s.maths.finite import all_finite
 from p2s.maths.likelihood import AUDIT
 from p2s.maths.ranks import average_gradients, mean
+from p2s.model.device import device_of, place, precision_of
 from p2s.model.weights import fill, read_parts
 from p2s.model.zoo import build
 from p2s.spec import Spec
 
-KEPT = ("spec", "images", "truths", "model", "seed", "iteration", "rate")  # of a step
+KEPT = (  # of a step
+    *("spec", "images", "truths", "model", "seed", "iteration", "rate"),
+    *("device", "precision"),
+)
+FINITE = "features and predictions of all levels are finite"
 
 
 class NonFiniteLoss(FloatingPointError):
@@ -67,7 +72,15 @@ def origin(model: nn.Module, batch: list[dict]) -> str:
         model.eval().detect(batch)
     except FloatingPointError as error:
         return str(error)
-    return "features and predictions of all levels are finite"
+    return FINITE
+
+
+def found(model: nn.Module, parts: list[list[dict]]) -> str:
+    """The origin in words, and the images, of the first rank's part of a batch that has one."""
+    for rank, part in enumerate(parts):
+        if (words := origin(model, part)) != FINITE:
+            return f"{words}; {_images(part)}{f' of rank {rank}' if len(parts) > 1 else ''}"
+    return f"{FINITE}; {_images(sum(parts, []))}"
 
 
 def keep_step(path: Path, model: nn.Module, spec: Spec, batch: list[dict], **where: Any) -> None:
@@ -78,20 +91,25 @@ def keep_step(path: Path, model: nn.Module, spec: Spec, batch: list[dict], **whe
     truths = [_plain(inputs["instances"].get_fields()) for inputs in batch]
     buffer = io.BytesIO()
     kept = {"spec": spec.model_dump_json(), "images": images, "truths": truths}
-    torch.save({**kept, "model": model.state_dict(), **where}, buffer)
+    kept |= {"model": model.state_dict(), "precision": precision_of(model)}
+    kept["device"] = next(model.parameters()).device.type
+    torch.save(kept | where, buffer)
     write_atomic(path, buffer.getvalue())
 
 
 def replay(path: str | Path) -> dict:
-    """Do the step of a failure file again.
+    """Do the step of a failure file again, in one process, in its precision and on its device.
 
-    A dict: "losses" (floats by name), "broken" (names of what is not finite), "origin" (where
-    numbers stop being finite, in words), "iteration", "rate", "image_ids".
+    On the CPU where there is no GPU. A dict: "losses" (floats by name), "broken" (names of what is
+    not finite), "origin" (where numbers stop being finite, in words), "iteration", "rate",
+    "image_ids", "device", "precision".
     """
     kept = read_parts(path, KEPT)
     spec = Spec.model_validate_json(kept["spec"]).changed({"backbone": {"weights": None}})
     model = build(spec).train()
     fill(model, kept["model"], path)
+    device, precision = _place(kept["device"], kept["precision"])
+    place(model, device, precision)
     batch = [_input(*pair) for pair in zip(kept["images"], kept["truths"], strict=True)]
     losses, broken = gradients(model, batch, kept["seed"], kept["iteration"])
     return {
@@ -101,7 +119,19 @@ def replay(path: str | Path) -> dict:
         "iteration": kept["iteration"],
         "rate": kept["rate"],
         "image_ids": [inputs["image_id"] for inputs in batch],
+        "device": device.type,
+        "precision": precision,
     }
+
+
+def _place(device, precision):
+    """Where a step was done or, without a GPU, the CPU, which knows no tf32."""
+    here = device_of("cpu" if device == "cpu" else "auto")
+    return here, "fp32" if (here.type, precision) == ("cpu", "tf32") else precision
+
+
+def _images(batch):
+    return f"images {', '.join(str(inputs['image_id']) for inputs in batch)}"
 
 
 def _input(image, truth):

@@ -5,7 +5,14 @@ import copy
 import pytest
 import torch
 
-from p2s.model.device import PRECISIONS, described, device_of, place
+from p2s.model.device import (
+    PRECISIONS,
+    described,
+    device_of,
+    place,
+    precision_of,
+    require_gpus,
+)
 from p2s.spec import NAMED, Spec
 from p2s.train.engine import optimizer
 from p2s.train.replay import gradients
@@ -94,6 +101,23 @@ def test_a_device_that_is_not_here_is_told_with_those_that_are():
         device_of("cuda:7")
     assert device_of("cpu") == CPU and described(CPU).startswith("cpu, ")
     assert device_of("auto").type == ("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def test_each_process_on_gpus_has_one_of_its_own(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setattr(torch.cuda, "current_device", lambda: 0)
+    for name, processes in (("cuda", 2), ("auto", 2), ("cuda:1", 1), ("cpu", 3)):
+        require_gpus(name, processes)
+    for name in ("cuda", "auto"):
+        with pytest.raises(ValueError, match=f"processes 3 on device {name}: .* processes 1 to 2"):
+            require_gpus(name, 3)
+    with pytest.raises(ValueError, match="device cuda:1 for 2 processes: valid: cuda, a GPU each"):
+        require_gpus("cuda:1", 2)
+
+
+def test_a_placed_model_knows_its_precision():
+    assert precision_of(tiny("CenterNet*")) == "fp32"
+    assert precision_of(copy.deepcopy(place(tiny("CenterNet*"), CPU, "bf16"))) == "bf16"
 
 
 def test_an_unknown_precision_is_told_with_the_known_ones():

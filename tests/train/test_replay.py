@@ -3,9 +3,13 @@
 import pytest
 import torch
 
+from p2s.model.device import place
+from p2s.model.zoo import build
+from p2s.spec import Spec
 from p2s.train import engine, replay
 from p2s.train.engine import NonFiniteLoss, train
 from tests.support import tiny_training
+from tests.support.tiny import TINY, scene, tiny
 from tests.support.tiny_training import DATA, SPEC, Tiny, batches
 
 
@@ -74,3 +78,21 @@ def test_a_replay_gives_the_losses_of_the_step(tmp_path):
     replay.keep_step(path, model, SPEC, batch, seed=3, iteration=2, rate=0.1)
     losses, broken = replay.gradients(model, batch, 3, 2)
     assert replay.replay(path)["losses"] == losses and broken == []
+
+
+def test_a_replay_has_the_precision_of_the_step_where_it_has_its_device(tmp_path, monkeypatch):
+    spec = Spec.named("CenterNet*").changed(TINY)
+    monkeypatch.setattr(replay, "build", build)
+    given = {"seed": 3, "iteration": 2, "rate": 0.1}
+    told = {}
+    for precision in ("fp32", "bf16"):
+        model = place(tiny("CenterNet*"), torch.device("cpu"), precision)
+        replay.keep_step(tmp_path / "step.pt", model, spec, [scene(0)], **given)
+        told[precision] = replay.replay(tmp_path / "step.pt")
+        assert told[precision]["losses"] == replay.gradients(model, [scene(0)], 3, 2)[0]
+        assert (told[precision]["device"], told[precision]["precision"]) == ("cpu", precision)
+    assert told["fp32"]["losses"] != told["bf16"]["losses"]
+    kept = torch.load(tmp_path / "step.pt", weights_only=True)
+    torch.save(kept | {"device": "cuda", "precision": "tf32"}, tmp_path / "step.pt")
+    elsewhere = replay.replay(tmp_path / "step.pt")  # without a GPU
+    assert elsewhere["losses"] == told["fp32"]["losses"] or elsewhere["device"] == "cuda"

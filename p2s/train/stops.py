@@ -1,0 +1,36 @@
+"""Stops: how SIGINT (Ctrl-C) and SIGTERM end what is at work in this process."""
+
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+BOTH = (signal.SIGINT, signal.SIGTERM)
+
+
+@contextmanager
+def noted() -> Iterator[list[int]]:
+    """A list that both are added to, so that no step is cut in half; the second ends at once."""
+    asked: list[int] = []
+
+    def note(number, _frame):
+        if asked:
+            raise KeyboardInterrupt
+        asked.append(number)
+
+    if threading.current_thread() is not threading.main_thread():
+        yield asked
+        return
+    with answered(note):
+        yield asked
+
+
+@contextmanager
+def answered(by: Callable, numbers: tuple[int, ...] = BOTH) -> Iterator[None]:
+    """Let a function of a signal's number and the frame answer these signals."""
+    before = {number: signal.signal(number, by) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
