@@ -7,7 +7,7 @@ from functools import partial
 
 import click
 
-from p2s import NO_DETECTRON2, __version__
+from p2s import __version__
 from p2s.cli.bench import bench
 from p2s.cli.fetch import fetch
 from p2s.cli.imports import import_
@@ -27,6 +27,7 @@ from p2s.cli.options import (
 )
 from p2s.cli.predict import predict
 from p2s.cli.study import study
+from p2s.cli.telling import in_a_line, tell
 
 # Of p2s.spec.Glyphs, which a command that needs no Spec does not wait for; tests/cli compares them.
 SCENE_FIELDS = (
@@ -52,7 +53,7 @@ class Commands(click.Group):
         except (ValueError, OSError, FloatingPointError, ImportError) as error:
             if context.params["traceback"]:
                 raise
-            click.echo(f"p2s: {_in_a_line(error)}", err=True)
+            tell(f"p2s: {in_a_line(error)}")
             context.exit(2)
 
 
@@ -79,7 +80,7 @@ def main(traceback):
 @WORKERS
 @PROCESSES
 @settings("Any field of the Spec, such as recipe.rate=0.02, but num_classes and data.")
-def train(processes, **options):
+def train(processes, workers, **options):
     """Train a detector on your own images and evaluate it.
 
     A small network (ResNet-18 of half the width, batch of 8) that a laptop can train. --set
@@ -92,9 +93,14 @@ def train(processes, **options):
     of_val = options["val_images"] or folder
     _refuse_unhealthy((options["train"], folder), (options["val"], of_val))
     from p2s.cli import own_data
-    from p2s.train.processes import together
+    from p2s.train import processes as ranks
 
-    together(partial(own_data.run, own_data.Job(**options)), processes)
+    job, count = own_data.Job(**options), ranks.asked_for(processes)
+    here = ranks.on_this_machine(count)
+    job.require_places(count, here)
+    if workers is None:
+        workers = max(1, (os.cpu_count() or 1) // 2 // here)
+    ranks.together(partial(own_data.run, job.model_copy(update={"workers": workers})), count)
 
 
 @main.command()
@@ -155,16 +161,5 @@ def _refuse_unhealthy(*pairs):
 
     problems = [line for annotations, images in pairs for line in check(annotations, images)]
     if problems:
-        click.echo("\n".join(problems), err=True)
+        tell("\n".join(problems))
         sys.exit(2)
-
-
-def _in_a_line(error):
-    if isinstance(error, ModuleNotFoundError) and (error.name or "").startswith("detectron2"):
-        return NO_DETECTRON2
-    errors = getattr(error, "errors", None)  # pydantic's, whose own text is many lines
-    if not callable(errors):
-        return " ".join(str(error).split())
-    from p2s.files import first_problem
-
-    return first_problem(error)

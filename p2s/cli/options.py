@@ -1,6 +1,5 @@
 """Options and argument types that several commands share."""
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -18,8 +17,8 @@ PRECISION = click.option(
     help="Of convolutions; tf32 on a GPU only. Losses, scores and boxes are in fp32.",
 )  # fmt: skip
 WORKERS = click.option(
-    "--workers", default=max(1, (os.cpu_count() or 1) // 2), type=click.IntRange(min=0),
-    help="Threads that make batches ahead. [default: half of the cores]",
+    "--workers", type=click.IntRange(min=0),
+    help="Threads of a process that make batches ahead. [default: half of its share of cores]",
 )  # fmt: skip
 PROCESSES = click.option(
     "--processes", default=1, show_default=True, type=click.IntRange(min=1),

@@ -18,7 +18,7 @@ from p2s.files import finite_or_none, write_atomic
 from p2s.maths import ranks
 from p2s.maths.likelihood import AUDIT
 from p2s.measure.coco import detect, evaluate, score
-from p2s.model.device import described, device_of, place
+from p2s.model.device import described, device_of, place, require_gpus
 from p2s.model.zoo import build
 from p2s.spec import Coco, Spec, Test
 from p2s.spec.part import Part
@@ -80,6 +80,11 @@ class Job(Where):
     weights: Path | None  # of the ResNet, trained on ImageNet
     workers: Annotated[int, Field(ge=0)] = 0  # threads that make batches ahead
     settings: tuple[dict[str, Any], ...]  # of --set, as Spec.changed takes them
+
+    def require_places(self, processes: int, here: int) -> None:
+        """ValueError unless so many processes, of them `here` on this machine, can train it."""
+        require_gpus(self.device, here)
+        self.spec(["any"]).recipe.require_parts(processes)
 
     def spec(self, classes: Sequence[str]) -> Spec:
         """The Spec to train: the named detector, made small, then the options, then --set."""

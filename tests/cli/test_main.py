@@ -14,6 +14,7 @@ from p2s.model.device import PRECISIONS
 from p2s.spec import Glyphs
 from p2s.spec import Test as Settings
 from p2s.train import engine, replay
+from p2s.train import processes as ranks
 from p2s.train.engine import load
 from tests.support.commands import in_a_process, p2s, without_detectron2, words_of_train
 
@@ -86,6 +87,21 @@ def test_train_leaves_everything_a_run_is_asked_for(trained):
     names = "model.safetensors spec.json metrics.json curve.json curve.png samples.png classes.json"
     assert set(names.split()) <= set(os.listdir(folder))
     assert "batch 2" in done.output and "proposal_AR100" in done.output
+
+
+@pytest.mark.parametrize("processes, given, workers", [(1, (), 8), (4, (), 2), (4, (3,), 3)])
+def test_each_process_has_its_share_of_the_cores(
+    files, tmp_path, monkeypatch, processes, given, workers
+):
+    jobs = []
+    monkeypatch.setattr(os, "cpu_count", lambda: 16)
+    monkeypatch.setattr(ranks, "together", lambda work, count: jobs.append((*work.args, count)))
+    given = [word for number in given for word in ("--workers", number)]
+    words = words_of_train(files, tmp_path, "--processes", processes, *given)
+    done = p2s(*words, "--set", "recipe.batch=4")
+    assert done.exit_code == 0, done.output
+    [(job, count)] = jobs
+    assert (job.workers, count) == (workers, processes)
 
 
 def test_a_trained_folder_is_evaluated_again_without_training(files, trained, monkeypatch):

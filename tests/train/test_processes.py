@@ -1,9 +1,7 @@
-"""Several processes train as one does, stop together and resume as any other number."""
+"""Several processes train as one does; what goes wrong ends all of them, in one line."""
 
 import json
-import signal
-import subprocess
-import sys
+import multiprocessing
 import time
 from functools import partial
 
@@ -12,11 +10,10 @@ import pytest
 
 from p2s.data import glyphs
 from p2s.spec import Glyphs
-from p2s.train.processes import together
-from tests.support import ROOT, ranked
-from tests.support.commands import words_of_train
-
-EVERY_REGION = "second_stage.regions=256"  # nothing is sampled, which would be a rank's own
+from p2s.train import replay
+from p2s.train.processes import asked_for, on_this_machine, together
+from tests.support import ranked, tiny_training
+from tests.support.several import P2S, curve, run, words
 
 
 @pytest.fixture(scope="module")
@@ -26,51 +23,18 @@ def files(tmp_path_factory):
     )
 
 
-def words(files, output, processes, detector="CenterNet*", iterations=20):
-    more = ("--iterations", iterations, "--processes", processes, "--detector", detector)
-    settings = ("recipe.batch=4", "backbone.norm=GN", "recipe.rate=0.005", EVERY_REGION)
-    return words_of_train(files, output, *more, *[w for each in settings for w in ("--set", each)])
-
-
-def command(*given):
-    return [sys.executable, "-m", "p2s", *map(str, given)]
-
-
-def run(*given):
-    return subprocess.run(command(*given), cwd=ROOT, capture_output=True, text=True)
-
-
-def curve(folder):
-    return json.loads((folder / "curve.json").read_text())
-
-
-def test_two_ranks_agree_on_means_totals_and_answers(tmp_path, capfd):
-    together(partial(ranked.write_what_each_gets, tmp_path), 2)
-    told = [json.loads((tmp_path / name).read_text()) for name in "01"]
-    shares = [one.pop("share") for one in told]
-    assert shares == [0.5, 1.5]  # of 1 and 3 rows
-    assert told[0] == told[1]
-    assert told[0] == {
-        "mean": 0.5,
-        "normaliser": 1.5,
-        "least": 0.5,
-        "anywhere": True,
-        "nowhere": False,
-        "gathered": [0, 1, 2, 3, 4],
-    }
-    assert capfd.readouterr().out.split() == ["rank", "0"]
-
-
-def test_gradients_are_averaged_also_where_a_rank_has_none(tmp_path):
-    together(partial(ranked.average_gradients, tmp_path), 2)
-    for name in "01":
-        assert json.loads((tmp_path / name).read_text()) == [[[1.5] * 3] * 2, [0.5] * 4]
-
-
-@pytest.mark.parametrize("detector", ["CenterNet*", "CascadeRCNN-CenterNet"])
-def test_two_processes_train_as_one_does(tmp_path, files, detector):
+@pytest.mark.parametrize(
+    "detector, settings",
+    [
+        ("CenterNet*", ()),
+        ("CascadeRCNN-CenterNet", ()),
+        ("CenterNet*", ("backbone.norm=BN", "recipe.rate=0.0003")),  # by which rounding grows more
+    ],
+)
+def test_two_processes_train_as_one_does(tmp_path, files, detector, settings):
     for processes in (1, 2):
-        done = run(*words(files, tmp_path / str(processes), processes, detector))
+        given = words(files, tmp_path / str(processes), *settings, detector=detector)
+        done = run(*P2S, *given, "--processes", processes)
         assert done.returncode == 0, done.stderr
         assert done.stdout.count("evaluating") == 1
     one, two = curve(tmp_path / "1"), curve(tmp_path / "2")
@@ -81,36 +45,84 @@ def test_two_processes_train_as_one_does(tmp_path, files, detector):
     assert numbers[0].keys() == numbers[1].keys()
 
 
-def test_a_stop_of_all_saves_and_another_number_of_processes_goes_on(tmp_path, files):
-    long = words(files, tmp_path / "cut", 2, iterations=80)
-    at_work = subprocess.Popen(command(*long), cwd=ROOT, stderr=subprocess.PIPE, text=True)
-    while not (tmp_path / "cut" / ".lock").exists():
-        assert at_work.poll() is None
-        time.sleep(0.1)
-    time.sleep(1)  # some steps
-    at_work.send_signal(signal.SIGTERM)
-    assert at_work.wait(60) == 130 and "goes on from here" in at_work.stderr.read()
-    assert run(*words(files, tmp_path / "cut", 1, iterations=80)).returncode == 0
-    assert run(*words(files, tmp_path / "whole", 1, iterations=80)).returncode == 0
-    cut, whole = curve(tmp_path / "cut"), curve(tmp_path / "whole")
-    for name in whole:
-        assert cut[name] == pytest.approx(whole[name], rel=1e-3, abs=1e-3)
+def ended_ranks(others=()):
+    left = [child for child in psutil.Process().children() if child not in others]
+    return not [child for child in left if "spawn_main" in " ".join(child.cmdline())]
 
 
 @pytest.mark.parametrize(
     "by, told",
-    [(ranked.be_killed, "rank 1 died: .*SIGKILL"), (ranked.raise_an_error, "photo.jpg: not")],
+    [
+        (ranked.be_killed, "^rank 1 died: .*SIGKILL$"),
+        (ranked.raise_an_error, "^rank 1 died: ValueError: photo.jpg: not a readable image$"),
+        (ranked.raise_of_many_lines, "^rank 1 died: TypeError: photo.jpg: odd$"),
+    ],
 )
-def test_a_rank_that_dies_ends_all_in_one_line_and_half_a_minute(by, told):
+def test_a_rank_that_dies_ends_all_in_one_line_and_half_a_minute(by, told, capfd):
     start = time.monotonic()
-    with pytest.raises(ValueError, match=told):
+    with pytest.raises(ValueError, match=told) as error:
         together(partial(ranked.die, by), 2)
-    assert time.monotonic() - start < 30
-    left = [" ".join(child.cmdline()) for child in psutil.Process().children()]
-    assert not [words for words in left if "spawn_main" in words]
+    assert time.monotonic() - start < 30 and ended_ranks()
+    assert capfd.readouterr().err == ""
+    assert by is ranked.be_killed or "in die" in str(error.value.__cause__)  # for --traceback
 
 
-def test_a_batch_that_cannot_be_shared_is_told(tmp_path, files):
-    done = run(*words(files, tmp_path, 3))
-    assert done.returncode == 2
-    assert "recipe.batch 4 for 3 processes" in done.stderr.splitlines()[-1]
+def test_a_rank_that_dies_before_it_has_joined_ends_the_others(tmp_path):
+    start = time.monotonic()
+    with pytest.raises(ValueError, match="^rank . died: .*SIGKILL$"):
+        together(ranked.DyingWhereItArrives(tmp_path), 2)
+    assert time.monotonic() - start < 30 and ended_ranks()
+
+
+def test_a_rank_that_cannot_be_started_ends_the_others(monkeypatch):
+    start, begun = multiprocessing.context.SpawnProcess.start, []
+
+    def second_fails(process):
+        begun.append(process)
+        if len(begun) == 2:
+            raise OSError("no more processes")
+        start(process)
+
+    monkeypatch.setattr(multiprocessing.context.SpawnProcess, "start", second_fails)
+    with pytest.raises(ValueError, match="^2 processes cannot be started: OSError: no more"):
+        together(ranked.raise_an_error, 2)
+    assert len(begun) == 2 and ended_ranks() and not begun[0].is_alive()
+
+
+@pytest.mark.parametrize(
+    "model, broken", [(tiny_training.Tiny, ["fit"]), (ranked.Refusing, ["predicted boxes"])]
+)
+def test_a_step_broken_at_one_rank_is_kept_once_and_replayed(tmp_path, monkeypatch, model, broken):
+    with pytest.raises(ValueError, match="NonFiniteLoss: iteration 3: not finite") as told:
+        together(partial(ranked.train_to_a_broken_step, model, tmp_path), 2)
+    for part in (*broken, "features of p3, p4", "images 11 of rank 1", "rate 0.0125"):
+        assert part in str(told.value)
+    [path] = tmp_path.glob("nonfinite-*")
+    assert f"`p2s replay {path}`" in str(told.value)
+    monkeypatch.setattr(replay, "build", lambda spec: model())
+    again = replay.replay(path)
+    assert again["image_ids"] == [10, 11] and again["precision"] == "fp32"
+    assert again["broken"][0].startswith(broken[0]) and "p3, p4" in again["origin"]
+
+
+@pytest.mark.parametrize(
+    "given, told",
+    [
+        (("--processes", 3), "recipe.batch 4 for 3 processes: each has an equal part; valid: "),
+        (("--processes", 0), "'--processes': 0 is not in the range x>=1"),
+    ],
+)
+def test_processes_that_cannot_train_are_refused_before_any_work(tmp_path, files, given, told):
+    done = run(*P2S, *words(files, tmp_path / "out"), *given)
+    assert done.returncode == 2 and told in done.stderr.splitlines()[-1]
+    assert done.stdout == "" and not (tmp_path / "out").exists()
+
+
+def test_torchrun_says_how_many_ranks_there_are(monkeypatch):
+    assert (asked_for(3), on_this_machine(3)) == (3, 3)
+    machines = {"TORCHELASTIC_RUN_ID": "none", "WORLD_SIZE": "4", "LOCAL_WORLD_SIZE": "2"}
+    for name, value in machines.items():
+        monkeypatch.setenv(name, value)
+    assert (asked_for(1), asked_for(4), on_this_machine(4)) == (4, 4, 2)
+    with pytest.raises(ValueError, match="processes 3, but torchrun starts 4; valid: 1, 4"):
+        asked_for(3)

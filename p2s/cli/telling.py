@@ -1,0 +1,30 @@
+"""Telling: what a command says of an error, in a line."""
+
+import json
+import os
+import time
+from pathlib import Path
+
+import click
+
+from p2s import NO_DETECTRON2
+
+
+def tell(text: str) -> None:
+    """Say on stderr why a command ends, and where torchrun looks for what ended a rank."""
+    click.echo(text, err=True)
+    if path := os.environ.get("TORCHELASTIC_ERROR_FILE"):
+        more = {"py_callstack": text, "timestamp": str(int(time.time()))}
+        Path(path).write_text(json.dumps({"message": {"message": text, "extraInfo": more}}))
+
+
+def in_a_line(error: Exception) -> str:
+    """An error of a command in one line: of pydantic's the first problem."""
+    if isinstance(error, ModuleNotFoundError) and (error.name or "").startswith("detectron2"):
+        return NO_DETECTRON2
+    text = str(error)
+    if callable(getattr(error, "errors", None)):  # pydantic's, whose own text is many lines
+        from p2s.files import first_problem
+
+        text = first_problem(error)
+    return " ".join(text.split())
