@@ -46,6 +46,8 @@ def study_run(scale, only, executor, plan, dry_run, **places):
 
         rehearsal.dry_run(study, only=only)
         return
+    for run in study.runs(only):
+        run.spec.recipe.require_parts(chosen.processes)
     status.plan(study, only=only, jobs=chosen.jobs)
     if not plan:
         with chosen.open(project) as places:

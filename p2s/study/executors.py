@@ -22,6 +22,10 @@ class Local(Strict):
         """An executor for `runner.outcomes`, to be used by `with`."""
         from concurrent.futures import ThreadPoolExecutor
 
+        if self.device != "cpu":
+            from p2s.model.device import require_gpus  # which imports torch
+
+            require_gpus(self.device, self.processes)
         os.environ.update(Place(self.device, self.processes).variables())  # kernels inherit it
         return ThreadPoolExecutor(self.jobs)
 

@@ -22,7 +22,7 @@ from p2s.measure import calibration, fusion, geometry, oracle, posterior
 from p2s.measure.coco import detect, replicates, score
 from p2s.measure.lvis import federated_numbers
 from p2s.measure.scenes import scene
-from p2s.model.device import described, device_of, place
+from p2s.model.device import described, device_of, place, require_gpus
 from p2s.model.zoo import build
 from p2s.spec import Coco, Glyphs, Test
 from p2s.spec.pretraining import READINGS
@@ -81,6 +81,8 @@ def trained(
     """
     folder, count = project.weights(run), Place.here().processes
     if count > 1 and not engine.finished(folder, run.training_id):
+        run.spec.recipe.require_parts(count)
+        require_gpus(Place.here().device, count)
         together(partial(_trained_by_a_rank, run, project, val is not None), count)
     model = _trained(run, project, data, val)
     curve = json.loads((folder / "curve.json").read_text())

@@ -6,6 +6,7 @@ import subprocess
 import sys
 
 import pytest
+import torch
 
 from p2s.report import site
 from p2s.study import status
@@ -37,6 +38,22 @@ def test_a_plan_runs_nothing(asked):
     done = p2s("study", "run", "--plan", "--scale", "desk", "--only", "table5", "--jobs", 2)
     assert done.exit_code == 0
     assert asked == {"failed": 0, "plan": ("desk", ("only", ("table5",)), ("jobs", 2))}
+
+
+@pytest.mark.parametrize("executor", ["local", "slurm"])
+def test_processes_that_cannot_share_a_batch_are_refused_before_the_plan(asked, executor):
+    words = ("--scale", "desk", "--executor", executor, "--processes", 5)
+    done = p2s("study", "run", *words)
+    assert done.exit_code == 2 and asked == {"failed": 0}
+    assert done.stderr.startswith("p2s: recipe.batch 8 for 5 processes: ")
+
+
+def test_more_processes_than_gpus_are_refused_before_any_run(asked, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    monkeypatch.setattr(torch.cuda, "current_device", lambda: 0)
+    done = p2s("study", "run", "--device", "cuda", "--processes", 2)
+    assert done.exit_code == 2 and "run" not in asked
+    assert "processes 2 on device cuda: each has a GPU of its own, and 1 are here" in done.stderr
 
 
 def test_a_plan_for_a_cluster_needs_none_and_has_its_number_of_jobs(asked):

@@ -1,4 +1,7 @@
 import json
+import os
+import signal
+import threading
 from ast import literal_eval
 from typing import get_args
 
@@ -12,6 +15,7 @@ from p2s.study.experiments import Measure
 from p2s.study.project import TRAIN_EVAL, Place, Project
 from p2s.study.study import Study, find
 from tests.support import ROOT
+from tests.support.several import ranks_of, until
 
 TINY = {"train": 4, "val": 2, "size": 64, "classes": 2}
 RECIPE = {"iterations": 2, "batch": 2, "warmup": 1, "short_edge": [64], "long_edge": 64}
@@ -54,6 +58,22 @@ def test_rows_that_differ_at_test_share_weights_and_each_leaves_a_record(project
     assert kept["training_id"] == first.training_id == records_[0].training_id
     assert records_[0].curve == records_[1].curve
     assert records_[0].machine["threads"] == 1 and records_[0].timings["train_s"] > 0
+
+
+def test_a_stop_while_the_ranks_of_a_run_start_is_an_interruption(project, monkeypatch):
+    for name, value in Place(processes=2).variables().items():
+        monkeypatch.setenv(name, value)
+    run = Study.load(project, "smoke").runs()[-1]
+    train, _ = train_eval.load_data(run, project)
+
+    def stop():
+        until(lambda: len(ranks_of(os.getpid())) == 2)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=stop).start()
+    with pytest.raises(KeyboardInterrupt):
+        train_eval.trained(run, project, train)
+    assert not ranks_of(os.getpid())
 
 
 def test_several_processes_train_one_run_and_its_record_says_so(project, monkeypatch):
