@@ -1,10 +1,8 @@
 """The `p2s fetch` command: published weights and data sets, each to its place."""
 
-from pathlib import Path
-
 import click
 
-from p2s.cli.options import FOLDER
+from p2s.cli.options import FOLDER, project_root
 
 
 @click.command()
@@ -14,28 +12,37 @@ def fetch(names, into):
     """Fetch published weights and data sets into datasets/; without a NAME, list them.
 
     Interrupted, the same command goes on; what is there and right is not fetched again. Without
-    a network it says what to put where.
+    a network it says what to put where. Of a detector that p2s has nets for it makes a model.
     """
     from p2s.data import catalogue
 
     sources = catalogue.read_catalogue()
     chosen = catalogue.chosen(sources, names)
-    root = into or _project()
+    root = into or project_root()
     if not names:
         click.echo("\n".join(_row(name, source, root) for name, source in sources.items()))
         return
     from p2s.data import fetch as fetching
 
     fetching.fetch(chosen, root)
+    for name, source in chosen.items():
+        if source.detector:
+            click.echo(f"{name}: {_imported(name, source, root)}")
 
 
-def _project():
-    from p2s.study.project import Project
+def _imported(name, source, root):
+    """Make a model of a released detector that is there; what came of it, in a line."""
+    names = root / source.classes if source.classes else None
+    if names and not names.exists():
+        return f"no model yet: {names} names its classes; with it, the same command makes one"
+    from p2s.data import catalogue
+    from p2s.data.coco import class_names
+    from p2s.train.imports import import_file
 
-    try:
-        return Project.at().root
-    except FileNotFoundError:
-        return Path.cwd()
+    folder = catalogue.model_folder(root, name)
+    classes = class_names(names) if names else ()
+    import_file(root / source.files[0].to, folder, source.detector, classes)
+    return f"--model {folder}"
 
 
 def _row(name, source, root):

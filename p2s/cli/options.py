@@ -20,6 +20,10 @@ WORKERS = click.option(
     "--workers", type=click.IntRange(min=0),
     help="Threads of a process that make batches ahead. [default: half of its share of cores]",
 )  # fmt: skip
+SAVE_MINUTES = click.option(
+    "--save-minutes", default=1.0, show_default=True, type=click.FloatRange(0, min_open=True),
+    help="Between two states, from which an interrupted training goes on.",
+)  # fmt: skip
 PROCESSES = click.option(
     "--processes", default=1, show_default=True, type=click.IntRange(min=1),
     help="That train together, each on a part of a batch and on a GPU of its own.",
@@ -37,6 +41,16 @@ MODEL = click.option(
     "--model", required=True, callback=model_folder,
     help="A folder of `p2s train` or `p2s import`, or a detector of `p2s fetch`.",
 )  # fmt: skip
+
+
+def project_root() -> Path:
+    """The project that this folder is in; outside of one this folder."""
+    from p2s.study.project import Project
+
+    try:
+        return Project.at().root
+    except FileNotFoundError:
+        return Path.cwd()
 
 
 def settings(text: str) -> Callable:

@@ -42,6 +42,7 @@ class Source(Part):
     licence: str
     page: Url  # where a reader finds it
     detector: str | None = None  # of p2s.spec.released, if our nets can be it
+    classes: Place | None = None  # annotations that name its classes; None: COCO's
     files: Annotated[list[File], Field(min_length=1)]
 
     @property
@@ -66,7 +67,7 @@ def chosen(catalogue: dict[str, Source], names: Sequence[str]) -> dict[str, Sour
 
 
 def model_folder(root: Path, name: str) -> Path:
-    """Where the model of a released detector's source of this name is, below a project's root."""
+    """Where the model is that `p2s fetch` makes of a released detector's source of this name."""
     return root / "datasets" / "released" / name
 
 

@@ -1,5 +1,6 @@
 """Identity: what says when a training or an evaluation must run again."""
 
+import json
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -30,6 +31,33 @@ def training_id(spec: Spec, train_fingerprint: str, seed: int, root: str | Path 
         "numerics": NUMERICS_VERSION,
     }
     return canonical_hash(fields)
+
+
+def import_id(sha256: str, spec: str, classes: list[str]) -> str:
+    """The identity of an import: of the released file, of its Spec as JSON, of class names."""
+    return canonical_hash({"imported": sha256, "spec": spec, "classes": classes})
+
+
+def imported_id(folder: Path) -> str:
+    """The import_id of what a folder holds, as its texts say; one of a folder without them.
+
+    ValueError names a text that is damaged.
+    """
+    path = folder / "imported.json"
+    if not path.exists():
+        return canonical_hash({"missing": folder.name})
+    try:
+        sha256 = json.loads(path.read_bytes())["sha256"]
+        classes = json.loads((folder / "classes.json").read_bytes())
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        reason = f"{type(error).__name__}: {error}"
+        raise ValueError(f"{folder}: not as an import leaves it: {reason}") from None
+    return import_id(sha256, (folder / "spec.json").read_text(), classes)
+
+
+def released_id(imported: str) -> str:
+    """What stands for a training's identity where weights are imported."""
+    return canonical_hash({"released": imported, "numerics": NUMERICS_VERSION})
 
 
 def evaluation_id(

@@ -10,10 +10,13 @@ from pathlib import Path
 
 from detectron2.data import MetadataCatalog
 
-from p2s.files import canonical_hash, file_sha256
+from p2s.files import file_sha256
 from p2s.model.released import Released, read_released
+from p2s.spec.identity import import_id
 from p2s.train import folder
 
+TEXTS = ("spec.json", "classes.json", "imported.json")
+FILES = (*TEXTS, "model.safetensors")
 COCO = "coco_2017_val"  # detectron2's name of the data that has 80 classes
 
 
@@ -35,18 +38,20 @@ def import_file(
     if len(names) != found.spec.num_classes:
         raise ValueError(f"{path} has {found.spec.num_classes} classes, but {len(names)} are named")
     spec = found.spec.model_dump_json(indent=2)
-    identity = canonical_hash({"imported": sha256, "spec": spec, "classes": names})
+    identity = import_id(sha256, spec, names)
     if folder.finished(output, identity):
         return found
-    if output.exists() and any(output.iterdir()):
+    if output.exists() and not all(map(_ours, output.iterdir())):
         raise ValueError(f"{output} is not empty; valid: a new folder")
     origin = {"file": path.name, "sha256": sha256, "as": found.name, "dropped": found.dropped}
-    texts = {"spec.json": spec, "classes.json": names, "imported.json": origin}
-    written = {
-        file: t if isinstance(t, str) else json.dumps(t, indent=1) for file, t in texts.items()
-    }
-    folder.write_model(output, found.model, identity, written)
+    texts = spec, json.dumps(names, indent=1), json.dumps(origin, indent=1)
+    folder.write_model(output, found.model, identity, dict(zip(TEXTS, texts, strict=True)))
     return found
+
+
+def _ours(path):
+    """Whether a file is of an import that was stopped before its weights were there."""
+    return any(path.name == name or path.name.startswith(f".{name}.") for name in FILES)
 
 
 def _coco(path, count):

@@ -24,5 +24,4 @@ def folder_of(model: str | Path) -> Path:
     for folder in folders:
         if (folder / "model.safetensors").exists():
             return folder
-    brought = f"{source.files[0].to} --as '{source.detector}' --output {model_folder(Path(), name)}"
-    raise ValueError(f"{folders[0]} is not there yet: `p2s fetch {name}`, `p2s import {brought}`")
+    raise ValueError(f"{folders[0]} is not there yet: `p2s fetch {name}`")

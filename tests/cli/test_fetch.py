@@ -54,6 +54,16 @@ def test_the_real_list_has_a_line_a_name_and_needs_no_torch(tmp_path):
     assert [line.split()[0] for line in lines] == list(catalogue.read_catalogue())
 
 
+def test_a_detector_whose_classes_are_not_named_yet_is_fetched_without_a_model(site, tmp_path):
+    source = catalogue.read_catalogue()["w"]
+    told = {"detector": "CenterNet2-LVIS", "classes": "datasets/lvis/a.json"}
+    catalogue.read_catalogue()["w"] = source.model_copy(update=told)
+    done = p2s("fetch", "--into", tmp_path, "CenterNet2-LVIS")
+    assert done.exit_code == 0 and (tmp_path / "datasets/w.pth").exists()
+    line = f"w: no model yet: {tmp_path}/datasets/lvis/a.json names its classes; with it, the same"
+    assert done.output.splitlines()[-1].startswith(line)
+
+
 def test_a_file_goes_into_the_project_or_where_none_is_into_the_folder(site, tmp_path, monkeypatch):
     (tmp_path / "project/experiments").mkdir(parents=True)
     (tmp_path / "project/experiments/scales.yaml").touch()

@@ -1,5 +1,6 @@
 """The catalogue: every entry can be fetched, and says what the rest of the package says."""
 
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
@@ -11,6 +12,7 @@ from p2s.data import catalogue
 from p2s.data.catalogue import CATALOGUE, File
 from p2s.data.releases import RELEASES
 from p2s.spec import Coco
+from p2s.spec.released import RELEASED as RELEASED_SPECS
 from p2s.study.experiments import load_scales
 from p2s.study.project import Project
 
@@ -87,6 +89,19 @@ def test_a_slip_in_the_file_is_told_with_its_line(tmp_path):
     (tmp_path / "c.yaml").write_text(yaml.safe_dump(entries))
     with pytest.raises(ValueError, match=r"c.yaml: line \d+: lvis.files.0: unknown sha; valid: by"):
         catalogue.read_catalogue(tmp_path / "c.yaml")
+
+
+def test_a_detector_is_one_that_can_be_imported_and_has_a_place_for_its_model():
+    of_detectors = {name: source for name, source in SOURCES.items() if source.detector}
+    told = {source.detector for source in of_detectors.values()}
+    assert len(told) == len(of_detectors) == 7 and told <= RELEASED_SPECS.keys()
+    places = {place for _, file in FILES for place in file.places(Path())}
+    for name, source in of_detectors.items():
+        [file] = source.files
+        assert Path(file.to).with_suffix("") == catalogue.model_folder(Path(), name)
+        large = "num_classes" in str(RELEASED_SPECS[source.detector])
+        assert bool(source.classes) == large and (not large or Path(source.classes) in places)
+        assert list(catalogue.chosen(SOURCES, [source.detector])) == [name]
 
 
 def test_unknown_names_are_answered_with_the_valid_ones():

@@ -7,6 +7,8 @@ import torch
 
 from p2s.data.coco import class_names
 from p2s.model.released import read_released
+from p2s.spec.identity import imported_id
+from p2s.train import folder
 from p2s.train.folder import load
 from p2s.train.imports import import_file
 from tests.support.released import small, write
@@ -58,6 +60,32 @@ def test_the_same_again_changes_nothing_and_another_is_refused(file, tmp_path):
     with pytest.raises(ValueError, match="holds another"):
         import_file(file, out, classes=NAMES, settings=[{"test": {"nms": 0.3}}])
     assert {path: path.stat().st_mtime_ns for path in out.iterdir()} == before
+
+
+def test_an_import_that_was_stopped_goes_on(file, tmp_path, monkeypatch):
+    out, written = tmp_path / "out", folder.write_atomic
+
+    def stopped(path, content):
+        if path.name == "model.safetensors":
+            (path.parent / f".{path.name}.0123").write_bytes(content[:9])  # of a process killed
+            raise KeyboardInterrupt
+        written(path, content)
+
+    monkeypatch.setattr(folder, "write_atomic", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        import_file(file, out, classes=NAMES)
+    monkeypatch.setattr(folder, "write_atomic", written)
+    import_file(file, out, classes=NAMES)
+    assert folder.finished(out, imported_id(out)) and load(out)[2] == NAMES
+
+
+@pytest.mark.parametrize("damage", ["{", "[]", "{}"])
+def test_the_identity_of_a_damaged_import_is_told_in_a_line(file, tmp_path, damage):
+    import_file(file, tmp_path / "out", classes=NAMES)
+    (tmp_path / "out" / "imported.json").write_text(damage)
+    with pytest.raises(ValueError, match="out: not as an import leaves it: ") as error:
+        imported_id(tmp_path / "out")
+    assert len(str(error.value).splitlines()) == 1
 
 
 def test_a_folder_that_holds_other_things_is_refused(file, tmp_path):
