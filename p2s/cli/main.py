@@ -21,6 +21,7 @@ from p2s.cli.options import (
     NEW_FOLDER,
     PRECISION,
     PROCESSES,
+    SAVE_MINUTES,
     WORKERS,
     in_a_folder,
     settings,
@@ -75,6 +76,15 @@ def main(traceback):
 @click.option("--iterations", default=2000, show_default=True, help="Steps of 8 images.")
 @click.option("--weights", type=FILE, help="ResNet on ImageNet; without it, from scratch.")
 @click.option("--seed", default=0, show_default=True)
+@SAVE_MINUTES
+@click.option(
+    "--watch",
+    default=0,
+    show_default=True,
+    type=click.IntRange(min=0),
+    metavar="IMAGES",
+    help="Of --val, whose AP is taken at each quarter; the best weights are kept too.",
+)
 @DEVICE
 @PRECISION
 @WORKERS

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import click
 import numpy as np
 import torch
-from pydantic import Field, PositiveInt, field_validator
+from pydantic import Field, PositiveFloat, PositiveInt, field_validator
 from torch import nn
 
 from p2s.data import coco
@@ -23,7 +23,9 @@ from p2s.model.zoo import build
 from p2s.spec import Coco, Spec, Test
 from p2s.spec.part import Part
 from p2s.spec.pretraining import READINGS
+from p2s.spec.sanity import refuse_absurd
 from p2s.train.engine import Loop, load, train
+from p2s.train.folder import BEST
 
 # A detector that trains from scratch on a laptop; --set changes anything in it.
 SMALL = {
@@ -79,12 +81,14 @@ class Job(Where):
     iterations: PositiveInt
     weights: Path | None  # of the ResNet, trained on ImageNet
     workers: Annotated[int, Field(ge=0)] = 0  # threads that make batches ahead
+    save_minutes: PositiveFloat = 1.0  # between two states
+    watch: Annotated[int, Field(ge=0)] = 0  # images of val behind AP along the training
     settings: tuple[dict[str, Any], ...]  # of --set, as Spec.changed takes them
 
     def require_places(self, processes: int, here: int) -> None:
         """ValueError unless so many processes, of them `here` on this machine, can train it."""
         require_gpus(self.device, here)
-        self.spec(["any"]).recipe.require_parts(processes)
+        refuse_absurd(self.spec(["any"]), processes)
 
     def spec(self, classes: Sequence[str]) -> Spec:
         """The Spec to train: the named detector, made small, then the options, then --set."""
@@ -122,10 +126,14 @@ def run(job: Job) -> None:
     click.echo(_summary(job, spec, data))
     torch.manual_seed(job.seed)
     model = job.take(build(spec))
-    train(model, spec, data, job.output, seed=job.seed, loop=Loop(workers=job.workers))
+    few = val.first(job.watch)
+    watch = (lambda model: evaluate(model, few, spec.test)["AP"]) if job.watch else None
+    loop = Loop(save_every=60 * job.save_minutes, workers=job.workers, watch=watch)
+    train(model, spec, data, job.output, seed=job.seed, loop=loop)
     if ranks.rank() == 0:
         write_atomic(job.output / "spec.json", spec.model_dump_json(indent=2).encode())
         draw_curve(job.output)
+        _tell_best(job.output / BEST)
     click.echo(f"evaluating on {len(val.images)} images")
     answers = detect(model, val, spec.test)
     if ranks.rank() == 0:
@@ -183,7 +191,7 @@ def draw_curve(folder: str | Path) -> None:
     window = max(1, len(iterations) // 100)
     figure = Figure(figsize=(8, 5), layout="constrained")
     axes = figure.subplots()
-    for name in [name for name in curve if not name.startswith(AUDIT)]:
+    for name in [name for name in curve if name != "AP" and not name.startswith(AUDIT)]:
         values = curve[name]
         smooth = np.convolve(values, np.ones(window) / window, "valid")
         axes.plot(iterations[window - 1 :], smooth, label=name, linewidth=1)
@@ -201,6 +209,13 @@ def spec_lines(spec: Spec) -> list[str]:
         else f"  {name}: {fields}"
         for name, fields in parts.items()
     ]
+
+
+def _tell_best(folder):
+    if folder.exists():
+        told = json.loads((folder / "training.json").read_text())
+        told = f"AP {told['AP']:.1f} after {told['iteration']} iterations"
+        click.echo(f"{told}, watched: the best, better than at the end; --model {folder}")
 
 
 def _summary(job, spec, data):

@@ -5,15 +5,18 @@ Classes are numbered 0..K-1 in the order of the file's category ids. Crowd boxes
 
 import hashlib
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
+from typing import Self
 
 import numpy as np
 from PIL import Image, ImageOps
 from pydantic_core import from_json
 
 from p2s.data.inside import leads_outside, outside
+
+PER_IMAGE = ("images", "annotations", "negatives", "not_exhaustive")  # the last two: LVIS's
 
 
 @dataclass(frozen=True, eq=False)  # equal to itself alone: what is derived from it can be cached
@@ -50,6 +53,11 @@ class CocoSet:
     @cached_property
     def _number(self):
         return {category: k for k, category in enumerate(self.category_ids)}
+
+    def first(self, count: int) -> Self:
+        """The first images alone."""
+        fields = {name: values[:count] for name, values in vars(self).items() if name in PER_IMAGE}
+        return replace(self, **fields)
 
     def boxes(self, index: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Objects (G, 4) float32 xyxy within the image, their classes (G,), crowds (C, 4)."""

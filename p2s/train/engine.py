@@ -29,6 +29,7 @@ from p2s.maths.likelihood import AUDIT
 from p2s.spec import Recipe, Spec
 from p2s.spec.identity import training_id
 from p2s.spec.recipe import AdamW
+from p2s.spec.sanity import refuse_absurd
 from p2s.train import folder, stops
 from p2s.train.folder import finished, load
 from p2s.train.replay import NonFiniteLoss, found, gradients, keep_step
@@ -63,7 +64,8 @@ class Loop:
 
     save_every: float = 60.0  # seconds between states
     workers: int = 0  # threads that make batches ahead
-    watch: Callable[[nn.Module], float] | None = None  # AP, asked for at each quarter
+    # AP, asked for at each quarter; weights better than the last ones are kept, see folder.BEST
+    watch: Callable[[nn.Module], float] | None = None
 
 
 def train(
@@ -83,7 +85,7 @@ def train(
     each batch, and rank 0 alone writes. Raises NonFiniteLoss, and
     ValueError for absurd settings or a folder of another training.
     """
-    _refuse_absurd(spec)
+    refuse_absurd(spec, ranks.ranks())
     keep_memory()
     identity = training_id(spec, data.fingerprint, seed)
     output = Path(output)
@@ -134,6 +136,7 @@ class _Training:
             for batch in batches:
                 losses = self._step(batch)
                 self._note(losses | self._watched())
+                self._keep_best()
                 self.seconds = time.monotonic() - begun
                 bar.set_postfix(loss=f"{_total(losses):.3f}", refresh=False)
                 bar.update()
@@ -182,6 +185,28 @@ class _Training:
         self.model.train()
         return {"AP": value}
 
+    def _keep_best(self):
+        """Keep these weights if their AP is the best so far; the last ones are kept anyway."""
+        values = self.curve.get("AP", [math.nan])
+        if ranks.rank() or math.isnan(values[-1]):
+            return
+        if values[-1] < max(value for value in values if not math.isnan(value)):
+            return
+        if self.iteration == self.spec.recipe.iterations:
+            folder.remove_best(self.output)
+        else:
+            texts = self._texts({"iteration": self.iteration, "AP": values[-1]})
+            folder.write_model(self.output / folder.BEST, self.model, self.identity, texts)
+
+    def _texts(self, told):
+        """What goes along with weights, `told` of their training."""
+        identity = {"training_id": self.identity, "seed": self.seed, "seconds": self.seconds}
+        return {
+            "spec.json": self.spec.model_dump_json(indent=2),
+            "classes.json": json.dumps(list(self.data.classes)),
+            "training.json": json.dumps(identity | told),
+        }
+
     def _told(self, batch, broken):
         """What is broken in a line; the step of all ranks is kept, as one process would do it.
 
@@ -229,13 +254,7 @@ class _Training:
     def _finish(self):
         if ranks.rank():
             return
-        identity = {"training_id": self.identity, "seed": self.seed, "seconds": self.seconds}
-        texts = {
-            "spec.json": self.spec.model_dump_json(indent=2),
-            "classes.json": json.dumps(list(self.data.classes)),
-            "curve.json": json.dumps(self.curve),
-            "training.json": json.dumps(identity),
-        }
+        texts = self._texts({}) | {"curve.json": json.dumps(self.curve)}
         folder.write_model(self.output, self.model, self.identity, texts)
 
 
@@ -250,24 +269,3 @@ def _alike(batch):
     sizes = [inputs["image"].shape[-2:] for inputs in batch]
     size = ranks.largest(max(sides) for sides in zip(*sizes, strict=True))
     return [inputs | {"padded_to": size} for inputs in batch]
-
-
-def _refuse_absurd(spec):
-    recipe, backbone = spec.recipe, spec.backbone
-    if recipe.scaled_rate > 1:
-        raise ValueError(
-            f"learning rate {recipe.scaled_rate:g}: rate {recipe.rate:g} is for a batch of 16 and "
-            f"is scaled to the batch of {recipe.batch}; more than 1 cannot train"
-        )
-    recipe.require_parts(ranks.ranks())
-    if recipe.warmup >= recipe.iterations:
-        raise ValueError(
-            f"warmup of {recipe.warmup} iterations in a training of {recipe.iterations}: "
-            "the learning rate would never be reached"
-        )
-    if backbone.frozen_stages and backbone.weights is None:
-        raise ValueError(
-            f"backbone.frozen_stages {backbone.frozen_stages} without backbone.weights: random "
-            "weights would stay frozen; set backbone.weights to a file, or "
-            "backbone.frozen_stages=0 with backbone.norm BN or GN"
-        )

@@ -1,7 +1,8 @@
 """The folder that a training lives in: written so that a stop at any moment leaves it whole.
 
 It holds `state.pt` while the training runs, in the end `model.safetensors`, `spec.json`,
-`classes.json`, `curve.json` (losses) and `training.json` (its identity, seed and seconds).
+`classes.json`, `curve.json` (losses) and `training.json` (its identity, seed and seconds). Where AP
+is watched, the folder `best` in it is a model too, if an earlier one had a higher AP than the last.
 """
 
 import io
@@ -21,6 +22,7 @@ from p2s.model import weights
 from p2s.model.zoo import build
 from p2s.spec import Spec
 
+BEST = "best"  # its training.json has iteration and AP besides
 PROGRESS = ("identity", "iteration", "seconds", "curve")  # kept in a state beside the weights
 
 
@@ -105,6 +107,14 @@ def write_model(output: Path, model: nn.Module, identity: str, texts: dict[str, 
 def remove_state(output: Path) -> None:
     """Remove the state of a training that is finished."""
     (output / "state.pt").unlink(missing_ok=True)
+
+
+def remove_best(output: Path) -> None:
+    """Remove the best model of a training whose last one is not worse."""
+    for path in (output / BEST).glob("*"):
+        path.unlink()
+    if (output / BEST).exists():
+        (output / BEST).rmdir()
 
 
 def alone_in(output: Path) -> AbstractContextManager:

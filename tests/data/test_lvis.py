@@ -42,6 +42,15 @@ def test_the_lists_are_class_numbers_in_the_order_of_the_ids(folder):
     assert data.not_exhaustive == [{0}, set(), set()]
 
 
+def test_the_first_images_keep_what_is_said_of_them(folder):
+    whole = lvis.read_lvis(written(folder, sound()), folder)
+    few = whole.first(1)
+    for name in ("images", "annotations", "negatives", "not_exhaustive"):
+        assert len(getattr(whole, name)) > 1
+        assert getattr(few, name) == getattr(whole, name)[:1]
+    assert few.classes == whole.classes and len(few.present) == 1
+
+
 def test_all_else_is_read_as_from_a_coco_file(folder):
     data = lvis.read_lvis(written(folder, sound()), folder)
     plain = coco.read_coco(written(folder, named(), "b.json"), folder)

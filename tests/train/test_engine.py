@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import math
 import os
 import signal
 import threading
@@ -12,8 +13,9 @@ import torch
 from filelock import FileLock
 from torch import nn
 
+from p2s.files import write_atomic
 from p2s.spec import Recipe
-from p2s.train import engine
+from p2s.train import engine, folder
 from p2s.train.engine import load, rate_at, train
 from tests.support import tiny_training
 from tests.support.tiny_training import DATA, SPEC, Tiny, batches
@@ -160,6 +162,79 @@ def test_a_folder_of_another_training_is_refused_and_kept(tmp_path, monkeypatch,
     with pytest.raises(ValueError, match="another training .* nothing there was changed"):
         train(Tiny(), SPEC, DATA, tmp_path, seed=4)
     assert (tmp_path / name).read_bytes() == before
+
+
+class Watch:
+    """AP at each quarter, from a list; the model's weights of that moment are kept beside."""
+
+    def __init__(self, *values):
+        self.values, self.seen = [*values], []
+
+    def __call__(self, model):
+        self.seen.append({name: value.clone() for name, value in model.state_dict().items()})
+        return self.values[len(self.seen) - 1]
+
+
+def weights_of(folder):
+    return load(folder)[0].state_dict()
+
+
+@pytest.mark.parametrize(
+    "values, best", [((1, 5, 2, 4), 2), ((7, 5, 2, 4), 1), ((math.nan, 0.5, 0.5, 0), 3)]
+)
+def test_the_best_weights_by_ap_are_a_model_beside_the_last_ones(tmp_path, values, best):
+    train(Tiny(), SPEC, DATA, tmp_path / "plain", seed=3)
+    watch = Watch(*values)
+    train(Tiny(), SPEC, DATA, tmp_path / "out", seed=3, loop=engine.Loop(watch=watch))
+    kept = weights_of(tmp_path / "out" / "best")
+    assert all(torch.equal(value, kept[name]) for name, value in watch.seen[best - 1].items())
+    assert files(tmp_path / "out")[0] == files(tmp_path / "plain")[0]
+    told = json.loads((tmp_path / "out" / "best" / "training.json").read_text())
+    assert (told["iteration"], told["AP"]) == (best * 12 // 4, values[best - 1])
+    assert load(tmp_path / "out" / "best")[1:] == load(tmp_path / "out")[1:]
+
+
+@pytest.mark.parametrize("values", [(1, 2, 3, 4), (1, 5, 2, 5), (0, 0, 0, 0), [math.nan] * 4])
+def test_where_the_last_weights_are_the_best_there_is_no_other_model(tmp_path, values):
+    train(Tiny(), SPEC, DATA, tmp_path, seed=3, loop=engine.Loop(watch=Watch(*values)))
+    assert not (tmp_path / "best").exists() and (tmp_path / "model.safetensors").exists()
+
+
+def test_a_full_disk_loses_neither_state_nor_best_and_the_same_training_goes_on(
+    tmp_path, monkeypatch
+):
+    whole, values = Watch(1, 5, 2, 4), (1, 5, 2, 4)
+    train(Tiny(), SPEC, DATA, tmp_path / "whole", seed=3, loop=engine.Loop(watch=whole))
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    class Full(Watch):
+        def __call__(self, model):
+            if len(self.seen) == 1:  # the second best does not fit
+                monkeypatch.setattr(folder, "write_atomic", full)
+            return super().__call__(model)
+
+    cut = engine.Loop(save_every=0, watch=Full(*values))
+    with pytest.raises(OSError, match="No space left"):
+        train(Tiny(), SPEC, DATA, tmp_path / "cut", seed=3, loop=cut)
+    monkeypatch.setattr(folder, "write_atomic", write_atomic)
+    state = torch.load(tmp_path / "cut" / "state.pt", weights_only=True)
+    kept = json.loads((tmp_path / "cut" / "best" / "training.json").read_text())
+    assert state["iteration"] == 5 and kept["AP"] == 1
+    again = engine.Loop(watch=Watch(*values[1:]))
+    train(Tiny(), SPEC, DATA, tmp_path / "cut", seed=3, loop=again)
+    for place in ("", "best"):
+        of_whole, of_cut = (weights_of(tmp_path / name / place) for name in ("whole", "cut"))
+        assert all(torch.equal(value, of_cut[name]) for name, value in of_whole.items())
+
+
+@pytest.mark.parametrize("save_every, saves", [(0, 12), (1e9, 0)])
+def test_a_state_is_saved_as_often_as_asked(tmp_path, monkeypatch, save_every, saves):
+    saved, save_state = [], folder.save_state
+    monkeypatch.setattr(folder, "save_state", lambda *given: saved.append(save_state(*given)))
+    train(Tiny(), SPEC, DATA, tmp_path, seed=3, loop=engine.Loop(save_every=save_every))
+    assert len(saved) == saves
 
 
 def test_a_change_of_test_settings_is_the_same_training(tmp_path, monkeypatch):

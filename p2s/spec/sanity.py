@@ -1,0 +1,25 @@
+"""Sanity: settings that cannot train are refused before anything long starts."""
+
+from p2s.spec.detector import Spec
+
+
+def refuse_absurd(spec: Spec, processes: int) -> None:
+    """ValueError, in a line with what is valid, for a Spec that so many processes cannot train."""
+    recipe, backbone = spec.recipe, spec.backbone
+    if recipe.scaled_rate > 1:
+        raise ValueError(
+            f"learning rate {recipe.scaled_rate:g}: rate {recipe.rate:g} is for a batch of 16 and "
+            f"is scaled to the batch of {recipe.batch}; more than 1 cannot train"
+        )
+    recipe.require_parts(processes)
+    if recipe.warmup >= recipe.iterations:
+        raise ValueError(
+            f"warmup of {recipe.warmup} iterations in a training of {recipe.iterations}: "
+            "the learning rate would never be reached"
+        )
+    if backbone.frozen_stages and backbone.weights is None:
+        raise ValueError(
+            f"backbone.frozen_stages {backbone.frozen_stages} without backbone.weights: random "
+            "weights would stay frozen; set backbone.weights to a file, or "
+            "backbone.frozen_stages=0 with backbone.norm BN or GN"
+        )
