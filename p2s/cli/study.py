@@ -30,10 +30,17 @@ def study():
 @EXECUTOR
 @DEVICE
 @PROCESSES
+@click.option(
+    "--measure", is_flag=True, help="A step of each detector here, for the time of a plan."
+)
 @click.option("--plan", is_flag=True, help="Only tell what there is to run and how long it takes.")
 @click.option("--dry-run", is_flag=True, help="Only build every model; tell the resolved recipes.")
-def study_run(scale, only, executor, plan, dry_run, **places):
-    """Run what is missing or changed; every run leaves a record."""
+def study_run(scale, only, executor, measure, plan, dry_run, **places):
+    """Run what is missing or changed; every run leaves a record.
+
+    The plan's time is of earlier records, else guessed. With --measure it is that of a few steps on
+    noise, on the device and in the processes that a training would have.
+    """
     from p2s.study import executors, status
     from p2s.study.project import Project
     from p2s.study.study import Study
@@ -46,13 +53,20 @@ def study_run(scale, only, executor, plan, dry_run, **places):
 
         rehearsal.dry_run(study, only=only)
         return
-    for run in study.runs(only):
-        run.spec.recipe.require_parts(chosen.processes)
-    status.plan(study, only=only, jobs=chosen.jobs)
+    pace = _pace(chosen.place) if measure else None
+    status.plan(study, only=only, jobs=chosen.jobs, measure=pace)
     if not plan:
         with chosen.open(project) as places:
-            failed = status.run(study, places, only=only)
+            failed = status.run(study, places, only=only, processes=chosen.processes)
         sys.exit(1 if failed else 0)
+
+
+def _pace(place):
+    from functools import partial
+
+    from p2s.bench.pace import pace
+
+    return partial(pace, place)
 
 
 @study.command("status")

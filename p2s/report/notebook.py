@@ -85,21 +85,28 @@ class Page:
 
     def answer(self) -> None:
         """AP of rows and variants as a picture and a table, the differences, the verdicts."""
+        if self._is_missing():
+            return
         display(*figures.ablations(self.results))
         display(Markdown(CELLS), tables.readable(tables.table(self.results), self.results.said))
         display(Markdown(DIFFERENCES), tables.readable(self.effects, self.results.said))
-        main = self.results.runs[0].variant if self.results.runs else ""
+        main = self.results.runs[0].variant
         said = tables.words(self.effects[self.effects["variant"] == main], self.results.said)
         display(Markdown(bullets(said)))
 
     def steps(self) -> None:
         """The experiment's own picture of its differences, and these in the first variant."""
-        if not self.results.runs:
-            display(Markdown(f"Scale {self.results.scale} does not have this."))
+        if self._is_missing():
             return
         display(steps.PICTURES[self.results.experiment.picture](self.results))
         main = self.effects[self.effects["variant"] == self.results.runs[0].variant]
         display(Markdown(DIFFERENCES), tables.readable(main, self.results.said))
+
+    def _is_missing(self):
+        """Whether the scale has no run of the experiment, which is then told."""
+        if not self.results.runs:
+            display(Markdown(f"Scale {self.results.scale} does not have this."))
+        return not self.results.runs
 
     def gate(self) -> None:
         """The points of the gate, AP against the length of training, and errors beside COCO's."""

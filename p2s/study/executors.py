@@ -4,7 +4,7 @@ import os
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
-from pydantic import NonNegativeInt, PositiveInt
+from pydantic import NonNegativeInt, PositiveFloat, PositiveInt
 
 from p2s.files import read_yaml
 from p2s.study.experiments import Name, Strict, refuse_unknown
@@ -17,6 +17,12 @@ class Local(Strict):
     jobs: PositiveInt = 1  # at once
     device: str = "cpu"  # of a training: cpu, cuda, cuda:1, or auto
     processes: PositiveInt = 1  # of a training
+    save_minutes: PositiveFloat = 1.0  # between two states of a training
+
+    @property
+    def place(self) -> Place:
+        """Where a training computes."""
+        return Place(self.device, self.processes, self.save_minutes)
 
     def open(self, project: Project) -> AbstractContextManager[Any]:
         """An executor for `runner.outcomes`, to be used by `with`."""
@@ -26,7 +32,7 @@ class Local(Strict):
             from p2s.model.device import require_gpus  # which imports torch
 
             require_gpus(self.device, self.processes)
-        os.environ.update(Place(self.device, self.processes).variables())  # kernels inherit it
+        os.environ.update(self.place.variables())  # kernels inherit it
         return ThreadPoolExecutor(self.jobs)
 
 
@@ -47,6 +53,12 @@ class Slurm(Strict):
     gpus: NonNegativeInt = 0  # of a node
     memory: PositiveInt = 8  # of a node, GiB
     tries: PositiveInt = 3  # jobs that a run may lose before it counts as failed
+    save_minutes: PositiveFloat = 1.0  # between two states of a training
+
+    @property
+    def place(self) -> Place:
+        """Where a training computes, on the first node of a job."""
+        return Place("cuda" if self.gpus else "cpu", self.processes, self.save_minutes)
 
     def open(self, project: Project) -> AbstractContextManager[Any]:
         """An executor for `runner.outcomes`, to be used by `with`; OSError off a cluster."""

@@ -16,6 +16,7 @@ from pydantic import ConfigDict, Field, PositiveFloat, PositiveInt, model_valida
 from p2s.files import read_yaml
 from p2s.spec import Coco, Spec, merge
 from p2s.spec.part import Part
+from p2s.spec.released import released
 from p2s.study.project import Project
 
 SHARED_FIELDS = {  # that a scale's proposal_share multiplies
@@ -57,6 +58,9 @@ class Row(Strict):
     at: dict[Name, dict[str, Any]] = {}  # more changes at one scale alone, by its name
     data: Literal["glyphs", "coco"] | None = None  # as a variant's
     paper: PaperRow | None = None
+    # A released detector under its name of `p2s fetch`, which is evaluated and not trained;
+    # `detector` is then its name in p2s.spec.released.
+    weights: Name | None = None
 
 
 class Variant(Strict):
@@ -144,6 +148,7 @@ class Scale(Strict):
     # from fewer examples an image, so it takes longer until it has learnt.
     one_stage_length: PositiveFloat = 1.0
     minutes_a_training: PositiveFloat  # a guess, used until a record has measured it
+    minutes_an_evaluation: PositiveFloat | None = None  # the same; None: a tenth of a training
     changes: dict[str, Any] = {}
     designs: dict[Name, dict[str, Any]] = {}  # more changes for one first stage, by its name
     data_sets: dict[Name, dict[str, Any]] = {}  # more changes for experiments on other data
@@ -211,9 +216,10 @@ def resolve(row: Row, variant: Variant | None, scale: Scale, root: Path | str) -
 def _changed(row, variant, scale):
     """The Spec of a row after all changes, those of its design before its own."""
     own = [row.changes, variant.changes if variant else {}]
-    spec = reduce(Spec.changed, [scale.changes, *own], Spec.named(row.detector))
+    base = released(row.detector) if row.weights else Spec.named(row.detector)
+    spec = reduce(Spec.changed, [scale.changes, *own], base)
     if of_design := scale.designs.get(spec.first):
-        spec = reduce(Spec.changed, [scale.changes, of_design, *own], Spec.named(row.detector))
+        spec = reduce(Spec.changed, [scale.changes, of_design, *own], base)
     return spec
 
 

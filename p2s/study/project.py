@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from p2s.data.catalogue import model_folder
+
 if TYPE_CHECKING:
     from p2s.study.runs import Run
 
@@ -15,20 +17,27 @@ TRAIN_EVAL = Path("notebooks/train_eval.ipynb")
 
 
 class Place(NamedTuple):
-    """Where a training computes; handed on to kernels and jobs by the environment."""
+    """Where a training computes, and how often it is saved.
+
+    The environment hands it on to kernels and jobs.
+    """
 
     device: str = "cpu"  # see p2s.model.device
     processes: int = 1  # see p2s.train.processes
+    save_minutes: float = 1.0  # between two states of it
 
     @classmethod
     def here(cls) -> "Place":
-        """That of $P2S_DEVICE and $P2S_PROCESSES."""
-        kept = os.environ
-        return cls(kept.get("P2S_DEVICE", "cpu"), int(kept.get("P2S_PROCESSES", "1")))
+        """That of $P2S_DEVICE, $P2S_PROCESSES and $P2S_SAVE_MINUTES."""
+        default, kinds = cls(), cls.__annotations__
+        names = [name for name in kinds if f"P2S_{name.upper()}" in os.environ]
+        return default._replace(
+            **{name: kinds[name](os.environ[f"P2S_{name.upper()}"]) for name in names}
+        )
 
     def variables(self) -> dict[str, str]:
         """The environment that says so."""
-        return {"P2S_DEVICE": self.device, "P2S_PROCESSES": str(self.processes)}
+        return {f"P2S_{name.upper()}": str(value) for name, value in self._asdict().items()}
 
 
 @dataclass(frozen=True)
@@ -83,5 +92,7 @@ class Project:
         return self.executed(run).with_suffix(".lock")
 
     def weights(self, run: "Run") -> Path:
-        """The folder of a training's state and weights, shared by its evaluations."""
+        """The folder of a training's state and weights, or of a released model, for all tests."""
+        if run.weights:
+            return model_folder(self.root, run.weights)
         return self.cache / "weights" / run.training_id

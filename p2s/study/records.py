@@ -102,6 +102,7 @@ class Outline(NamedTuple):
     problem: str = ""
     detector: str = ""
     num_classes: int = 0
+    iterations: int = 0
     source_hash: str = ""
     train_s: float | None = None
     evaluate_s: float | None = None
@@ -113,7 +114,9 @@ def outlines(folder: Path, kept: Path) -> dict[str, Outline]:
     `kept` is a file of earlier ones: of hundreds of records only those are read that have changed.
     """
     try:
-        before = {stem: Outline(*fields) for stem, fields in json.loads(kept.read_bytes()).items()}
+        before = {
+            stem: Outline._make(fields) for stem, fields in json.loads(kept.read_bytes()).items()
+        }
     except (OSError, ValueError, TypeError, AttributeError):
         before = {}
     now = {path.stem: _outline(path, before.get(path.stem)) for path in folder.glob("*.json")}
@@ -130,6 +133,7 @@ def _outline(path, before):
         record = read(path)
     except ValueError as error:
         return Outline(stat.st_size, stat.st_mtime_ns, str(error))
-    told = record.detector, record.spec.get("num_classes", 0), record.source_hash
+    iterations = record.spec.get("recipe", {}).get("iterations", 0)
+    told = record.detector, record.spec.get("num_classes", 0), iterations, record.source_hash
     times = (record.timings.get(name) for name in ("train_s", "evaluate_s"))
     return Outline(stat.st_size, stat.st_mtime_ns, "", *told, *times)

@@ -7,9 +7,10 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any, Literal
 
+from p2s.data.catalogue import model_folder
 from p2s.files import canonical_hash, file_fingerprint, write_atomic
 from p2s.spec import Coco, Glyphs, Spec
-from p2s.spec.identity import evaluation_id, training_id
+from p2s.spec.identity import evaluation_id, imported_id, released_id, training_id
 from p2s.study import records
 from p2s.study.experiments import annotation_files
 from p2s.study.project import PACKAGE, Project
@@ -33,6 +34,7 @@ class Run:
     val_fingerprint: str
     training_id: str
     evaluation_id: str
+    weights: str | None = None  # of a released detector, which `p2s fetch` knows by this name
 
     @property
     def label(self) -> str:
@@ -68,9 +70,15 @@ class Standing:
 
 
 def identified(project: Project, names: dict, spec: Spec) -> Run:
-    """The Run of a Spec, with its fingerprints and identities; `names` are its other fields."""
+    """The Run of a Spec, with its fingerprints and identities; `names` are its other fields.
+
+    On which data released weights were trained nobody can tell: their fingerprint is empty.
+    """
     train, val = fingerprints(spec.data, project)
-    training = training_id(spec, train, names["seed"], project.root)
+    if weights := names["weights"]:
+        train, training = "", released_id(imported_id(model_folder(project.root, weights)))
+    else:
+        training = training_id(spec, train, names["seed"], project.root)
     return Run(
         **names,
         spec=spec,

@@ -13,7 +13,7 @@ from submitit.slurm.slurm import SlurmInfoWatcher
 
 from p2s.study.cluster import Cluster
 from p2s.study.executors import Slurm
-from p2s.study.project import PACKAGE, Place, Project
+from p2s.study.project import PACKAGE, Project
 
 GONE = "GONE"  # Slurm forgets a job some minutes after its end
 ENDED = (
@@ -64,7 +64,6 @@ def cluster(settings: Slurm, project: Project) -> Cluster:
 def _parameters(settings, project):
     """Those of submitit; its nodes and tasks stay 1, for one task of a job executes the run."""
     allocated = {"nodes": settings.nodes, "ntasks-per-node": settings.processes}
-    place = Place("cuda" if settings.gpus else "cpu", settings.processes)
     cores = settings.cores * settings.processes  # srun does not take them over from sbatch
     given = {
         "job_name": "p2s",
@@ -75,7 +74,7 @@ def _parameters(settings, project):
         "cpus_per_task": settings.cores,
         "gpus_per_node": settings.gpus or None,
         "mem": f"{settings.memory}G",
-        "setup": _environment(project, place),
+        "setup": _environment(project, settings.place),
         "srun_args": ["--nodes=1", "--ntasks=1", f"--cpus-per-task={cores}"],
         # A job whose node fails, or that has to make room, is queued again by Slurm itself.
         "additional_parameters": {**allocated, "requeue": True, "chdir": str(project.root)},

@@ -3,36 +3,47 @@
 How a run stands is what the files say, so a study that was killed goes on when started again.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from statistics import median
 from typing import Any, get_args
 
 import click
 from tqdm import tqdm
 
 from p2s.data import releases
-from p2s.spec import Coco
+from p2s.spec import Coco, Spec
+from p2s.spec.sanity import refuse_absurd
 from p2s.study import provenance, records, runner
 from p2s.study.experiments import annotation_files
 from p2s.study.project import TRAIN_EVAL
 from p2s.study.runs import Run, Standing, State
 from p2s.study.study import Study
+from p2s.study.times import Pace, Times
 
-EVALUATION_SHARE = 0.1  # of a training's time: the guess for an evaluation until one is measured
 START_S = 10.0  # of a notebook: its kernel and imports
 
 
 @dataclass(frozen=True)
 class Ahead:
-    """What is still to do, and the seconds it takes on one core."""
+    """What is still to do, and the seconds it takes, one after the other."""
 
     evaluations: list[Run]
     trainings: list[Run]  # the first evaluation of each training whose weights are not there
-    seconds: float
-    guessed: bool  # whether a part of the time comes from scales.yaml
+    training_s: float
+    evaluation_s: float
+    sources: tuple[str, ...]  # what the times are from
+
+    @property
+    def seconds(self) -> float:
+        """Of both."""
+        return self.training_s + self.evaluation_s
+
+    def at_once(self, jobs: int) -> float:
+        """Seconds with so many at once: no more than there are trainings, then evaluations."""
+        trainings = self.training_s / max(1, min(jobs, len(self.trainings)))
+        return trainings + self.evaluation_s / max(1, min(jobs, len(self.evaluations)))
 
 
 def standings(study: Study, only: Iterable[str] = ()) -> list[Standing]:
@@ -42,15 +53,26 @@ def standings(study: Study, only: Iterable[str] = ()) -> list[Standing]:
     return [_standing(study, run, recorded, code) for run in study.runs(only)]
 
 
-def plan(study: Study, *, only: Iterable[str] = (), jobs: int = 1) -> Ahead:
-    """Tell, one line a run, what a study would do, and how long it takes."""
-    ahead = _ahead(study, standings(study, only))
+def plan(
+    study: Study,
+    *,
+    only: Iterable[str] = (),
+    jobs: int = 1,
+    measure: Callable[[Spec], Pace] | None = None,
+) -> Ahead:
+    """Tell, one line a run, what a study would do, and how long it takes.
+
+    `measure` is asked for the Pace of what no record tells of; None: guess.
+    """
+    ahead = _ahead(study, standings(study, only), measure)
     first = {run.evaluation_id for run in ahead.trainings}
     for run in ahead.evaluations:
         work = "train, evaluate" if run.evaluation_id in first else "evaluate"
         click.echo(f"{work:16}{run.label}")
     counts = f"{len(ahead.trainings)} trainings, {len(ahead.evaluations)} evaluations"
     click.echo(f"{counts} to run: {_duration(ahead, jobs)}")
+    if absent := _absent_weights(ahead.evaluations, study.project):
+        click.echo(absent)
     return ahead
 
 
@@ -71,12 +93,18 @@ def status(study: Study, *, only: Iterable[str] = (), jobs: int = 1) -> list[Sta
 
 
 def run(
-    study: Study, executor: Any, *, only: Iterable[str] = (), template: Path = TRAIN_EVAL
+    study: Study,
+    executor: Any,
+    *,
+    only: Iterable[str] = (),
+    processes: int = 1,
+    template: Path = TRAIN_EVAL,
 ) -> int:
     """Run what is missing or changed, one line a run; returns the number of runs that failed.
 
-    `executor` is as `runner.outcomes` takes it. Runs that are at work in another process are waited
-    for, and run here if they end without a record.
+    Each training has so many `processes`; ValueError, before anything runs, for one that they, or
+    bad files, could not do. `executor` is as `runner.outcomes` takes it. Runs that are at work in
+    another process are waited for, and run here if they end without a record.
     """
     template = study.project.root / template
     known = standings(study, only)
@@ -84,8 +112,7 @@ def run(
     click.echo(f"{len(known) - len(waiting)} of {len(known)} runs are done")
     if elsewhere := sum(standing.state == "running" for standing in known):
         click.echo(f"{elsewhere} at work in another process: waiting for their records")
-    for data in dict.fromkeys(waited.spec.data for waited in waiting):
-        _refuse_bad_files(study, data)
+    _refuse_hopeless(study, waiting, processes)
     if waiting:
         runner.parameters(template, runner.given(study.project, waiting[0]))
     failed = 0
@@ -114,43 +141,50 @@ def _standing(study, run, recorded, code):
     return Standing(run, "missing", outline.problem if outline else "")
 
 
-def _ahead(study, known):
+def _ahead(study, known, measure=None):
     waiting = [standing.run for standing in known if standing.state != "done"]
     trainings: dict[str, Run] = {}
     for waited in waiting:
-        if not runner.is_trained(study.project, waited):
+        if not (waited.weights or runner.is_trained(study.project, waited)):
             trainings.setdefault(waited.training_id, waited)
-    measured = _measured(study)
-    guess = 60 * study.scales[study.scale].minutes_a_training
-    unknown = (guess, guess * EVALUATION_SHARE)
-    seconds = sum(measured.get(_kind(waited), unknown)[0] for waited in trainings.values())
-    seconds += sum(START_S + measured.get(_kind(waited), unknown)[1] for waited in waiting)
-    guessed = any(_kind(waited) not in measured for waited in waiting)
-    return Ahead(waiting, list(trainings.values()), seconds, guessed)
-
-
-def _measured(study):
-    """Median seconds of a training and of an evaluation by `_kind`, from a scale's records."""
-    by_kind = {}
-    for outline in _outlines(study).values():
-        times = outline.train_s, outline.evaluate_s
-        if None not in times:
-            by_kind.setdefault((outline.detector, outline.num_classes), []).append(times)
-    columns = {kind: zip(*times, strict=True) for kind, times in by_kind.items()}
-    return {kind: tuple(median(times) for times in both) for kind, both in columns.items()}
-
-
-def _kind(run):
-    """What a run's time depends on most."""
-    return run.detector, run.spec.num_classes
+    outlines = [*_outlines(study).values()]
+    times = Times(study.project, study.scales[study.scale], outlines, measure)
+    training_s = sum(times.training(waited) for waited in trainings.values())
+    evaluation_s = sum(START_S + times.evaluation(waited) for waited in waiting)
+    return Ahead(waiting, [*trainings.values()], training_s, evaluation_s, (*times.sources,))
 
 
 def _duration(ahead, jobs):
-    source = "guessed from scales.yaml" if ahead.guessed else "measured in earlier runs"
     at_once = max(1, min(jobs, len(ahead.evaluations)))
-    minutes = ahead.seconds / 60 / at_once
+    minutes = ahead.at_once(jobs) / 60
     shown = f"{minutes:.0f} min" if minutes < 100 else f"{minutes / 60:.1f} hours"
-    return f"about {shown} with {at_once} at once ({source})" if ahead.evaluations else "nothing"
+    told = f"about {shown} with {at_once} at once ({'; '.join(ahead.sources)})"
+    return told if ahead.evaluations else "nothing"
+
+
+def _absent_weights(runs, project):
+    """How to get the released weights of runs that are not there, in a line; "" of none."""
+    of_released = [run for run in runs if run.weights and not runner.is_trained(project, run)]
+    absent = dict.fromkeys(run.weights for run in of_released)
+    return f"released weights are missing: `p2s fetch {' '.join(absent)}`" if absent else ""
+
+
+def _refuse_hopeless(study, waiting, processes):
+    if absent := _absent_weights(waiting, study.project):
+        raise FileNotFoundError(absent)
+    for waited in waiting:
+        _refuse_absurd(study, waited, processes)
+    for data in dict.fromkeys(waited.spec.data for waited in waiting):
+        _refuse_bad_files(study, data)
+
+
+def _refuse_absurd(study, run, processes):
+    if run.weights or runner.is_trained(study.project, run):
+        return
+    try:
+        refuse_absurd(run.spec, processes)
+    except ValueError as error:
+        raise ValueError(f"{run.label}: {error}") from None
 
 
 def _refuse_bad_files(study, data):

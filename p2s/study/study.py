@@ -128,6 +128,7 @@ class Study:
                 "seed": seed,
                 "detector": cell.row.detector,
                 "measures": cell.experiment.measures,
+                "weights": cell.row.weights,
             }
             spec = cell.spec
             own = cell.experiment.own_scenes or self.scales[self.scale].own_scenes

@@ -4,7 +4,6 @@ import json
 import time
 from collections.abc import Sequence
 from contextlib import chdir
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -25,6 +24,7 @@ from p2s.measure.scenes import scene
 from p2s.model.device import described, device_of, place, require_gpus
 from p2s.model.zoo import build
 from p2s.spec import Coco, Glyphs, Test
+from p2s.spec.identity import imported_id
 from p2s.spec.pretraining import READINGS
 from p2s.study import provenance, records
 from p2s.study.project import TRAIN_EVAL, Place, Project
@@ -57,10 +57,10 @@ def made_by(project: Project) -> dict[str, Any]:
 
 def _beside_a_cpu():
     """Where trainings compute, if not in one process on a CPU."""
-    name, processes = Place.here()
-    device = device_of(name)
+    here = Place.here()
+    device = device_of(here.device)
     told = {} if device.type == "cpu" else {"device": described(device)}
-    return told | ({"processes": processes} if processes > 1 else {})
+    return told | ({"processes": here.processes} if here.processes > 1 else {})
 
 
 def load_data(run: Run, project: Project) -> Sequence[CocoSet]:
@@ -74,11 +74,14 @@ def load_data(run: Run, project: Project) -> Sequence[CocoSet]:
 
 def trained(
     run: Run, project: Project, data: CocoSet, val: CocoSet | None = None
-) -> tuple[nn.Module, dict, float]:
+) -> tuple[nn.Module, dict, float | None]:
     """A trained model, its loss curve and the seconds it took; cached weights are used.
 
-    With validation data the curve has AP of the first WATCHED images at each quarter.
+    With validation data the curve has AP of the first WATCHED images at each quarter. A released
+    model has neither curve nor seconds.
     """
+    if run.weights:
+        return _released(run, project, data), {}, None
     folder, count = project.weights(run), Place.here().processes
     if count > 1 and not engine.finished(folder, run.training_id):
         run.spec.recipe.require_parts(count)
@@ -88,6 +91,34 @@ def trained(
     curve = json.loads((folder / "curve.json").read_text())
     seconds = json.loads((folder / "training.json").read_text())["seconds"]
     return model, thinned(curve), round(seconds, 2)
+
+
+def _released(run, project, data):
+    """The imported model of a run; ValueError if it is not the net or the classes of the run."""
+    folder = project.weights(run)
+    engine.finished(folder, imported_id(folder))
+    model, spec, classes = engine.load(folder)
+    ours, theirs = _net(run.spec), _net(spec)
+    differing = [name for name in ours if ours[name] != theirs.get(name)]
+    differing += ["names of classes"] * (list(classes) != list(data.classes))
+    if differing:
+        raise ValueError(f"{folder}: not the {run.detector} of {run.row}: {', '.join(differing)}")
+    return place(model, device_of(Place.here().device))
+
+
+def _net(spec):
+    """The settings that a net is made of."""
+    fields = spec.training_fields()
+    del fields["recipe"], fields["backbone"]["weights"]
+    return fields
+
+
+def _origin(run, project):
+    """Of a released model the file that it was made of, as a finding."""
+    if not run.weights:
+        return {}
+    told = json.loads((project.weights(run) / "imported.json").read_text())
+    return {"released": {name: told[name] for name in ("file", "sha256", "as")}}
 
 
 def _trained(run, project, data, val):
@@ -101,7 +132,7 @@ def _trained(run, project, data, val):
             read_glyphs(model.backbone, run.spec, project.cache)
         place(model, device_of(Place.here().device))
         watch = None if val is None else partial(_watched_ap, run.spec, val)
-        loop = engine.Loop(watch=watch)
+        loop = engine.Loop(save_every=60 * Place.here().save_minutes, watch=watch)
         return engine.train(model, run.spec, data, folder, seed=run.seed, loop=loop)
 
 
@@ -114,12 +145,7 @@ def _watched_ap(spec, val, model):
     """AP by P(C|O) of the first images: the same test for all that share a training."""
     edges = {name: getattr(spec.test, name) for name in ("short_edge", "long_edge")}
     test = Test(fusion="class", proposals=WATCHED_PROPOSALS, score_threshold=0, **edges)
-    fields = {
-        name: values[:WATCHED]
-        for name, values in vars(val).items()
-        if name in ("images", "annotations", "negatives", "not_exhaustive")
-    }
-    few = replace(val, **fields)
+    few = val.first(WATCHED)
     value = _numbers(spec, few, *detect(model, few, test))["AP"]
     model.set_test(spec.test)
     return value
@@ -152,7 +178,8 @@ def measured(run: Run, project: Project, model: nn.Module, data: CocoSet) -> dic
         "replicates": {} if isinstance(data, LvisSet) else {"AP": replicates(data, detections)},
         "timings": {"evaluate_s": round(seconds, 2)},
         "scenes": [scene(model, data, index, run.spec.test) for index in indices],
-        "findings": {name: MEASURES[name](model, data, run.spec) for name in run.measures},
+        "findings": _origin(run, project)
+        | {name: MEASURES[name](model, data, run.spec) for name in run.measures},
         "weights": files.file_sha256(project.weights(run) / "model.safetensors"),
     }
 

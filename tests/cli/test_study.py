@@ -8,9 +8,10 @@ import sys
 import pytest
 import torch
 
+from p2s.bench.pace import pace
 from p2s.report import site
 from p2s.study import status
-from p2s.study.project import Project
+from p2s.study.project import Place, Project
 from tests.support import ROOT
 from tests.support.commands import p2s
 
@@ -37,15 +38,20 @@ def asked(monkeypatch):
 def test_a_plan_runs_nothing(asked):
     done = p2s("study", "run", "--plan", "--scale", "desk", "--only", "table5", "--jobs", 2)
     assert done.exit_code == 0
-    assert asked == {"failed": 0, "plan": ("desk", ("only", ("table5",)), ("jobs", 2))}
+    told = ("only", ("table5",)), ("jobs", 2), ("measure", None)
+    assert asked == {"failed": 0, "plan": ("desk", *told)}
 
 
-@pytest.mark.parametrize("executor", ["local", "slurm"])
-def test_processes_that_cannot_share_a_batch_are_refused_before_the_plan(asked, executor):
-    words = ("--scale", "desk", "--executor", executor, "--processes", 5)
-    done = p2s("study", "run", *words)
-    assert done.exit_code == 2 and asked == {"failed": 0}
-    assert done.stderr.startswith("p2s: recipe.batch 8 for 5 processes: ")
+def test_a_measured_plan_has_the_pace_of_the_executors_place(asked):
+    assert p2s("study", "run", "--plan", "--measure", "--processes", 2).exit_code == 0
+    measure = dict(asked["plan"][1:])["measure"]
+    assert (measure.func, measure.args) == (pace, (Place("cpu", 2),))
+
+
+def test_processes_that_cannot_share_a_batch_are_refused_before_any_run():
+    done = p2s("study", "run", "--scale", "paper", "--only", "table5", "--processes", 3)
+    assert done.exit_code == 2
+    assert ": recipe.batch 16 for 3 processes: each has an equal part; valid: " in done.stderr
 
 
 def test_more_processes_than_gpus_are_refused_before_any_run(asked, monkeypatch):
@@ -58,7 +64,7 @@ def test_more_processes_than_gpus_are_refused_before_any_run(asked, monkeypatch)
 
 def test_a_plan_for_a_cluster_needs_none_and_has_its_number_of_jobs(asked):
     assert p2s("study", "run", "--plan", "--executor", "slurm").exit_code == 0
-    assert asked["plan"] == ("smoke", ("only", ()), ("jobs", 100))
+    assert asked["plan"] == ("smoke", ("only", ()), ("jobs", 100), ("measure", None))
 
 
 def test_a_dry_run_builds_every_training_of_the_papers_scale_and_names_missing_files():
@@ -82,7 +88,7 @@ def test_a_dry_run_builds_every_training_of_the_papers_scale_and_names_missing_f
 def test_a_study_with_a_failed_run_exits_with_1(asked, failed, code):
     asked["failed"] = failed
     assert p2s("study", "run").exit_code == code
-    assert asked["run"] == ("smoke", ("only", ()))
+    assert asked["run"] == ("smoke", ("only", ()), ("processes", 1))
 
 
 def test_status_and_report_are_those_of_this_project(asked):

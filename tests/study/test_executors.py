@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from p2s.study import executors
-from p2s.study.project import Project
+from p2s.study.project import Place, Project
 from tests.support import ROOT
 
 
@@ -39,6 +39,22 @@ def test_a_command_has_the_last_word_on_jobs(written):
         executors.load(project, "slurm", device="cuda")
     with executors.load(project, jobs=4).open(project) as pool:
         assert isinstance(pool, ThreadPoolExecutor) and pool._max_workers == 4
+
+
+def test_a_place_reaches_a_kernel_by_the_environment(written, monkeypatch):
+    text = (
+        "{local: {device: auto, processes: 8, save_minutes: 2.5}, slurm: {gpus: 8, processes: 8}}"
+    )
+    project = written(text)
+    [local, slurm] = [executors.load(project, name).place for name in ("local", "slurm")]
+    assert (local, slurm) == (Place("auto", 8, 2.5), Place("cuda", 8, 1.0))
+    for place in (local, slurm, Place()):
+        for name, value in place.variables().items():
+            monkeypatch.setenv(name, value)
+        assert Place.here() == place
+    for name in Place().variables():
+        monkeypatch.delenv(name)
+    assert Place.here() == Place("cpu", 1, 1.0)
 
 
 @pytest.mark.parametrize(

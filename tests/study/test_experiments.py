@@ -8,6 +8,7 @@ import yaml
 from p2s.report import results as of_records
 from p2s.report.tables import ablation as tables
 from p2s.spec import Coco, Glyphs, Spec
+from p2s.spec.sanity import refuse_absurd
 from p2s.study import experiments
 from p2s.study import published as paper
 from p2s.study.project import Project
@@ -202,6 +203,19 @@ def test_seeds_share_scenes_unless_they_have_their_own(project):
 
     assert drawn() == ([0, 0], 1)
     assert drawn(own_scenes=True) == ([0, 1], 2)
+
+
+@pytest.mark.parametrize("processes", [1, 2, 4, 8, 16])
+def test_the_papers_trainings_are_of_a_batch_that_processes_can_share(processes):
+    runs = [run for run in Study.load(Project.at(ROOT), "paper").runs() if not run.weights]
+    assert {run.spec.recipe.batch for run in runs} == {16}
+    for run in runs:
+        refuse_absurd(run.spec, processes)
+        assert run.spec.recipe.scaled_rate == run.spec.recipe.rate <= 0.02
+        larger = run.spec.changed({"recipe": {"batch": 16 * processes}})
+        assert larger.recipe.scaled_rate == pytest.approx(processes * run.spec.recipe.rate)
+    with pytest.raises(ValueError, match="recipe.batch 16 for 3 processes"):
+        refuse_absurd(runs[0].spec, 3)
 
 
 def test_photographs_have_lines_at_the_scales_of_photographs_alone():

@@ -138,12 +138,13 @@ def told(folder):
     found, problems = records.survey(folder)
     said = {
         stem: (
-            *("", record.detector, record.spec["num_classes"], record.source_hash),
+            *("", record.detector, record.spec["num_classes"]),
+            *(record.spec.get("recipe", {}).get("iterations", 0), record.source_hash),
             *(record.timings.get("train_s"), record.timings.get("evaluate_s")),
         )
         for stem, record in found.items()
     }
-    return said | {stem: (problem, "", 0, "", None, None) for stem, problem in problems.items()}
+    return said | {stem: (problem, "", 0, 0, "", None, None) for stem, problem in problems.items()}
 
 
 def outlined(folder, kept):
@@ -153,7 +154,8 @@ def outlined(folder, kept):
 @pytest.fixture
 def kept(tmp_path):
     """A folder of three records, one of them damaged, and where their outlines are kept."""
-    fields = {"spec": {"num_classes": 7}, "source_hash": "5", "timings": {"train_s": 9.5}}
+    spec = {"num_classes": 7, "recipe": {"iterations": 90}}
+    fields = {"spec": spec, "source_hash": "5", "timings": {"train_s": 9.5}}
     records.write(example(**fields), tmp_path / "runs")
     both = {"train_s": 1.0, "evaluate_s": None}
     other = example(id="b2", detector="GA RPN", spec={"num_classes": 2}, timings=both)
@@ -181,6 +183,14 @@ def test_outlines_say_what_a_full_read_says_and_are_read_once(kept, read):
     assert records.outlines(*kept) == first and len(read) == 3
     assert {stem: outline[2:] for stem, outline in first.items()} == told(kept[0])
     assert [first[stem].problem != "" for stem in sorted(first)] == [False, False, True]
+
+
+def test_outlines_kept_by_older_code_are_read_again(kept, read):
+    folder, file = kept
+    first = records.outlines(folder, file)
+    older = {stem: outline[:4] + outline[5:] for stem, outline in first.items()}
+    file.write_text(json.dumps(older))
+    assert records.outlines(folder, file) == first and len(read) == 6
 
 
 def test_outlines_of_committed_records_are_those_of_a_full_read(tmp_path):

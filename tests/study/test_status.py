@@ -11,7 +11,7 @@ import yaml
 from jupyter_client.provisioning.local_provisioner import LocalPortCache
 
 from p2s.spec import identity
-from p2s.study import records, runner, status
+from p2s.study import records, runner, status, times
 from p2s.study.study import Study
 from tests.support import stub_study
 from tests.support.stub_study import SCALE, Immediate, cell, record_of, states
@@ -64,8 +64,9 @@ def test_status_tells_older_code_damage_strays_and_the_time_left(project, capsys
 
 def test_a_plan_counts_shared_trainings_once_and_cached_ones_not(project, capsys):
     ahead = status.plan(Study.load(project, "tiny"), jobs=2)
-    assert (len(ahead.trainings), len(ahead.evaluations)) == (2, 3) and ahead.guessed
-    assert ahead.seconds == 3600 * (2 + 3 * status.EVALUATION_SHARE) + 3 * status.START_S
+    assert (len(ahead.trainings), len(ahead.evaluations)) == (2, 3)
+    assert ahead.sources == (times.GUESSED,)
+    assert ahead.seconds == 3600 * (2 + 3 * times.EVALUATION_SHARE) + 3 * status.START_S
     assert "about 69 min with 2 at once (guessed" in capsys.readouterr().out
     weights = project.weights(ahead.trainings[0])
     weights.mkdir(parents=True)
@@ -74,17 +75,30 @@ def test_a_plan_counts_shared_trainings_once_and_cached_ones_not(project, capsys
 
 
 def test_a_plan_does_not_use_times_of_another_number_of_classes(project):
-    times = {"train_s": 100.0, "evaluate_s": 10.0}
-    record_of(project, "good", classes=1203, timings=times)
-    evaluations = 2 * (3600 * status.EVALUATION_SHARE + status.START_S)
+    known = {"train_s": 100.0, "evaluate_s": 10.0}
+    record_of(project, "good", classes=1203, timings=known)
+    evaluations = 2 * (3600 * times.EVALUATION_SHARE + status.START_S)
     assert status.plan(Study.load(project, "tiny")).seconds == pytest.approx(2 * 3600 + evaluations)
 
 
 def test_a_plan_uses_measured_times_of_the_same_detector(project):
     record_of(project, "good", timings={"train_s": 100.0, "evaluate_s": 10.0})
     ahead = status.plan(Study.load(project, "tiny"))
-    other = 3600 * (1 + status.EVALUATION_SHARE)
-    assert ahead.seconds == pytest.approx(100 + 10 + other + 2 * status.START_S) and ahead.guessed
+    other = 3600 * (1 + times.EVALUATION_SHARE)
+    assert ahead.seconds == pytest.approx(100 + 10 + other + 2 * status.START_S)
+    assert ahead.sources == (times.MEASURED, times.GUESSED)
+
+
+def test_more_jobs_than_trainings_make_no_training_shorter(project):
+    ahead = status.plan(Study.load(project, "tiny"), jobs=100)
+    evaluations = (3 * 3600 * times.EVALUATION_SHARE + 3 * status.START_S) / 3
+    assert ahead.at_once(100) == pytest.approx(3600 + evaluations)
+
+
+def test_settings_that_cannot_train_stop_before_anything_runs(project):
+    told = "t | good | seed 0: recipe.batch 16 for 3 processes: .*valid: a multiple"
+    with pytest.raises(ValueError, match=told.replace("|", r"\|")):
+        status.run(Study.load(project, "tiny"), executor=None, processes=3)
 
 
 @pytest.mark.parametrize(
@@ -112,7 +126,7 @@ def test_a_notebook_with_other_parameters_stops_before_anything_runs(project):
 def of_photographs(project):
     """The same study on photographs that are not there."""
     data = {"kind": "coco", "train": "a.json", "val": "b.json", "images": "."}
-    scale = SCALE | {"changes": {"data": data}}
+    scale = SCALE | {"changes": SCALE["changes"] | {"data": data}}
     (project.experiments / "scales.yaml").write_text(yaml.safe_dump({"tiny": scale}))
     return project
 

@@ -12,6 +12,7 @@ from p2s.study.study import Study, find
 
 SCALE = {"about": "-", "seeds": [0], "minutes_a_training": 60}
 SCALE["changes"] = {"data": {"kind": "glyphs", "train": 1, "val": 1}}
+SCALE["changes"]["backbone"] = {"norm": "GN", "frozen_stages": 0}
 PRODUCT = {"name": "good", "detector": "CenterNet2"}
 ROWS = [PRODUCT, PRODUCT | {"name": "class", "changes": {"test": {"fusion": "class"}}}]
 ROWS += [{"name": "bad", "detector": "FasterRCNN-CenterNet"}]
@@ -76,7 +77,8 @@ def record_of(project, row, classes=None, **fields):
         "val_fingerprint": "e",
     }
     names = {"detector": run.detector, "scale": "tiny", "seed": 0, "metrics": {}}
-    names |= {"spec": {"num_classes": classes or run.spec.num_classes}}
+    recipe = {"iterations": run.spec.recipe.iterations}
+    names |= {"spec": {"num_classes": classes or run.spec.num_classes, "recipe": recipe}}
     return records.write(records.Record(**ids, **names, **fields), project.records("tiny"))
 
 

@@ -1,0 +1,99 @@
+"""Pace: how long a training step and a tested image of a Spec take here, for the hours of a plan.
+
+Images are noise, weights random: assignment and pooling are as dear as on photographs, but reading
+pictures is left out.
+"""
+
+import json
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from statistics import median
+from tempfile import TemporaryDirectory
+
+import torch
+from torch.nn.utils import clip_grad_value_
+
+from p2s.bench.nets import lively, picture
+from p2s.bench.timing import threads
+from p2s.bench.training import noise_batch
+from p2s.maths import ranks
+from p2s.model.device import described, device_of, place
+from p2s.model.zoo import build
+from p2s.spec import Spec
+from p2s.study.project import Place
+from p2s.study.times import Pace
+from p2s.train import engine
+from p2s.train.processes import together
+from p2s.train.replay import gradients
+
+ROUNDS, ENOUGH_S = 5, 8.0  # rounds that are measured after the first, or fewer if they take long
+PIXELS = 10**6  # of a batch on a CPU, where time and memory grow with the number of images
+ASPECT = 4 / 3  # of a tested picture
+
+
+def pace(where: Place, spec: Spec) -> Pace:
+    """The Pace of a Spec on a device in as many processes as a training has; an image in one.
+
+    Each rank has its part of a step's batch. On a CPU, on one thread a process as in a study, no
+    more images of it are taken than PIXELS allow, and the time is multiplied. ValueError without
+    the device.
+    """
+    device = device_of(where.device)  # before any process is started
+    spec = spec.changed({"backbone": {"weights": None}})
+    with threads(1), TemporaryDirectory(prefix="p2s-") as folder:
+        kept = Path(folder) / "seconds.json"
+        together(partial(_step, spec, where.device, kept), where.processes)
+        step = json.loads(kept.read_text())
+        image = _image(spec, device)
+        words = f"a step measured on {described(device)}"
+    if where.processes > 1:
+        words += f", {where.processes} processes"
+    return Pace(step, image, words)
+
+
+def _step(spec, name, kept):
+    """Write the seconds of a step of the whole batch; every rank has its part."""
+    device = device_of(name)
+    part = len(range(spec.recipe.batch)[ranks.part()])
+    few = max(1, PIXELS // max(spec.recipe.short_edge) ** 2)
+    count = part if device.type == "cuda" else min(part, few)
+    spec = spec.changed({"recipe": {"batch": count}})
+    torch.manual_seed(0)
+    model = place(build(spec), device).train()
+    optimizer, batch = engine.optimizer(model, spec.recipe), noise_batch(spec, ranks.rank())
+    for group in optimizer.param_groups:
+        group["lr"] = engine.rate_at(spec.recipe, 0)  # noise teaches nothing: do not diverge
+
+    def step():
+        gradients(model, batch, 0, 0)
+        clip_grad_value_(model.parameters(), spec.recipe.clip)
+        optimizer.step()
+
+    seconds = _seconds(step, device) * part / count
+    if ranks.rank() == 0:
+        kept.write_text(json.dumps(seconds))
+
+
+def _image(spec, device):
+    model = place(lively(spec), device)
+    model.set_test(spec.test)
+    short = spec.test.short_edge
+    image = picture((short, min(round(ASPECT * short), spec.test.long_edge)))
+    with torch.inference_mode():
+        return _seconds(lambda: model.detect(image), device)
+
+
+def _seconds(work: Callable[[], object], device: torch.device) -> float:
+    """The median seconds of a work; the first time, which chooses algorithms, is left out."""
+    taken: list[float] = []
+    for _ in range(1 + ROUNDS):
+        begun = time.perf_counter()
+        work()
+        if device.type == "cuda":
+            torch.cuda.synchronize(device)
+        taken.append(time.perf_counter() - begun)
+        if ranks.anywhere(len(taken) > 1 and sum(taken) > ENOUGH_S):
+            break
+    return median(taken[1:])

@@ -1,0 +1,125 @@
+"""Times: how long trainings and evaluations take, by records, by a step here or by guess."""
+
+import json
+from collections import defaultdict
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from functools import cached_property
+from statistics import median
+from typing import NamedTuple
+
+import click
+
+from p2s.data.catalogue import read_catalogue
+from p2s.spec import Glyphs, Recipe, Spec
+from p2s.study.experiments import Scale, annotation_files
+from p2s.study.project import Project
+from p2s.study.records import Outline
+from p2s.study.runs import Run
+
+EVALUATION_SHARE = 0.1  # of a training's time: the guess for an evaluation if a scale has none
+GUESSED, MEASURED = "guessed from scales.yaml", "measured in earlier runs"
+
+
+class Pace(NamedTuple):
+    """Seconds of a training step and of a tested image, and where they were measured, in words."""
+
+    step: float
+    image: float
+    where: str
+
+
+@dataclass(frozen=True, eq=False)
+class Times:
+    """What the seconds of runs of a scale are told from; the first that knows is asked.
+
+    outlines: of the scale's records. measure: a Spec's Pace here, or None where nothing is to be
+    measured; of runs of a kind one is.
+    """
+
+    project: Project
+    scale: Scale
+    outlines: Iterable[Outline]
+    measure: Callable[[Spec], Pace] | None = None
+    sources: dict[str, None] = field(default_factory=dict)  # what has been asked, in order
+    paces: dict[tuple, Pace] = field(default_factory=dict)
+
+    def training(self, run: Run) -> float:
+        """Seconds of a run's training."""
+        iterations = run.spec.recipe.iterations
+        if step := self._steps.get(_kind(run)):
+            return self._told(MEASURED, iterations * step)
+        if self.measure:
+            pace = self._pace(run)
+            return self._told(pace.where, iterations * pace.step)
+        return self._told(GUESSED, self._guess(iterations))
+
+    def evaluation(self, run: Run) -> float:
+        """Seconds of a run's evaluation."""
+        if seconds := self._evaluations.get(_kind(run)):
+            return self._told(MEASURED, seconds)
+        if self.measure and (images := _images(self.project, run.spec)):
+            pace = self._pace(run)
+            return self._told(pace.where, images * pace.image)
+        if minutes := self.scale.minutes_an_evaluation:
+            return self._told(GUESSED, 60 * minutes)
+        return self._told(GUESSED, EVALUATION_SHARE * self._guess(run.spec.recipe.iterations))
+
+    def _told(self, source, seconds):
+        self.sources[source] = None
+        return seconds
+
+    def _guess(self, iterations):
+        """The scale's minutes are of its own number of iterations."""
+        own = self.scale.changes.get("recipe", {}).get("iterations", Recipe().iterations)
+        return 60 * self.scale.minutes_a_training * iterations / own
+
+    def _pace(self, run):
+        if _kind(run) not in self.paces:
+            click.echo(f"measuring a step of {run.detector}", err=True)
+            self.paces[_kind(run)] = self.measure(run.spec)
+        return self.paces[_kind(run)]
+
+    @cached_property
+    def _steps(self):
+        """Median seconds of a step by kind, of records that tell of a training."""
+        told = [one for one in self.outlines if one.train_s and one.iterations]
+        return _medians((_of_outline(one), one.train_s / one.iterations) for one in told)
+
+    @cached_property
+    def _evaluations(self):
+        """Median seconds of an evaluation by kind."""
+        told = [one for one in self.outlines if one.evaluate_s]
+        return _medians((_of_outline(one), one.evaluate_s) for one in told)
+
+
+def _medians(pairs):
+    by_kind = defaultdict(list)
+    for kind, value in pairs:
+        by_kind[kind].append(value)
+    return {kind: median(values) for kind, values in by_kind.items()}
+
+
+def _kind(run):
+    """What a run's time depends on most."""
+    return run.detector, run.spec.num_classes
+
+
+def _of_outline(outline):
+    return outline.detector, outline.num_classes
+
+
+def _images(project, spec):
+    """How many images an evaluation tests; of a file that is not there as published, else None."""
+    if isinstance(spec.data, Glyphs):
+        return spec.data.val
+    path = annotation_files(spec.data, project.root)[1]
+    if path.exists():
+        return len(json.loads(path.read_bytes()).get("images", ()))
+    published = {
+        place: counts
+        for source in read_catalogue().values()
+        for file in source.files
+        for place, counts in file.places(project.root).items()
+    }
+    return published.get(path, {}).get("images")
