@@ -16,6 +16,7 @@ import torch
 from detectron2.structures import Boxes, ImageList, Instances
 from detectron2.utils.events import get_event_storage
 from torch import Tensor
+from torchvision.ops import clip_boxes_to_image
 
 from p2s.maths.geometry import paired_iou
 from p2s.maths.likelihood import AUDIT, BACKGROUND, class_log_probs, object_log_probs
@@ -58,6 +59,7 @@ class LabelledFirstStage(DenseFirstStage):
         targets = self.labelling.targets(grid, predictions, gt_instances, self.num_classes)
         boxes = self.objective.coding.decode(grid, predictions.box.detach())  # (N, A, 4)
         logit = self.score(predictions)[..., 0]  # (N, A)
+        self.refuse_nonfinite(logit, boxes, grid.stride)
         proposals = [
             _labelled(size, boxes[n], logit[n], targets, n)
             for n, size in enumerate(images.image_sizes)
@@ -150,7 +152,7 @@ class Likelihood:
         named = (of_object * log_object)[labels.seen, None] + log_p_class[:, :-1]  # (R, K)
         background = labels.background
         value = _background(self.name, labels, log_p_class)
-        if labels.seen.all():
+        if len(log_p_class) == len(labels.logit):  # all are seen
             others = [name for name in AUDITED if name != self.name]
             values = {name: _background(name, labels, log_p_class) for name in others}
             _audit(values | {self.name: value}, log_object.exp(), background)
@@ -212,22 +214,21 @@ def _audit(values, p_object, background):
     """Tell what background costs by each objective, in nats a location, and where B1 is active."""
     values = {name: values[name][background] for name in AUDITED}
     told = {name: -nats.mean() for name, nats in values.items()}
-    told["worst gap"] = (values["exact"] - values["max"]).max() if background.any() else math.nan
+    gap = values["exact"] - values["max"]
+    told["worst gap"] = gap.max() if len(gap) else gap.new_full((), math.nan)
     larger, p_object = (values["B1"] > values["B2"]).float(), p_object[background]
     for low, high in pairwise(BORDERS):
         of_bin = (p_object > low) & (p_object <= high)
         told[f"B1 active, P(O) {low:g} to {high:g}"] = larger[of_bin].mean()
-    storage = get_event_storage()
-    for name, value in told.items():
-        storage.put_scalar(f"{AUDIT}{name}", float(value))
+    storage, numbers = get_event_storage(), torch.stack([*told.values()]).tolist()
+    for name, value in zip(told, numbers, strict=True):
+        storage.put_scalar(f"{AUDIT}{name}", value)
 
 
 def _labelled(size, boxes, logit, targets, n):
-    boxes = Boxes(boxes)
-    boxes.clip(size)
     return Instances(
         size,
-        proposal_boxes=boxes,
+        proposal_boxes=Boxes(clip_boxes_to_image(boxes, size)),
         objectness_logits=logit,
         peaks=targets.peaks[n],
         heat=targets.heat[n].amax(-1),

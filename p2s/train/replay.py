@@ -13,7 +13,7 @@ from torch import nn
 from torch.nn.utils import get_total_norm
 
 from p2s.files import write_atomic
-from p2s.maths.finite import all_finite
+from p2s.maths.finite import all_finite, noted
 from p2s.maths.likelihood import AUDIT
 from p2s.maths.ranks import average_gradients, mean
 from p2s.model.device import device_of, place, precision_of
@@ -39,13 +39,13 @@ def gradients(
 
     The losses are floats by name, and so is what a model audits (`audit/...` of detectron2's event
     storage). What is not finite is a list of names, of losses or else of parameters with such a
-    gradient. For losses and gradients a device is waited for once; heads look at their own too.
+    gradient. All of it, and what heads find in their own numbers, is one question to a device.
     Several ranks have the mean of their losses and gradients.
     """
     torch.manual_seed(int(np.random.SeedSequence((seed, iteration)).generate_state(1)[0]))
     model.zero_grad()
     try:
-        with EventStorage() as storage:
+        with EventStorage() as storage, noted() as notes:
             losses = model(batch)
     except FloatingPointError as error:  # detectron2's heads check their own boxes and logits
         return {}, [str(error)]
@@ -53,12 +53,15 @@ def gradients(
     average_gradients(model.parameters())
     grads = {name: weight.grad for name, weight in model.named_parameters()}
     largest = get_total_norm([grad for grad in grads.values() if grad is not None], math.inf)
-    *values, largest = mean(torch.stack([*losses.values(), largest])).tolist()
+    told = torch.stack([*losses.values(), largest, notes.passed(largest)])
+    *values, largest, passed = mean(told).tolist()
+    if passed < 1:
+        return {}, [notes.told() or "numbers of another process"]
     broken = [name for name, value in zip(losses, values, strict=True) if not math.isfinite(value)]
     if not (broken or math.isfinite(largest)):
         broken = [f"gradient of {name}" for name, grad in grads.items() if not all_finite(grad)]
-    told = {name: value for name, (value, _) in storage.latest().items() if name.startswith(AUDIT)}
-    return dict(zip(losses, values, strict=True)) | told, broken
+    audit = {name: value for name, (value, _) in storage.latest().items() if name.startswith(AUDIT)}
+    return dict(zip(losses, values, strict=True)) | audit, broken
 
 
 @torch.no_grad()

@@ -14,7 +14,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves, tree_map_only
 
 MAY_MIX = (  # by CPU indices, or within torch, where a composite operation may lose the wrapper
-    *("copy_", "__getitem__", "__setitem__", "index_put_"),
+    *("copy_", "__deepcopy__", "__getitem__", "__setitem__", "index_put_"),
     *("_has_compatible_shallow_copy_type", "_fused_sgd_", "_fused_adamw_"),
 )
 
@@ -87,12 +87,13 @@ class PretendGpu(TorchDispatchMode):
 
 def to(value, *args, **kwargs):
     """Tensor.to, which sees no need to go where it already is."""
-    device, dtype, _, memory = torch._C._nn._parse_to(*args, **kwargs)
+    device, dtype, rushed, memory = torch._C._nn._parse_to(*args, **kwargs)
     if args and isinstance(args[0], Tensor):
         device = args[0].device
     where = {"device": device or value.device, "dtype": dtype or value.dtype}
     same = where == {"device": value.device, "dtype": value.dtype} and memory is None
-    return value if same else torch.ops.aten._to_copy(value, **where, memory_format=memory)
+    how = {"non_blocking": rushed, "memory_format": memory}
+    return value if same else torch.ops.aten._to_copy(value, **where, **how)
 
 
 def no_numpy(value, *args, **kwargs):
@@ -108,7 +109,8 @@ SAID = {
     Tensor.cuda: lambda value: value,
     Tensor.new_tensor: lambda value, data: torch.tensor(data, dtype=value.dtype).to(GPU),
     Tensor.unsqueeze_: Tensor.unsqueeze,  # a wrapper cannot change its own shape
-    Tensor.tolist: lambda value: value.numbers.tolist(),
+    Tensor.__index__: lambda value: int(to(value, "cpu")),
+    Tensor.tolist: lambda value: to(value, "cpu").tolist(),
     Tensor.numpy: no_numpy,
     Tensor.__array__: no_numpy,
 }

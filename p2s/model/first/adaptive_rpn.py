@@ -82,9 +82,9 @@ class AdaptiveRPN(FlooredRPN):
         """The losses of the anchors (N, A, 4), before their weight."""
         raise NotImplementedError
 
-    def may_hold(self, steps: Steps, image: int) -> Tensor:
-        """Which locations (A,) of an image may hold an object at all."""
-        return torch.ones_like(steps.location[image], dtype=torch.bool)
+    def may_hold(self, location: Tensor, values: list[Tensor]) -> list[Tensor]:
+        """Of values (A, ...) of locations with logits (A,), those that may hold an object: all."""
+        return values
 
     def _losses(self, grid, steps, anchors, truths):
         if not self.training:
@@ -104,20 +104,21 @@ class AdaptiveRPN(FlooredRPN):
 
     def _levels(self, grid, anchors, steps, image):
         """Anchors, logits and deltas of one image as detectron2 wants them: level by level."""
-        kept = self.may_hold(steps, image)
-        rows = [kept & (grid.level == level) for level in range(len(grid.strides))]
+        values = steps.location[image], anchors[0], steps.logit[image], steps.deltas[image]
+        levels = zip(*(each.split(grid.counts) for each in values), strict=True)
+        kept = [self.may_hold(location, others) for location, *others in levels]
+        boxes, logits, deltas = zip(*kept, strict=True)
         return (
-            [Boxes(anchors[0, of_level]) for of_level in rows],
-            [steps.logit[image, of_level][None] for of_level in rows],
-            [steps.deltas[image, of_level][None] for of_level in rows],
+            [*map(Boxes, boxes)],
+            [each[None] for each in logits],
+            [each[None] for each in deltas],
         )
 
     def _refuse_nonfinite_steps(self, grid, steps):
-        for level, name in enumerate(self.in_features):
-            rows = grid.level == level
-            logit = steps.logit[:, rows] + steps.location[:, rows]
-            deltas = torch.cat((steps.anchor, steps.deltas), -1)[:, rows]
-            self.refuse_nonfinite_level(name, logit, deltas)
+        logit, deltas = steps.logit + steps.location, torch.cat((steps.anchor, steps.deltas), -1)
+        levels = (values.split(grid.counts, 1) for values in (logit, deltas))
+        for level in zip(self.in_features, *levels, strict=True):
+            self.refuse_nonfinite_level(*level)
 
 
 def center_targets(grid: Grid, truths: list[Instances]) -> Targets:

@@ -4,8 +4,6 @@ Vu et al., 2019; a proposal network of Table 11. N images, A locations.
 """
 
 import torch
-from detectron2.modeling.box_regression import Box2BoxTransform
-from detectron2.modeling.matcher import Matcher
 from detectron2.structures import Boxes, Instances
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits, relu
@@ -22,6 +20,7 @@ from p2s.model.first.adaptive_rpn import (
     small,
 )
 from p2s.model.first.coding import decoded
+from p2s.model.regions import Matching, Transform
 from p2s.spec import Spec
 
 SIDE = 8.0  # units a side of the square that the first step starts from
@@ -31,7 +30,7 @@ BOX_WEIGHT = 10.0  # of both box losses
 class CascadeHead(nn.Module):
     """Both steps of Cascade RPN (Vu et al., 2019, Fig. 2)."""
 
-    transform = Box2BoxTransform(weights=(10.0, 10.0, 2.0, 2.0))
+    transform = Transform(weights=(10.0, 10.0, 2.0, 2.0))
 
     def __init__(self, channels: int, side: float = SIDE):
         super().__init__()
@@ -97,8 +96,8 @@ class CascadeRPN(AdaptiveRPN):
 
 def cascade_rpn(spec: Spec, strides: dict[str, int], channels: int) -> CascadeRPN:
     """Cascade RPN of a Spec."""
-    deltas = Box2BoxTransform(weights=(20.0, 20.0, 10.0, 10.0))
-    matcher = Matcher([0.7], [0, 1], allow_low_quality_matches=True)
+    deltas = Transform(weights=(20.0, 20.0, 10.0, 10.0))
+    matcher = Matching([0.7], [0, 1], allow_low_quality_matches=True)
     head = CascadeHead(channels, SIDE * spec.zoom)
     network = CascadeRPN(
         head=head, **shared_settings(spec, strides), anchor_matcher=matcher,

@@ -12,9 +12,10 @@ from torch.nn.functional import smooth_l1_loss
 
 from p2s.maths.geometry import Grid, decode_ltrb
 from p2s.maths.losses import giou_loss
+from p2s.model.regions import Transform
 
 SMOOTH = 0.1  # from where a delta's loss is linear; d2's RetinaNet
-TRANSFORM = Box2BoxTransform(weights=(1.0, 1.0, 1.0, 1.0))  # d2's RetinaNet
+TRANSFORM = Transform(weights=(1.0, 1.0, 1.0, 1.0))  # d2's RetinaNet
 
 
 @dataclass(frozen=True)

@@ -111,12 +111,18 @@ class DenseProposer(nn.Module):
         best = likeliest(self.score(predictions), grid.counts, count)
         cells = grid.at(best.location)
         boxes = self.objective.coding.decode(cells, rows_at(predictions.box, best.location))
-        level = cells.stride.log2().long()
-        finite = finite_rows(best.logit[..., None], boxes)
-        self.check(finite, lambda bad: _first_bad(bad, level))
-        return Candidates(boxes, best.logit, best.classes, level)
+        self.refuse_nonfinite(best.logit, boxes, cells.stride)
+        return Candidates(boxes, best.logit, best.classes, cells.stride.log2().long())
+
+    def refuse_nonfinite(self, logit: Tensor, boxes: Tensor, stride: Tensor) -> None:
+        """FloatingPointError unless logits (N, R) and boxes (N, R, 4) are finite.
+
+        It names level and image; strides are (N, R) or, of all images, (R,).
+        """
+        finite = finite_rows(logit[..., None], boxes)
+        self.check(finite, lambda bad: _first_bad(bad, stride.expand_as(bad)))
 
 
-def _first_bad(bad, level):
+def _first_bad(bad, stride):
     image, row = bad.nonzero()[0].tolist()
-    return f"score or box at level p{level[image, row].item()}, image {image}"
+    return f"score or box at level p{int(stride[image, row].log2())}, image {image}"

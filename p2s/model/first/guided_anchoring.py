@@ -4,8 +4,6 @@ Wang et al., 2019; a proposal network of Table 11. N images, A locations.
 """
 
 import torch
-from detectron2.modeling.box_regression import Box2BoxTransform
-from detectron2.modeling.matcher import Matcher
 from detectron2.structures import Instances
 from torch import Tensor, nn
 from torch.nn.functional import relu
@@ -24,6 +22,7 @@ from p2s.model.first.adaptive_rpn import (
 )
 from p2s.model.first.designs import NINE
 from p2s.model.layers import prior_bias
+from p2s.model.regions import Matching, Transform
 from p2s.spec import Spec
 
 CENTRE_FLOOR = 0.01  # P(centre) below which a location has no anchor in test
@@ -33,7 +32,7 @@ AWAY = 0.1  # weight of a location that is not a centre; the publication's code
 class GuidedHead(nn.Module):
     """Where an object's centre is, its shape, and features for it (Wang et al., 2019, Fig. 1)."""
 
-    transform = Box2BoxTransform(weights=(1 / 0.07, 1 / 0.07, 1 / 0.14, 1 / 0.14))
+    transform = Transform(weights=(1 / 0.07, 1 / 0.07, 1 / 0.14, 1 / 0.14))
 
     def __init__(self, channels: int, groups: int = 4):
         super().__init__()
@@ -62,10 +61,12 @@ class GuidedHead(nn.Module):
 class GuidedAnchoring(AdaptiveRPN):
     """GA-RPN: detectron2's RPN on anchors whose shape was learnt."""
 
-    def may_hold(self, steps: Steps, image: int) -> Tensor:
+    def may_hold(self, location: Tensor, values: list[Tensor]) -> list[Tensor]:
         """In test, where the centre of an object has a probability of at least .01."""
-        every = super().may_hold(steps, image)
-        return every if self.training else steps.location[image].sigmoid() >= CENTRE_FLOOR
+        if self.training:
+            return values
+        rows = location.sigmoid() >= CENTRE_FLOOR
+        return [each[rows] for each in values]
 
     def first_step(
         self, grid: Grid, steps: Steps, anchors: Tensor, truths: list[Instances]
@@ -95,8 +96,8 @@ class GuidedAnchoring(AdaptiveRPN):
 
 def guided_anchoring(spec: Spec, strides: dict[str, int], channels: int) -> GuidedAnchoring:
     """GA-RPN of a Spec."""
-    deltas = Box2BoxTransform(weights=(1 / 0.07, 1 / 0.07, 1 / 0.11, 1 / 0.11))
-    matcher = Matcher([0.3, 0.7], [0, -1, 1], allow_low_quality_matches=True)
+    deltas = Transform(weights=(1 / 0.07, 1 / 0.07, 1 / 0.11, 1 / 0.11))
+    matcher = Matching([0.3, 0.7], [0, -1, 1], allow_low_quality_matches=True)
     network = GuidedAnchoring(
         head=GuidedHead(channels), **shared_settings(spec, strides), anchor_matcher=matcher,
         box2box_transform=deltas, smooth_l1_beta=1.0,

@@ -2,11 +2,11 @@
 
 import torch
 from detectron2.modeling.anchor_generator import DefaultAnchorGenerator
-from detectron2.modeling.box_regression import Box2BoxTransform
-from detectron2.modeling.matcher import Matcher
+from detectron2.modeling.box_regression import _dense_box_regression_loss
 from detectron2.modeling.proposal_generator.rpn import RPN, StandardRPNHead
 from detectron2.structures import Boxes, Instances
 from torch import Tensor
+from torch.nn.functional import binary_cross_entropy_with_logits
 
 from p2s.maths.finite import finite_rows, refuse_nonfinite
 from p2s.maths.selection import select
@@ -19,6 +19,7 @@ from p2s.model.first.candidates import (
     suppress,
 )
 from p2s.model.first.heads import keep_gain
+from p2s.model.regions import Matching, Transform
 from p2s.spec import Spec, Test
 
 SCALES = {
@@ -46,6 +47,25 @@ class FlooredRPN(RPN):
         """That of training: detectron2's, without a floor."""
         counts = self.pre_nms_topk[True], self.nms_thresh, self.post_nms_topk[True]
         return Selection(0.0, *counts)
+
+    def losses(
+        self,
+        anchors: list[Boxes],
+        logits: list[Tensor],
+        labels: list[Tensor],
+        deltas: list[Tensor],
+        boxes: list[Tensor],
+    ) -> dict[str, Tensor]:
+        """As detectron2's, less its counts, for which a device would be waited for."""
+        label = torch.stack(labels)  # (N, A)
+        known, coding = label >= 0, (self.box2box_transform, deltas, boxes, label == 1)
+        box = _dense_box_regression_loss(anchors, *coding, smooth_l1_beta=self.smooth_l1_beta)
+        objectness = binary_cross_entropy_with_logits(
+            torch.cat(logits, 1)[known], label[known].float(), reduction="sum"
+        )
+        regions = self.batch_size_per_image * len(labels)
+        losses = {"loss_rpn_cls": objectness / regions, "loss_rpn_loc": box / regions}
+        return {name: self.loss_weight[name] * loss for name, loss in losses.items()}
 
     def predict_proposals(
         self,
@@ -103,8 +123,8 @@ def rpn(spec: Spec, strides: dict[str, int], channels: int) -> FlooredRPN:
         anchor_generator=DefaultAnchorGenerator(
             sizes=sizes, aspect_ratios=[ratios], strides=list(strides.values()), offset=0.0
         ),
-        anchor_matcher=Matcher([0.3, 0.7], [0, -1, 1], allow_low_quality_matches=True),
-        box2box_transform=Box2BoxTransform(weights=(1.0, 1.0, 1.0, 1.0)),
+        anchor_matcher=Matching([0.3, 0.7], [0, -1, 1], allow_low_quality_matches=True),
+        box2box_transform=Transform(weights=(1.0, 1.0, 1.0, 1.0)),
         batch_size_per_image=256,
         positive_fraction=0.5,
         pre_nms_topk=(stage.pre_nms, spec.test.pre_nms),

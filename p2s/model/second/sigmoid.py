@@ -17,7 +17,8 @@ from p2s.maths import federated
 from p2s.maths.federated import Frequencies
 from p2s.maths.ranks import normaliser
 from p2s.model.layers import prior_bias
-from p2s.model.second.stage import RegionPredictor, SecondStage
+from p2s.model.second.heads import RegionPredictor
+from p2s.model.second.stage import SecondStage
 from p2s.model.second.stage import second_stage as of_spec
 from p2s.spec import Spec
 from p2s.spec.second_stage import AnnotatedClasses, Eql, Federated
@@ -35,6 +36,10 @@ class SigmoidPredictor(RegionPredictor):
         return torch.cat((logit.sigmoid(), none), 1).split(
             [len(of_image) for of_image in proposals]
         )
+
+    def class_loss(self, logits: Tensor, labels: Tensor) -> Tensor:
+        """detectron2's: a sigmoid's cross entropy, summed over classes, a mean over regions."""
+        return self.sigmoid_cross_entropy_loss(logits, labels)
 
 
 class SelectivePredictor(SigmoidPredictor):
@@ -55,8 +60,8 @@ class SelectivePredictor(SigmoidPredictor):
         loss = (cost * self.counted(label, image)).sum() / total
         return super().losses(predictions, proposals) | {"loss_cls": loss}
 
-    def sigmoid_cross_entropy_loss(self, logits: Tensor, labels: Tensor) -> Tensor:
-        """Nothing: detectron2 does not tell a region's image here, `losses` knows it."""
+    def class_loss(self, logits: Tensor, labels: Tensor) -> Tensor:
+        """Nothing: nobody tells a region's image here, `losses` knows it."""
         return logits.new_zeros(())
 
 

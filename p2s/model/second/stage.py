@@ -8,22 +8,20 @@ from collections.abc import Callable
 
 import torch
 from detectron2.layers import ShapeSpec
-from detectron2.modeling.box_regression import Box2BoxTransform
-from detectron2.modeling.matcher import Matcher
-from detectron2.modeling.roi_heads import (
-    CascadeROIHeads,
-    FastRCNNConvFCHead,
-    FastRCNNOutputLayers,
+from detectron2.modeling.proposal_generator.proposal_utils import (
+    add_ground_truth_to_proposals,
 )
-from detectron2.structures import Boxes, ImageList, Instances
+from detectron2.modeling.roi_heads import CascadeROIHeads
+from detectron2.structures import Boxes, ImageList, Instances, pairwise_iou
 from torch import Tensor
-from torch.nn.functional import linear
+from torch.nn.functional import pad
 from torchvision.ops import clip_boxes_to_image
 
 from p2s.maths.finite import finite_rows, refuse_nonfinite
 from p2s.maths.likelihood import FUSIONS, fuse
-from p2s.maths.ranks import share
 from p2s.maths.selection import boxes_of, select_classes
+from p2s.model.regions import Matching, Transform
+from p2s.model.second.heads import RegionHead, RegionPredictor
 from p2s.model.second.pooler import CANONICAL_SIZE, FastROIPooler
 from p2s.spec import Spec, Test
 
@@ -89,10 +87,14 @@ class SecondStage(CascadeROIHeads):
         p_class = [torch.stack(of_image) for of_image in zip(*stage_probs, strict=True)]
         return boxes, p_class
 
+    @torch.no_grad()
     def label_and_sample_proposals(
         self, proposals: list[Instances], targets: list[Instances]
     ) -> list[Instances]:
-        """As detectron2's, which appends truths: proposals may hold only what a truth has too."""
+        """As detectron2's, less its counts, for which a device would be waited for.
+
+        Truths are proposals too, so these may hold only what a truth has.
+        """
         bare = [
             Instances(
                 of_image.image_size,
@@ -101,7 +103,26 @@ class SecondStage(CascadeROIHeads):
             )
             for of_image in proposals
         ]
-        return super().label_and_sample_proposals(bare, targets)
+        pairs = zip(add_ground_truth_to_proposals(targets, bare), targets, strict=True)
+        return [self._sampled(*of_image) for of_image in pairs]
+
+    def _sampled(self, regions, truths):
+        truth, label = self._match(regions, truths, self.proposal_matcher)
+        rows, classes = self._sample_proposals(truth, label, truths.gt_classes)
+        return _taught(regions[rows], classes, truths, truth[rows])
+
+    @torch.no_grad()
+    def _match_and_label_boxes(self, proposals, stage, targets):
+        """As detectron2's, less its counts."""
+        for regions, truths in zip(proposals, targets, strict=True):
+            truth, label = self._match(regions, truths, self.proposal_matchers[stage])
+            classes = pad(truths.gt_classes, (0, 1), value=self.num_classes)[truth]
+            classes = classes.masked_fill(label == 0, self.num_classes)
+            _taught(regions, classes, truths, truth)
+        return proposals
+
+    def _match(self, regions, truths, matcher):
+        return matcher(pairwise_iou(truths.gt_boxes, regions.proposal_boxes))
 
     def _run_stage(self, features, proposals, stage):
         logits, deltas = super()._run_stage(features, proposals, stage)
@@ -110,9 +131,14 @@ class SecondStage(CascadeROIHeads):
         return logits, deltas
 
     def _create_proposals_from_boxes(self, boxes, image_sizes):
-        # Before a bare assert does.
+        # detectron2's asserts for each image that its boxes are finite.
         self._refuse_nonfinite("boxes of a cascade stage", torch.cat(boxes))
-        return super()._create_proposals_from_boxes(boxes, image_sizes)
+        pairs = zip(boxes, image_sizes, strict=True)
+        clipped = [Boxes(clip_boxes_to_image(of_image.detach(), size)) for of_image, size in pairs]
+        return [
+            Instances(size, proposal_boxes=of_image[of_image.nonempty()])
+            for of_image, size in zip(clipped, image_sizes, strict=True)
+        ]
 
     def _forward_box(self, features, proposals, targets=None):
         if self.training:
@@ -149,34 +175,9 @@ class SecondStage(CascadeROIHeads):
         return self.box_pooler.min_level + self.box_pooler.levels([proposals.proposal_boxes])
 
     def _refuse_nonfinite(self, what, values):
-        self.check(finite_rows(values), lambda bad: f"{what}: {bad.sum()} of {len(bad)} regions")
-
-
-class RegionPredictor(FastRCNNOutputLayers):
-    """detectron2's predictor, whose losses are means over the regions of all ranks."""
-
-    def losses(
-        self, predictions: tuple[Tensor, Tensor], proposals: list[Instances]
-    ) -> dict[str, Tensor]:
-        """As detectron2's."""
-        weight = share(len(predictions[0]), predictions[0].device)
-        losses = super().losses(predictions, proposals)
-        return {name: weight * loss for name, loss in losses.items()}
-
-
-class RegionHead(FastRCNNConvFCHead):
-    """detectron2's two hidden layers, which in training read regions in the order of channels_last.
-
-    The first layer's weights are brought into that order, not the regions, which are far more.
-    """
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Regions (R, C, P, Q) -> (R, hidden)."""
-        if not self.training:
-            return super().forward(x)
-        weight = self.fc1.weight.unflatten(1, x.shape[1:]).permute(0, 2, 3, 1).flatten(1)
-        hidden = linear(x.permute(0, 2, 3, 1).flatten(1), weight, self.fc1.bias).relu()
-        return self.fc2(hidden).relu()
+        self.check(
+            finite_rows(values), lambda bad: f"{what}: {int(bad.sum())} of {len(bad)} regions"
+        )
 
 
 def second_stage(
@@ -200,7 +201,7 @@ def second_stage(
     predictors = [
         predict(
             trunk.output_shape,
-            box2box_transform=Box2BoxTransform(weights=coding),
+            box2box_transform=Transform(weights=coding),
             num_classes=spec.num_classes,
             cls_agnostic_bbox_reg=stage.boxes == "agnostic",
         )
@@ -210,7 +211,7 @@ def second_stage(
         num_classes=spec.num_classes,
         batch_size_per_image=stage.regions,
         positive_fraction=stage.positive_share,
-        proposal_matchers=[Matcher([iou], [0, 1]) for iou in ious],
+        proposal_matchers=[Matching([iou], [0, 1]) for iou in ious],
         box_in_features=names,
         box_pooler=FastROIPooler(
             RESOLUTION,
@@ -222,6 +223,13 @@ def second_stage(
     )
     heads.set_test(spec.test)
     return heads
+
+
+def _taught(regions, classes, truths, truth):
+    """Regions that know their classes (R,) and the box of their truth (R,); of none, no box."""
+    regions.gt_classes = classes
+    regions.gt_boxes = Boxes(pad(truths.gt_boxes.tensor, (0, 0, 0, 1))[truth])
+    return regions
 
 
 def _annotated(truths):
