@@ -45,9 +45,7 @@ def place(model: nn.Module, device: torch.device, precision: str = "fp32") -> nn
     if (device.type, precision) == ("cpu", "tf32"):
         raise ValueError("precision 'tf32' is of GPUs; valid on a CPU: fp32, bf16")
     if device.type == "cuda":
-        products = "tf32" if precision == "tf32" else "ieee"  # torch's own choice is a mixture
-        torch.backends.cuda.matmul.fp32_precision = products
-        torch.backends.cudnn.conv.fp32_precision = products
+        round_products(precision)
     model = model.to(device)
     model.precision = precision  # for precision_of
     if precision == "bf16":
@@ -75,6 +73,14 @@ def require_gpus(name: str, processes: int) -> None:
             f"processes {processes} on device {name}: each has a GPU of its own, and {gpus} are "
             f"here; valid: processes 1 to {gpus}, or device cpu"
         )
+
+
+def round_products(precision: str) -> None:
+    """Let GPUs round the factors of products of float32 in tf32, and in no other precision."""
+    # By torch's older names: what the newer ones set, its compiler and exporter fail to read.
+    rounds = precision == "tf32"  # torch's own choice is a mixture
+    torch.backends.cuda.matmul.allow_tf32 = rounds
+    torch.backends.cudnn.allow_tf32 = rounds
 
 
 def widened(_module: nn.Module, _inputs: tuple, outputs: Any) -> Any:

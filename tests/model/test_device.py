@@ -136,3 +136,11 @@ def test_the_pretended_gpu_tells_what_a_real_one_would():
             there.numpy()
         assert (there + 1).cpu().numpy().tolist() == [2, 2, 2]
         assert torch.arange(3, device=there.device).device == there.device
+
+
+@pytest.mark.parametrize("precision", ["tf32", "fp32"])
+def test_torch_can_say_afterwards_whether_products_are_rounded(precision):
+    with PretendGpu():
+        place(tiny("CenterNet*"), torch.device("cuda"), precision)
+    backends = (torch.backends.cuda.matmul, torch.backends.cudnn)
+    assert [each.allow_tf32 for each in backends] == [precision == "tf32"] * 2
