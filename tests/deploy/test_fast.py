@@ -7,7 +7,7 @@ from torch import nn
 
 from p2s.bench.matching import unmatched
 from p2s.bench.nets import lively, picture
-from p2s.deploy import fast
+from p2s.deploy import fast, means
 from p2s.spec import NAMED, Spec
 
 SMALL = {
@@ -63,7 +63,7 @@ def test_the_first_layer_of_a_region_head_is_a_convolution_with_the_same_answer(
     model = plain("CenterNet2")
     pooled = torch.randn(5, 32, 7, 7)
     wanted = [head(pooled) for head in model.roi_heads.box_head]
-    fast.as_convolutions(model)
+    means.as_convolutions(model)
     for head, expected in zip(model.roi_heads.box_head, wanted, strict=True):
         assert sum(isinstance(layer, nn.Conv2d) for layer in head) == 1
         assert head.fcs == []  # or the old weights would stay in memory
@@ -84,15 +84,20 @@ def test_bf16_is_near_and_answers_in_fp32():
 
 
 def test_without_a_compiler_a_line_says_so_and_the_model_is_fast_all_the_same(monkeypatch, capsys):
-    monkeypatch.setattr(fast.shutil, "which", lambda name: None)
+    monkeypatch.setattr(means.shutil, "which", lambda name: None)
     quick = fast.optimize(plain("CenterNet2"))
-    assert capsys.readouterr().err.splitlines() == [fast.NO_COMPILER]
+    told = "no C++ compiler (g++ or clang++) here: the fast model runs without torch.compile"
+    assert capsys.readouterr().err.splitlines() == [told]
     assert type(quick.backbone).__name__ == "FPN"
 
 
 @pytest.mark.parametrize(
     ("precision", "told"),
-    [("fp64", "precision 'fp64'; valid: fp32, bf16, int8"), ("int8", "needs calibration images")],
+    [
+        ("fp64", "precision 'fp64' on a CPU; valid: fp32, bf16, int8"),
+        ("tf32", "precision 'tf32' on a CPU; valid: fp32, bf16, int8"),
+        ("int8", "needs calibration images"),
+    ],
 )
 def test_what_cannot_be_is_told(precision, told):
     with pytest.raises(ValueError, match=told):
