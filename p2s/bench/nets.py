@@ -10,7 +10,9 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from p2s.deploy.fast import compiled, first_head
+from p2s.bench.timing import CPU
+from p2s.deploy.means import means_of
+from p2s.model.detector import first_head
 from p2s.model.zoo import build
 from p2s.spec import Spec
 
@@ -41,7 +43,7 @@ def picture(size: tuple[int, int], seed: int = 0) -> list[dict]:
     return [{"image": image, "height": size[0], "width": size[1]}]
 
 
-def torchvisions(net: Callable) -> nn.Module:
+def torchvisions(net: Callable, device: torch.device = CPU) -> nn.Module:
     """A torchvision detector of random weights that finds something everywhere, on our inputs."""
     torch.manual_seed(0)
     model = net(weights=None, weights_backbone=None, box_detections_per_img=100)
@@ -52,16 +54,16 @@ def torchvisions(net: Callable) -> nn.Module:
         scores, model.detections_per_img = head.cls_logits.bias.view(-1, head.num_classes), 100
     with torch.no_grad():
         scores[:, LIKELY_CLASSES] = 8.0 if hasattr(model, "rpn") else -1.0
-    return _OnOurInputs(model.eval().requires_grad_(False))
+    return _OnOurInputs(model.eval().requires_grad_(False).to(device))
 
 
-def with_our_means(net: Callable) -> nn.Module:
+def with_our_means(net: Callable, device: torch.device = CPU) -> nn.Module:
     """The same as fast as our means make it: channels_last, backbone and dense head compiled."""
-    detector = torchvisions(net)
+    detector, means = torchvisions(net, device), means_of(device)
     model = detector.model.to(memory_format=torch.channels_last)
-    model.backbone = compiled(model.backbone)
+    model.backbone = means.compiled(model.backbone)
     part = model.rpn if hasattr(model, "rpn") else model
-    part.head = compiled(part.head)
+    part.head = means.compiled(part.head)
     return detector
 
 
@@ -85,4 +87,18 @@ class _OnOurInputs(nn.Module):
         self.model = model
 
     def forward(self, inputs):
-        return self.model([image["image"] / 255 for image in inputs])
+        device = next(self.model.parameters()).device
+        return self.model([image["image"].to(device) / 255 for image in inputs])
+
+
+class Autocast(nn.Module):
+    """A whole model, its losses and boxes too, under autocast to bf16, as detectron2 trains."""
+
+    def __init__(self, model: nn.Module):
+        super().__init__()
+        self.model = model
+
+    def forward(self, inputs: list[dict]) -> list[dict] | dict[str, torch.Tensor]:
+        """As the model."""
+        with torch.autocast(next(self.model.parameters()).device.type, torch.bfloat16):
+            return self.model(inputs)

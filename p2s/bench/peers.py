@@ -43,7 +43,7 @@ class AuthorsCenterNet(CenterNet):
 
 
 def authors(ours: nn.Module, spec: Spec) -> nn.Module:
-    """The authors' CenterNet2, or CenterNet*, with the weights of ours, in evaluation mode.
+    """The authors' CenterNet2, or CenterNet*, with ours' weights and device, in evaluation mode.
 
     ValueError unless the Spec is a CenterNet on P3-P7.
     """
@@ -56,7 +56,7 @@ def authors(ours: nn.Module, spec: Spec) -> nn.Module:
     peer = build_model(config)
     pixels = {name: value for name, value in peer.state_dict().items() if "pixel" in name}
     peer.load_state_dict(pixels | to_theirs(ours.state_dict(), spec))
-    return peer.eval()
+    return peer.to(next(ours.parameters()).device).eval()
 
 
 def like_theirs(model: nn.Module) -> nn.Module:

@@ -9,7 +9,8 @@ import torch
 from p2s.bench.nets import onnx
 from p2s.bench.ways import Way
 from p2s.data.loader import test_inputs
-from p2s.deploy.fast import PRECISIONS, optimize
+from p2s.deploy.fast import optimize
+from p2s.deploy.means import CPU
 from p2s.measure.coco import coco_numbers
 from p2s.study import train_eval
 from p2s.study.project import Project
@@ -34,7 +35,7 @@ def precisions(project: Project) -> dict[str, Any]:
     calibration = [test_inputs(data, index, run.spec.test) for index in range(CALIBRATION)]
     of, size = partial(Way, detector=run.detector), tuple(calibration[0]["image"].shape[1:])
     ways = {"ours, as trained": of(lambda: model)}
-    for precision in PRECISIONS:
+    for precision in CPU.precisions:
         fast = partial(optimize, model, precision, calibration=calibration)
         ways[f"ours, optimised, {precision}"] = of(fast, precision=precision, means="compiled")
     exported = partial(onnx, model, size, calibration)

@@ -10,11 +10,19 @@ import torch
 from torch import nn
 from tqdm import tqdm
 
+CPU = torch.device("cpu")
 CEILING = (256, 100, 136)  # channels and cells of the map whose convolution is the ceiling
 
 
+def now(device: torch.device = CPU) -> float:
+    """The seconds of a clock, once a device has done all that it was asked to."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    return time.perf_counter()
+
+
 def turns(
-    ways: dict[str, Callable], rounds: int = 7, warmup: int = 2
+    ways: dict[str, Callable], rounds: int = 7, warmup: int = 2, device: torch.device = CPU
 ) -> dict[str, dict[str, list[float]]]:
     """Seconds of every way, measured in turns, so that a slow minute slows all of them alike.
 
@@ -24,9 +32,9 @@ def turns(
     seconds = {name: {} for name in ways}
     for turn in tqdm(range(-warmup, rounds), "rounds", disable=None, leave=False):
         for name, way in ways.items():
-            start = time.perf_counter()
+            start = now(device)
             parts = way()
-            total = time.perf_counter() - start
+            total = now(device) - start
             parts = {"total": total, **parts} if isinstance(parts, dict) else {"total": total}
             for part, value in parts.items() if turn >= 0 else ():
                 seconds[name].setdefault(part, []).append(value)
@@ -38,12 +46,21 @@ def medians(seconds: dict[str, list[float]]) -> dict[str, float]:
     return {part: statistics.median(values) for part, values in seconds.items()}
 
 
-def ceiling(dtype: torch.dtype) -> tuple[Callable, int]:
+def rate(images: int, seconds: float, device: torch.device) -> dict[str, float]:
+    """The column of images a second, of a GPU alone: tables of CPUs have never had it."""
+    return {"rate": images / seconds} if device.type == "cuda" else {}
+
+
+def ceiling(dtype: torch.dtype, device: torch.device = CPU) -> tuple[Callable, int]:
     """A convolution that keeps the machine busiest, and its operations: 3x3, channels_last."""
     channels, *size = CEILING
-    conv = nn.Conv2d(channels, channels, 3, padding=1).to(dtype=dtype)
+    conv = nn.Conv2d(channels, channels, 3, padding=1).to(device, dtype)
     conv = conv.requires_grad_(False).to(memory_format=torch.channels_last)
-    x = torch.randn(1, channels, *size, dtype=dtype).to(memory_format=torch.channels_last)
+    x = (
+        torch.randn(1, channels, *size, dtype=dtype)
+        .to(device)
+        .to(memory_format=torch.channels_last)
+    )
     return (lambda: conv(x)), 2 * 9 * channels**2 * size[0] * size[1]
 
 
@@ -59,8 +76,16 @@ def threads(count: int) -> Iterator[None]:
 
 
 @contextmanager
-def peak_memory(peak: list[float]) -> Iterator[None]:
-    """Append the most memory that this process holds meanwhile, in MB, to `peak`; Linux only."""
+def peak_memory(peak: list[float], device: torch.device = CPU) -> Iterator[None]:
+    """Append the most memory held meanwhile, in MB, to `peak`.
+
+    That of this process, on Linux only; of a GPU what torch's tensors take there.
+    """
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
+        yield
+        peak.append(torch.cuda.max_memory_allocated(device) / 1e6)
+        return
     if platform.system() != "Linux":
         yield
         return

@@ -7,11 +7,15 @@ from functools import partial
 from itertools import product
 from typing import Any
 
+import torch
 from torchvision.models import detection
 
-from p2s.bench.nets import lively, onnx, picture, torchvisions, with_our_means
+from p2s.bench.nets import Autocast, lively, onnx, picture, torchvisions, with_our_means
+from p2s.bench.timing import CPU
 from p2s.bench.training import stock
-from p2s.deploy.fast import PRECISIONS, optimize
+from p2s.deploy.fast import optimize
+from p2s.deploy.means import means_of
+from p2s.model.device import place
 from p2s.spec import NAMED, Spec
 from p2s.spec.released import AUTHORS
 from p2s.study.experiments import Experiment, Scale, cells
@@ -43,59 +47,65 @@ class Way:
         return {name: getattr(self, name) for name in names}
 
 
-def means(detector: str, size: tuple[int, int]) -> dict[str, Way]:
+def means(detector: str, size: tuple[int, int], device: torch.device = CPU) -> dict[str, Way]:
     """Every way to run one detector on an image of a size; the reference comes first.
 
     That is the authors' package where it has the detector, else detectron2's layout and RoIAlign.
+    onnxruntime is asked on a CPU alone; on a GPU the reference and ours run in bf16 too.
     """
     spec = Spec.named(detector)
     if (spec.first, spec.second) == ("centernet", "cascade"):
         from p2s.bench import peers
 
         spec = spec.changed(AUTHORS)
-        model = peers.like_theirs(lively(spec))
+        model = peers.like_theirs(lively(spec)).to(device)
         name, make, runtime = "authors' centernet2", partial(peers.authors, model, spec), "authors"
     else:
-        model = lively(spec)
+        model = lively(spec).to(device)
         name, make, runtime = "detectron2's way", lambda: stock(copy.deepcopy(model)), "detectron2"
     of = partial(Way, detector=detector, spec=spec)
     return {
         name: of(make, runtime=runtime),
         "ours, as trained": of(lambda: model),
+        **(_in_autocast(of, model, name, make, runtime) if device.type == "cuda" else {}),
         "ours, optimised, eager": of(partial(optimize, model, compile=False), means="eager"),
-        **_compiled(of, model, picture(size)),
-        **_by_onnxruntime(of, model, size),
-        **_torchvisions(),
+        **_compiled(of, model, picture(size), device),
+        **(_by_onnxruntime(of, model, size) if device.type == "cpu" else {}),
+        **_torchvisions(device),
     }
 
 
-def detectors(names: Iterable[str] = tuple(NAMED)) -> dict[str, Way]:
+def detectors(names: Iterable[str] = tuple(NAMED), device: torch.device = CPU) -> dict[str, Way]:
     """The optimised model of every named detector, CenterNet2 the reference."""
     ordered = sorted(names, key=lambda name: name != "CenterNet2")  # stable: the others as named
-    return {name: _optimised(name, Spec.named(name)) for name in ordered}
+    return {name: _optimised(name, Spec.named(name), device) for name in ordered}
 
 
-def with_classes(names: Iterable[str], counts: Iterable[int]) -> dict[str, Way]:
+def with_classes(
+    names: Iterable[str], counts: Iterable[int], device: torch.device = CPU
+) -> dict[str, Way]:
     """The optimised models of detectors with so many classes; 300 detections from 365 on."""
     ways = {}
     for name, count in product(names, counts):
         spec = Spec.named(name).changed({"num_classes": count})
         if count >= LARGE_VOCABULARY["classes"]:
             spec = spec.changed({"test": {"detections": LARGE_VOCABULARY["detections"]}})
-        ways[f"{name}, {count} classes"] = _optimised(name, spec, count=count)
+        ways[f"{name}, {count} classes"] = _optimised(name, spec, device, count=count)
     return ways
 
 
-def with_proposals(names: Iterable[str], counts: Iterable[int]) -> dict[str, Way]:
+def with_proposals(
+    names: Iterable[str], counts: Iterable[int], device: torch.device = CPU
+) -> dict[str, Way]:
     """The optimised models of detectors with so many proposals an image."""
     ways = {}
     for name, count in product(names, counts):
         spec = Spec.named(name).changed({"test": {"proposals": count}})
-        ways[f"{name}, {count} proposals"] = _optimised(name, spec, count=count)
+        ways[f"{name}, {count} proposals"] = _optimised(name, spec, device, count=count)
     return ways
 
 
-def of_rows(experiment: Experiment, scale: Scale) -> dict[str, Way]:
+def of_rows(experiment: Experiment, scale: Scale, device: torch.device = CPU) -> dict[str, Way]:
     """The optimised model of each row of an experiment at a `Scale`, in the first variant.
 
     All keep scores above detectron2's threshold: a variant with all scores is for AP. It has the
@@ -111,23 +121,35 @@ def of_rows(experiment: Experiment, scale: Scale) -> dict[str, Way]:
             spec = named.changed(classes).changed(row.changes)
             spec = spec.changed(variant.changes if variant else {})
             spec = spec.changed({"test": {"score_threshold": named.test.score_threshold}})
-            ways[row.name] = _optimised(row.detector, spec, means="eager")
+            ways[row.name] = _optimised(row.detector, spec, device, means="eager")
     if not ways:
         raise ValueError(f"experiment {experiment.name}: no row has a full size, all are of scenes")
     return ways
 
 
-def _optimised(detector, spec, means="compiled", count=None):
+def _optimised(detector, spec, device, means="compiled", count=None):
     def make():
-        return optimize(lively(spec), compile=means == "compiled")
+        return optimize(lively(spec).to(device), compile=means == "compiled")
 
     return Way(make, detector, spec, means=means, count=count)
 
 
-def _compiled(of, model, image):
+def _in_autocast(of, model, name, make, runtime):
+    """The reference and ours as bf16 trains them."""
+    bf16 = {"precision": "bf16"}
+    return {
+        f"{name}, bf16": of(lambda: Autocast(make()), runtime=runtime, staged=False, **bf16),
+        "ours, as trained, bf16": of(
+            lambda: place(copy.deepcopy(model), model.pixel_mean.device, "bf16"), **bf16
+        ),
+    }
+
+
+def _compiled(of, model, image, device):
     """Ours in every precision; int8 is calibrated on the image."""
     ways = {}
-    for precision in PRECISIONS:
+    # To round to tf32 is a setting of the process, which all ways share.
+    for precision in [word for word in means_of(device).precisions if word != "tf32"]:
         options = {"calibration": image} if precision == "int8" else {}
         make = partial(optimize, model, precision, **options)
         ways[f"ours, optimised, {precision}"] = of(make, precision=precision, means="compiled")
@@ -143,11 +165,13 @@ def _by_onnxruntime(of, model, size):
     return ways
 
 
-def _torchvisions():
+def _torchvisions(device):
     """Torchvision's detectors as shipped and with our means."""
     ways = {}
     for name, net in TORCHVISION.items():
         of = partial(Way, detector=name, runtime="torchvision", staged=False)
-        ways[f"torchvision {name}"] = of(partial(torchvisions, net))
-        ways[f"torchvision {name}, our means"] = of(partial(with_our_means, net), means="compiled")
+        ways[f"torchvision {name}"] = of(partial(torchvisions, net, device))
+        ways[f"torchvision {name}, our means"] = of(
+            partial(with_our_means, net, device), means="compiled"
+        )
     return ways

@@ -5,6 +5,8 @@ from pathlib import Path
 
 import click
 
+from p2s.cli.options import DEVICE
+
 THREADS = click.option("--threads", default=2, show_default=True, type=click.IntRange(min=1))
 ROUNDS = click.option(
     "--rounds", default=7, show_default=True, type=click.IntRange(min=1), help="Turns measured."
@@ -36,14 +38,16 @@ def bench():
 @SIZE
 @THREADS
 @ROUNDS
-def infer(detector, every, words, profile, **how):
+@DEVICE
+def infer(detector, every, words, profile, device, **how):
     """Full-size inference: ours, the authors' and torchvision's, part by part."""
     from p2s.bench import inference, ways
 
+    device = _taken(device)
     if every:
-        make, name = ways.detectors, "detectors"
+        make, name = partial(ways.detectors, device=device), "detectors"
     else:
-        make, name = partial(ways.means, detector, how["size"]), "infer"
+        make, name = partial(ways.means, detector, how["size"], device), "infer"
     settings = {"detector": "all" if every else detector, **how}
     settings |= {"ways": words} if words else {}
     chosen = {
@@ -51,7 +55,7 @@ def infer(detector, every, words, profile, **how):
         for index, (key, way) in enumerate(make().items())
         if not words or index == 0 or any(word in key for word in words)
     }
-    _inferred(name, settings, chosen)
+    _inferred(name, settings, chosen, device)
     if profile:
         click.echo(inference.profile(chosen, how["size"], profile))
 
@@ -60,14 +64,16 @@ def infer(detector, every, words, profile, **how):
 @detector("CenterNet2")
 @SIZE
 @THREADS
-def memory(detector, size, threads):
+@DEVICE
+def memory(detector, size, threads, device):
     """The most memory that full-size inference holds, each way in a process of its own."""
     from p2s.bench.memory import memories
     from p2s.bench.ways import means
 
     settings = {"detector": detector, "size": size, "threads": threads}
-    make = partial(means, detector, size)
-    _measured("memory", settings, lambda: memories(make, size, threads))
+    device = _taken(device)
+    make = partial(means, detector, size, device)
+    _measured("memory", settings, lambda: memories(make, size, threads, device), device)
 
 
 @bench.command("classes")
@@ -76,13 +82,15 @@ def memory(detector, size, threads):
 @SIZE
 @THREADS
 @ROUNDS
-def classes(detector, counts, size, threads, rounds):
+@DEVICE
+def classes(detector, counts, size, threads, rounds, device):
     """Inference time against the number of classes."""
     from p2s.bench.ways import with_classes
 
-    ways = with_classes(detector, counts)
+    device = _taken(device)
+    ways = with_classes(detector, counts, device)
     settings = {"detector": detector, "counts": counts, "size": size, "threads": threads}
-    _inferred("classes", settings | {"rounds": rounds}, ways)
+    _inferred("classes", settings | {"rounds": rounds}, ways, device)
 
 
 @bench.command("proposals")
@@ -93,13 +101,15 @@ def classes(detector, counts, size, threads, rounds):
 @SIZE
 @THREADS
 @ROUNDS
-def proposals(detector, counts, size, threads, rounds):
+@DEVICE
+def proposals(detector, counts, size, threads, rounds, device):
     """Inference time against the number of proposals."""
     from p2s.bench.ways import with_proposals
 
-    ways = with_proposals(detector, counts)
+    device = _taken(device)
+    ways = with_proposals(detector, counts, device)
     settings = {"detector": detector, "counts": counts, "size": size, "threads": threads}
-    _inferred("proposals", settings | {"rounds": rounds}, ways)
+    _inferred("proposals", settings | {"rounds": rounds}, ways, device)
 
 
 @bench.command("rows")
@@ -107,7 +117,8 @@ def proposals(detector, counts, size, threads, rounds):
 @SIZE
 @THREADS
 @ROUNDS
-def rows(experiment, size, threads, rounds):
+@DEVICE
+def rows(experiment, size, threads, rounds, device):
     """Inference time of the rows of an EXPERIMENT: table1, table4, ..."""
     from p2s.bench.ways import of_rows
     from p2s.study import experiments
@@ -116,10 +127,10 @@ def rows(experiment, size, threads, rounds):
 
     project = Project.at()
     experiments.refuse_unknown("experiment", [experiment], experiments.experiment_names(project))
-    full = experiments.load_scales(project)["paper"]
-    ways = of_rows(experiments.load_experiment(project, experiment), full)
+    full, device = experiments.load_scales(project)["paper"], _taken(device)
+    ways = of_rows(experiments.load_experiment(project, experiment), full, device)
     settings = {"size": size, "threads": threads, "rounds": rounds}
-    _inferred(rows_of(experiment), settings, ways)
+    _inferred(rows_of(experiment), settings, ways, device)
 
 
 @bench.command("train")
@@ -127,14 +138,19 @@ def rows(experiment, size, threads, rounds):
 @click.option("--steps", default=20, show_default=True, type=click.IntRange(min=1))
 @click.option("--threads", default=1, show_default=True, type=click.IntRange(min=1))
 @click.option("--scale", default="gated", show_default=True, help="As in scales.yaml.")
-def train(detector, steps, threads, scale):
-    """Training steps of a scale, ours and the stock way; desk's at width 32 and batch 16."""
+@DEVICE
+def train(detector, steps, threads, scale, device):
+    """Training steps of a scale, ours and the stock way; desk's at width 32 and batch 16.
+
+    On a GPU in bf16 too, and those of the authors' package at full size (--scale paper).
+    """
     from p2s.bench import training
     from p2s.study.project import Project
 
-    spec = training.reference_step(Project.at(), detector, scale)
+    spec, device = training.reference_step(Project.at(), detector, scale), _taken(device)
     settings = {"detector": detector, "steps": steps, "threads": threads, "scale": scale}
-    _measured("train", settings, lambda: training.training_steps(detector, spec, steps))
+    measure = partial(training.training_steps, detector, spec, steps, device=device)
+    _measured("train", settings, measure, device)
 
 
 @bench.command("eval")
@@ -159,12 +175,13 @@ def start(share):
 @detector("CenterNet2")
 @THREADS
 @ROUNDS
-def step(detector, threads, rounds):
+@DEVICE
+def step(detector, threads, rounds, device):
     """A full-size training step: the share of assignment, losses and decoding."""
     from p2s.bench.step import step_shares
 
-    settings = {"detector": detector, "threads": threads, "rounds": rounds}
-    _measured("step", settings, lambda: step_shares(detector, rounds))
+    settings, device = {"detector": detector, "threads": threads, "rounds": rounds}, _taken(device)
+    _measured("step", settings, lambda: step_shares(detector, rounds, device=device), device)
 
 
 @bench.command("desk")
@@ -188,21 +205,34 @@ def precision(threads):
     _measured("precision", {"threads": threads}, lambda: precisions(project))
 
 
-def _inferred(name, settings, ways):
+def _taken(name):
+    """The device of a name; on a GPU products of fp32 are not rounded, whoever asks for them."""
+    from p2s.model.device import device_of, round_products
+
+    device = device_of(name)
+    if device.type == "cuda":
+        round_products("fp32")
+    return device
+
+
+def _inferred(name, settings, ways, device):
     """Measure ways of full-size inference as the settings say; see `_measured`."""
     from p2s.bench.inference import inference_times
 
-    size, rounds = settings["size"], settings["rounds"]
-    _measured(name, settings, lambda: inference_times(ways, size, rounds))
+    how = settings["size"], settings["rounds"], device
+    _measured(name, settings, lambda: inference_times(ways, *how), device)
 
 
-def _measured(name, settings, measure):
+def _measured(name, settings, measure, device=None):
     """Measure with the threads of the settings, write the record and print it as a table."""
     from p2s.bench.timing import threads
+    from p2s.model.device import described
     from p2s.study import benches, records
     from p2s.study.project import Project
 
     project = Project.at()
+    if device and device.type == "cuda":
+        settings = settings | {"device": described(device)}
     with threads(settings["threads"]):
         path = benches.write(project, name, settings, measure())
     click.echo(benches.table(records.read(path, benches.Bench)))

@@ -17,13 +17,14 @@ from p2s.study.project import Project
 SHOWN = {  # columns of a printed table: unit factor and digits
     "way": None, "precision": None,
     **dict.fromkeys(("pre", "first", "second", "post", "total"), (1e3, 1)),
-    "ratio": (1, 2), "share": (1, 2), "operations": (1e-9, 1), "memory": (1, 0),
+    "rate": (1, 1), "ratio": (1, 2), "share": (1, 2), "operations": (1e-9, 1), "memory": (1, 0),
     "proposals": (1, 0), "detections": (1, 0), "unmatched": (1, 0), "unmatched_inside": (1, 0),
     "valid": None,
 }  # fmt: skip
-UNITS = {"operations": "GFLOP", "memory": "MB", "share": "of ceiling"} | dict.fromkeys(
-    ("pre", "first", "second", "post", "total"), "ms"
-)
+UNITS = {
+    "operations": "GFLOP", "memory": "MB", "share": "of ceiling", "rate": "images/s",
+    **dict.fromkeys(("pre", "first", "second", "post", "total"), "ms"),
+}  # fmt: skip
 
 
 Runtime = Literal[
@@ -105,6 +106,7 @@ def table(record: Bench) -> str:
     lines = [
         readable(record).to_markdown(index=False, disable_numparse=True),
         f"{machine['cpu']}, {machine['threads']} of {machine['cores']} cores, {machine['isa']}",
+        *([record.settings["device"]] if "device" in record.settings else []),
         *(f"{name}: {value}" for name, value in record.facts.items()),
     ]
     return "\n\n".join(lines)

@@ -34,6 +34,8 @@ def origin(bench: Bench) -> dict[str, str]:
 
 
 def _kind(bench):
+    if "device" in bench.settings:  # a GPU's measurements stand beside those of the CPU
+        return f"{bench.bench}_gpu"
     return "allocator" if "allocator" in bench.settings else bench.bench
 
 
