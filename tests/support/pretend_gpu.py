@@ -96,6 +96,11 @@ def to(value, *args, **kwargs):
     return value if same else torch.ops.aten._to_copy(value, **where, **how)
 
 
+def new_tensor(value, data):
+    """Tensor.new_tensor, also of numbers that are tensors."""
+    return torch.tensor(tree_map_only(OnGpu, Tensor.tolist, data), dtype=value.dtype).to(GPU)
+
+
 def no_numpy(value, *args, **kwargs):
     raise TypeError("can't convert a tensor on the GPU to numpy: copy it to the CPU first")
 
@@ -107,9 +112,8 @@ SAID = {
     Tensor.to: to,
     Tensor.cpu: lambda value: to(value, "cpu"),
     Tensor.cuda: lambda value: value,
-    Tensor.new_tensor: lambda value, data: torch.tensor(data, dtype=value.dtype).to(GPU),
+    Tensor.new_tensor: new_tensor,
     Tensor.unsqueeze_: Tensor.unsqueeze,  # a wrapper cannot change its own shape
-    Tensor.__index__: lambda value: int(to(value, "cpu")),
     Tensor.tolist: lambda value: to(value, "cpu").tolist(),
     Tensor.numpy: no_numpy,
     Tensor.__array__: no_numpy,
