@@ -1,9 +1,9 @@
 """The command: a list, one line for every mistake, and files in the project or where asked."""
 
-import os
 import signal
 import subprocess
 import sys
+from random import Random
 
 import pytest
 
@@ -13,7 +13,7 @@ from tests.support import ROOT
 from tests.support.commands import in_a_process, p2s
 from tests.support.server import serving
 
-BODY = os.urandom(3_000_000)
+BODY = Random(0).randbytes(3_000_000)
 
 
 @pytest.fixture

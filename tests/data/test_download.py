@@ -1,10 +1,10 @@
 """Downloads: any stop, any server, and the file has the server's bytes, each sent once."""
 
-import os
 import signal
 import subprocess
 import sys
 import time
+from random import Random
 
 import pytest
 import requests
@@ -13,7 +13,7 @@ from p2s.data.download import download
 from tests.support import ROOT
 from tests.support.server import serving
 
-BODY = os.urandom(3_000_000)
+BODY = Random(0).randbytes(3_000_000)
 
 
 @pytest.mark.parametrize("have", [0, 1, 1_234_567, len(BODY)])

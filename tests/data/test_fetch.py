@@ -2,11 +2,11 @@
 
 import io
 import json
-import os
 import shutil
 import socket
 import zipfile
 from hashlib import md5, sha256
+from random import Random
 
 import pytest
 from filelock import FileLock
@@ -16,7 +16,7 @@ from p2s.data.catalogue import File, Source
 from p2s.data.fetch import fetch
 from tests.support.server import serving
 
-WEIGHTS = os.urandom(2_500_000)
+WEIGHTS = Random(0).randbytes(2_500_000)
 BOXES = json.dumps({"images": [{"id": 1}, {"id": 2}], "annotations": [{"id": 3}]}).encode()
 
 
@@ -148,7 +148,9 @@ def test_an_unpacking_that_was_stopped_goes_on_without_a_download(site, tmp_path
 
 
 @pytest.mark.parametrize(
-    "content", [b"no zip", PICTURES[:-30], PICTURES.replace(b"val/2", b"val/3")]
+    "content",
+    [b"no zip", PICTURES[:-30], PICTURES.replace(b"val/2", b"val/3")],
+    ids=["none", "cut", "other names"],
 )
 def test_a_zip_that_is_none_or_damaged_is_kept_apart(site, tmp_path, content):
     site.files["pictures"] = content
