@@ -23,32 +23,36 @@ def order_of(recipe: Recipe) -> Order:
     """The order that a recipe asks for, as a function (data, seed, epoch) -> (L,) indices."""
     match recipe.order:
         case RepeatFactor(threshold=threshold):
-            return partial(repeat_factor, threshold=threshold)
+            return partial(repeat_factor, threshold=threshold, empty=recipe.empty)
         case ClassAware():
             return class_aware
-    return shuffled
+    return partial(shuffled, empty=recipe.empty)
 
 
 @lru_cache(maxsize=4)
-def shuffled(data: CocoSet, seed: int, epoch: int) -> np.ndarray:
-    """Each image with objects once an epoch."""
-    return _shuffled(np.array(data.trainable), seed, epoch)
+def shuffled(data: CocoSet, seed: int, epoch: int, empty: bool = False) -> np.ndarray:
+    """Each image with objects once an epoch, or each with those that are `empty` of objects."""
+    return _shuffled(_images(data, empty), seed, epoch)
 
 
 @lru_cache(maxsize=4)
-def repeat_factor(data: CocoSet, seed: int, epoch: int, threshold: float) -> np.ndarray:
-    """Each image with objects in proportion to its repeat factor (Gupta et al., 2019, App. B).
+def repeat_factor(
+    data: CocoSet, seed: int, epoch: int, threshold: float, empty: bool = False
+) -> np.ndarray:
+    """Each image in proportion to its repeat factor (Gupta et al., 2019, App. B).
 
-    An epoch has as many images as the factors' sum, rounded up. An image is in it as often as its
-    share says, rounded down or up by chance: systematic sampling, which keeps all epochs equally
-    long where to round each image on its own would not.
+    Images without objects are among them if `empty`. An epoch has as many images as the factors'
+    sum, rounded up. An image is in it as often as its share says, rounded down or up by chance:
+    systematic sampling, which keeps all epochs equally long where to round each image on its own
+    would not.
     """
-    factors, rng = repeat_factors(data, threshold), np.random.default_rng([seed, IMAGES, epoch])
+    factors = repeat_factors(data, threshold, empty)
+    rng = np.random.default_rng([seed, IMAGES, epoch])
     line = rng.permutation(len(factors))
     ends = factors[line].cumsum()  # image line[i] holds the stretch from ends[i - 1] to ends[i]
     length = ceil(ends[-1])
     picks = np.searchsorted(ends / ends[-1], (np.arange(length) + rng.random()) / length)
-    return _shuffled(np.array(data.trainable)[line[picks]], seed, epoch)
+    return _shuffled(_images(data, empty)[line[picks]], seed, epoch)
 
 
 @lru_cache(maxsize=4)
@@ -67,17 +71,22 @@ def class_aware(data: CocoSet, seed: int, epoch: int) -> np.ndarray:
 
 
 @lru_cache(maxsize=2)
-def repeat_factors(data: CocoSet, threshold: float) -> np.ndarray:
+def repeat_factors(data: CocoSet, threshold: float, empty: bool = False) -> np.ndarray:
     """r = max(1, sqrt(threshold / f)) of the rarest class of each image with objects, float64.
 
-    f is the share of these images that show the class (Gupta et al., 2019, App. B).
+    f is the share of these images that show the class (Gupta et al., 2019, App. B). With `empty`
+    of every image: 1 of one without objects.
     """
     images = [
         {"annotations": [{"category_id": label} for label in data.present[i]]}
-        for i in data.trainable
+        for i in _images(data, empty).tolist()
     ]
     of_images = RepeatFactorTrainingSampler.repeat_factors_from_category_frequency
     return of_images(images, threshold).double().numpy()  # float32's sums are exact in float64
+
+
+def _images(data, empty):
+    return np.arange(len(data)) if empty else np.array(data.trainable)
 
 
 @lru_cache(maxsize=2)

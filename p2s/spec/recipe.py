@@ -5,10 +5,10 @@ The comment beside a field is its source, as in p2s.spec.detector.
 
 from typing import Annotated, Literal
 
-from pydantic import Field, PositiveFloat, PositiveInt
+from pydantic import Field, PositiveFloat, PositiveInt, model_validator
 
 from p2s.spec.choice import Choice, Chooser
-from p2s.spec.part import YOUNGER, Probability
+from p2s.spec.part import UNWRITTEN, YOUNGER, Probability
 
 
 class Sgd(Choice):
@@ -62,6 +62,17 @@ class Recipe(Chooser):
     order: Annotated[Shuffled | RepeatFactor | ClassAware, Field(discriminator="kind"), YOUNGER] = (
         Shuffled()
     )
+
+    # Images without objects train too, as background; d2 FILTER_EMPTY_ANNOTATIONS: not
+    empty: Annotated[bool, UNWRITTEN] = False
+
+    @model_validator(mode="after")
+    def _has_an_order_of_such_images(self):
+        if self.empty and isinstance(self.order, ClassAware):
+            raise ValueError(
+                "empty does nothing with order class_aware; valid: shuffled, repeat_factor"
+            )
+        return self
 
     def require_parts(self, processes: int) -> None:
         """ValueError unless so many processes can have an equal part of each batch."""

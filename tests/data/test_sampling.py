@@ -76,6 +76,22 @@ def test_images_without_objects_never_train(order, data):
         batch_indices(coco_set([(), ()]), 2, 0, 0, order)
 
 
+@pytest.mark.parametrize("order", ["shuffled", "repeat_factor"])
+def test_images_without_objects_train_where_a_recipe_says_so(order, data):
+    orders = [sampling.order_of(Recipe(order=order, empty=empty)) for empty in (True, False)]
+    assert sorted(orders[0](data, 0, 0).tolist()) == list(range(len(data)))
+    assert sorted(orders[1](data, 0, 0).tolist()) == list(data.trainable)
+
+
+def test_an_image_without_objects_is_not_repeated_and_shows_no_class(data):
+    with_empty = sampling.repeat_factors(data, 0.5, empty=True)
+    assert with_empty[3] == 1 and len(with_empty) == len(data)
+    batch_order = sampling.order_of(Recipe(order="class_aware"))
+    assert 3 not in shares(batch_order, data, 5).nonzero()[0]
+    with pytest.raises(ValueError, match="empty does nothing with order class_aware; valid: shuf"):
+        Recipe(order="class_aware", empty=True)
+
+
 @pytest.mark.parametrize("threshold", [0, 1e-3, 0.2, 0.5, 1])
 def test_repeat_factors_are_those_of_the_rarest_class(data, threshold):
     labels = [set(each) for each in LABELS if each]
