@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 from p2s.files import canonical_hash, file_fingerprint
 from p2s.spec.detector import Spec
@@ -18,19 +19,25 @@ def training_id(spec: Spec, train_fingerprint: str, seed: int, root: str | Path 
     Pretrained weights count by content, their path is relative to `root`; those of a reading
     count by how they are made.
     """
+    return canonical_hash(training_settings(spec, train_fingerprint, seed, root))
+
+
+def training_settings(
+    spec: Spec, train_fingerprint: str, seed: int, root: str | Path = ""
+) -> dict[str, Any]:
+    """What the identity of a training is the hash of, as JSON values."""
     settings = spec.training_fields()
     if isinstance(spec.backbone.weights, Path):
         settings["backbone"]["weights"] = file_fingerprint(Path(root) / spec.backbone.weights)
     elif spec.backbone.weights:
         reading = READINGS[spec.backbone.weights]
         settings["backbone"]["weights"] = reading.model_dump(mode="json")
-    fields = {
+    return {
         "spec": settings,
         "data": train_fingerprint,
         "seed": seed,
         "numerics": NUMERICS_VERSION,
     }
-    return canonical_hash(fields)
 
 
 def import_id(sha256: str, spec: str, classes: list[str]) -> str:

@@ -2,10 +2,18 @@
 
 from p2s.spec.detector import Spec
 
+COARSEST = 32  # pixels of a cell of a trunk's last stage
+
 
 def refuse_absurd(spec: Spec, processes: int) -> None:
     """ValueError, in a line with what is valid, for a Spec that so many processes cannot train."""
     recipe, backbone = spec.recipe, spec.backbone
+    edge = min(recipe.short_edge)
+    if recipe.batch == 1 and edge <= COARSEST and backbone.norm == "BN":
+        raise ValueError(
+            f"one image of {edge} pixels at a time is one cell to normalise over: set "
+            "recipe.batch=2 or more, a larger size, or backbone.norm=GN"
+        )
     if recipe.scaled_rate > 1:
         raise ValueError(
             f"learning rate {recipe.scaled_rate:g}: rate {recipe.rate:g} is for a batch of 16 and "

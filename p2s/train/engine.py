@@ -27,10 +27,10 @@ from p2s.maths import ranks
 from p2s.maths.federated import frequencies
 from p2s.maths.likelihood import AUDIT
 from p2s.spec import Recipe, Spec
-from p2s.spec.identity import training_id
+from p2s.spec.identity import training_id, training_settings
 from p2s.spec.recipe import AdamW
 from p2s.spec.sanity import refuse_absurd
-from p2s.train import folder, stops
+from p2s.train import folder, settings, stops
 from p2s.train.folder import finished, load
 from p2s.train.replay import NonFiniteLoss, found, gradients, keep_step
 
@@ -88,10 +88,11 @@ def train(
     refuse_absurd(spec, ranks.ranks())
     keep_memory()
     identity = training_id(spec, data.fingerprint, seed)
-    output = Path(output)
+    output, asked = Path(output), training_settings(spec, data.fingerprint, seed)
     output.mkdir(parents=True, exist_ok=True)
     with folder.alone_in(output) if ranks.rank() == 0 else nullcontext():
         ranks.wait_for_all()
+        settings.refuse_other(output, asked)
         if not finished(output, identity):
             _Training(model, spec, data, output, seed, loop).run()
         ranks.wait_for_all()
@@ -123,6 +124,7 @@ class _Training:
 
     def __post_init__(self):
         self.identity = training_id(self.spec, self.data.fingerprint, self.seed)
+        self.settings = training_settings(self.spec, self.data.fingerprint, self.seed)
         self.optimizer = optimizer(self.model, self.spec.recipe)
 
     def run(self):
@@ -133,7 +135,7 @@ class _Training:
         self.model.train()
         saved, begun = self.seconds, time.monotonic() - self.seconds
         with stops.noted() as asked, self._bar() as bar, closing(self._batches()) as batches:
-            for batch in batches:
+            for batch in self._saved_if_broken(batches):
                 losses = self._step(batch)
                 self._note(losses | self._watched())
                 self._keep_best()
@@ -163,6 +165,15 @@ class _Training:
             return pinned(made) if on_gpu else made
 
         return prefetched(batch, range(self.iteration, recipe.iterations), self.loop.workers)
+
+    def _saved_if_broken(self, batches):
+        """The batches; what cannot be read of one is told after the steps so far are saved."""
+        try:
+            yield from batches
+        except ValueError as error:
+            if self.iteration:
+                self._save()
+            raise ValueError(f"{error}; mend it, and the same command goes on") from error
 
     def _step(self, batch):
         recipe, batch = self.spec.recipe, _alike(batch)
@@ -241,6 +252,7 @@ class _Training:
     def _save(self):
         if ranks.rank():
             return
+        settings.keep(self.output, self.settings)
         progress = {name: getattr(self, name) for name in folder.PROGRESS}
         folder.save_state(self.output, progress, self.model, self.optimizer)
 
@@ -255,6 +267,7 @@ class _Training:
         if ranks.rank():
             return
         texts = self._texts({}) | {"curve.json": json.dumps(self.curve)}
+        settings.keep(self.output, self.settings)
         folder.write_model(self.output, self.model, self.identity, texts)
 
 

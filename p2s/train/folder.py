@@ -1,8 +1,9 @@
 """The folder that a training lives in: written so that a stop at any moment leaves it whole.
 
 It holds `state.pt` while the training runs, in the end `model.safetensors`, `spec.json`,
-`classes.json`, `curve.json` (losses) and `training.json` (its identity, seed and seconds). Where AP
-is watched, the folder `best` in it is a model too, if an earlier one had a higher AP than the last.
+`classes.json`, `curve.json` (losses) and `training.json` (its identity, seed and seconds); from the
+first state on `settings.json`, see `p2s.train.settings`. Where AP is watched, the folder `best` in
+it is a model too, if an earlier one had a higher AP than the last.
 """
 
 import io
@@ -23,6 +24,7 @@ from p2s.model.zoo import build
 from p2s.spec import Spec
 
 BEST = "best"  # its training.json has iteration and AP besides
+KEPT = "nothing there was changed: choose another folder, or remove this one"
 PROGRESS = ("identity", "iteration", "seconds", "curve")  # kept in a state beside the weights
 
 
@@ -148,5 +150,5 @@ def _refuse_other(output, held, wanted):
     if held != wanted:
         raise ValueError(
             f"{output} holds another training ({held}, not {wanted}): other settings, data, seed "
-            "or version; nothing there was changed: choose another folder, or remove this one"
+            f"or version; {KEPT}"
         )

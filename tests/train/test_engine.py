@@ -82,6 +82,35 @@ def test_a_crash_and_a_resume_equal_an_uninterrupted_training(tmp_path, monkeypa
     assert not (tmp_path / "cut" / "state.pt").exists()
 
 
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_picture_that_cannot_be_decoded_ends_the_run_saved_and_mended_it_goes_on(
+    tmp_path, monkeypatch, workers
+):
+    train(Tiny(), SPEC, DATA, tmp_path / "whole", seed=3)
+
+    def broken():
+        raise ValueError("5.jpg: not a readable image: broken data stream")
+
+    stop_at(monkeypatch, 5, broken)
+    loop = engine.Loop(workers=workers)
+    with pytest.raises(ValueError, match="^5.jpg: .*; mend it, and the same command goes on$"):
+        train(Tiny(), SPEC, DATA, tmp_path / "cut", seed=3, loop=loop)
+    assert torch.load(tmp_path / "cut" / "state.pt", weights_only=True)["iteration"] == 5
+    monkeypatch.setattr(engine, "train_batch", batches)
+    train(Tiny(), SPEC, DATA, tmp_path / "cut", seed=3)
+    assert files(tmp_path / "cut") == files(tmp_path / "whole")
+
+
+@pytest.mark.parametrize("edges", [(16,), (32, 64)])
+def test_normalisation_over_one_cell_is_refused_with_what_to_do(tmp_path, edges):
+    alone = {"recipe": {"batch": 1, "short_edge": edges}}
+    with pytest.raises(ValueError, match="set recipe.batch=2 or more, a larger size, or"):
+        train(Tiny(), SPEC.changed(alone), DATA, tmp_path, seed=3)
+    for mended in ({"recipe": {"batch": 2}}, {"backbone": {"norm": "GN"}}):
+        folder = tmp_path / next(iter(mended))
+        train(Tiny(), SPEC.changed(alone).changed(mended), DATA, folder, seed=3)
+
+
 @pytest.mark.parametrize("workers", [1, 4])
 def test_threads_that_make_batches_ahead_change_no_bit(tmp_path, workers):
     train(Tiny(), SPEC, DATA, tmp_path / "none", seed=3)
@@ -159,7 +188,7 @@ def test_a_folder_of_another_training_is_refused_and_kept(tmp_path, monkeypatch,
     with contextlib.suppress(KeyboardInterrupt):
         train(Tiny(), SPEC, DATA, tmp_path, seed=3)
     before = (tmp_path / name).read_bytes()
-    with pytest.raises(ValueError, match="another training .* nothing there was changed"):
+    with pytest.raises(ValueError, match="another training: seed is 3 there and 4 here; nothing"):
         train(Tiny(), SPEC, DATA, tmp_path, seed=4)
     assert (tmp_path / name).read_bytes() == before
 
