@@ -1,0 +1,110 @@
+"""Picture: the one reader of picture files; each mode of Pillow becomes 8-bit RGB by a rule.
+
+Colours of 8 bits (palettes, CMYK, YCbCr, HSV ...) are Pillow's, without a colour profile; alpha is
+left out; of several frames the first counts. More bits are divided by their range: of floats it is
+1 if none is above, else that of the fewest bits of DEPTHS that hold the brightest pixel.
+"""
+
+import os
+import stat
+import warnings
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from PIL import Image, ImageOps
+
+if TYPE_CHECKING:  # the health check reads headers, and does not wait for numpy
+    import numpy as np
+
+# Of Pillow's formats those of pictures: none that starts another program, as EPS does.
+FORMATS = (  # TGA has no sign at its beginning: it is tried last
+    *("JPEG", "PNG", "BMP", "DIB", "GIF", "WEBP", "TIFF", "JPEG2000", "AVIF", "PPM", "PCX", "ICO"),
+    *("QOI", "SGI", "TGA"),
+)
+DEPTHS = (8, 10, 12, 14, 16)  # bits of a grey value: cameras' and scanners'
+DEEP = ("F", "I", "I;16", "I;16B", "I;16L", "I;16N")  # modes of more than 8 bits
+STRAIGHT = {"La": "LA", "RGBa": "RGBA"}  # modes whose colours are multiplied by alpha
+PLAIN = (
+    *("1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr", "HSV"),
+    *STRAIGHT,
+)
+MOST = 178_956_970  # pixels; Pillow's own bound
+TOO_LARGE = f"more than {MOST} pixels: shrink it, or cut it into tiles and its boxes with it"
+# Pillow warns from half of them on; whoever gives such a picture means it.
+warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
+
+
+def read_picture(path: str | Path) -> "np.ndarray":
+    """A picture (H, W, 3) uint8 RGB, turned as its camera says; ValueError names a bad file."""
+    try:
+        with opened(path) as file:
+            return rgb(file)
+    except Exception as error:  # Pillow's decoders raise much more than OSError
+        raise ValueError(f"{path}: not a readable image: {reason(error)}") from error
+
+
+def rgb(picture: Image.Image) -> "np.ndarray":
+    """The pixels (H, W, 3) uint8 RGB of a picture of any mode, turned as its camera says.
+
+    ValueError names a mode without a rule, or the values of one that no range holds.
+    """
+    import numpy as np
+
+    require_rule(picture.mode)
+    turned = ImageOps.exif_transpose(picture)
+    if turned.mode in DEEP:
+        turned = Image.fromarray(_in_bytes(np.asarray(turned), turned.mode))
+    elif turned.mode in STRAIGHT:
+        turned = turned.convert(STRAIGHT[turned.mode])
+    return np.array(turned.convert("RGB"))
+
+
+def require_rule(mode: str) -> None:
+    """ValueError for a mode that no rule makes 8-bit RGB."""
+    if mode not in (*PLAIN, *DEEP):
+        raise ValueError(f"mode {mode} (valid: {', '.join(sorted((*PLAIN, *DEEP)))})")
+
+
+def opened(path: str | Path) -> Image.Image:
+    """A picture of which only the header is read, to be held by `with`."""
+    status = os.stat(path)
+    if not stat.S_ISREG(status.st_mode):  # a pipe would be waited for
+        raise ValueError("a folder" if stat.S_ISDIR(status.st_mode) else "not a regular file")
+    if not status.st_size:
+        raise ValueError("an empty file, of 0 bytes")
+    return Image.open(path, formats=_here())
+
+
+def reason(error: Exception) -> str:
+    """Why a picture cannot be read, in words that say what to do."""
+    if isinstance(error, Image.DecompressionBombError):
+        return TOO_LARGE
+    if isinstance(error, Image.UnidentifiedImageError):
+        return f"its beginning is of no known format (valid: {', '.join(FORMATS)})"
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    text = " ".join(f"{error}".split()) or type(error).__name__
+    return f"cut short: {text}" if "truncated" in text else text
+
+
+@cache
+def _here():
+    """Those of FORMATS that this Pillow has."""
+    Image.init()
+    return [name for name in FORMATS if name in Image.OPEN]
+
+
+def _in_bytes(values, mode):
+    """Grey values of any range as bytes."""
+    import numpy as np
+
+    low, high = values.min(), values.max()
+    if mode == "F" and 0 <= low <= high <= 1:
+        most = 1
+    elif not 0 <= low <= high < 2 ** DEPTHS[-1]:  # of NaN nothing holds
+        told = f"mode {mode} with values from {low:g} to {high:g}"
+        raise ValueError(f"{told} (valid: 0 to {2 ** DEPTHS[-1] - 1}; floats also 0 to 1)")
+    else:
+        most = next(2**bits - 1 for bits in DEPTHS if high < 2**bits)
+    return (values * np.float32(255 / most)).round().astype(np.uint8)

@@ -1,0 +1,133 @@
+"""Pictures: every mode becomes 8-bit RGB by its rule, or is told with file and mode."""
+
+import os
+import struct
+import zlib
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from p2s.data.picture import DEEP, PLAIN, read_picture, rgb
+
+RAMP = np.tile(np.arange(256, dtype=np.uint8), (3, 1))  # what each ramp must come out as
+
+
+def written(path, values, **options):
+    Image.fromarray(values).save(path, **options)
+    return path
+
+
+@pytest.mark.parametrize("bits", [8, 10, 12, 14, 16])
+@pytest.mark.parametrize("suffix", ["png", "tif"])
+def test_a_ramp_of_any_depth_is_the_ramp_of_8_bits(tmp_path, bits, suffix):
+    values = (RAMP.astype(np.float64) * (2**bits - 1) / 255).round().astype(np.uint16)
+    read = read_picture(written(tmp_path / f"deep.{suffix}", values))
+    assert read.shape == (3, 256, 3) and (read == RAMP[:, :, None]).all()
+
+
+@pytest.mark.parametrize("most", [1, 255, 4095, 65535])
+def test_a_ramp_of_floats_is_the_ramp_of_8_bits(tmp_path, most):
+    values = (RAMP.astype(np.float64) * most / 255).astype(np.float32)
+    assert (read_picture(written(tmp_path / "f.tif", values)) == RAMP[:, :, None]).all()
+
+
+def test_a_ramp_of_whole_numbers_of_32_bits_is_the_ramp_of_8_bits(tmp_path):
+    values = RAMP.astype(np.int32) * 257
+    assert (read_picture(written(tmp_path / "i.tif", values)) == RAMP[:, :, None]).all()
+
+
+@pytest.mark.parametrize("order", ["I;16", "I;16B"])
+def test_the_order_of_two_bytes_does_not_matter(order):
+    values = (RAMP.astype(np.uint16) * 257).astype(">u2" if order == "I;16B" else "<u2")
+    picture = Image.frombytes(order, (256, 3), values.tobytes())
+    assert (rgb(picture) == RAMP[:, :, None]).all()
+
+
+@pytest.mark.parametrize("values", [[-1, 5], [0, 70_000], [0, np.nan], [0, np.inf]])
+def test_floats_that_no_range_holds_are_told_with_file_and_mode(tmp_path, values):
+    path = written(tmp_path / "f.tif", np.array([values], np.float32))
+    with pytest.raises(ValueError, match=r"f.tif: .* mode F with values from .* \(valid: 0 to 655"):
+        read_picture(path)
+
+
+def test_a_mode_without_a_rule_is_told_with_file_and_mode(tmp_path):
+    Image.new("LAB", (4, 4)).save(tmp_path / "lab.tif")
+    with pytest.raises(ValueError, match=r"lab.tif: .*mode LAB \(valid: .*RGB"):
+        read_picture(tmp_path / "lab.tif")
+
+
+@pytest.mark.parametrize("mode", [*PLAIN, *DEEP])
+def test_black_is_black_in_every_mode_that_has_a_rule(mode):
+    black = Image.new("RGB", (5, 4))
+    whole = {"CMYK": (0, 0, 0, 255), "YCbCr": (0, 128, 128)}.get(mode, 0)
+    picture = black.convert("P") if mode == "P" else Image.new(mode, (5, 4), whole)
+    read = rgb(picture)
+    assert read.shape == (4, 5, 3) and read.dtype == np.uint8 and read.max() == 0
+
+
+def test_alpha_is_left_out_and_undone_where_colours_are_multiplied_by_it():
+    half = Image.new("RGBA", (2, 2), (200, 100, 50, 128))
+    assert rgb(half)[0, 0].tolist() == [200, 100, 50]
+    assert rgb(half.convert("RGBa"))[0, 0] == pytest.approx([200, 100, 50], abs=2)
+    grey = Image.new("LA", (2, 2), (180, 128))
+    assert rgb(grey)[0, 0].tolist() == [180] * 3
+    assert rgb(grey.convert("La"))[0, 0] == pytest.approx([180] * 3, abs=2)
+
+
+def test_a_palette_is_looked_up():
+    picture = Image.new("P", (2, 1))
+    picture.putpalette([9, 8, 7, 200, 100, 50])
+    picture.putdata([1, 0])
+    assert rgb(picture)[0].tolist() == [[200, 100, 50], [9, 8, 7]]
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_it_is_turned_as_the_camera_says_at_any_depth(tmp_path, orientation, dtype):
+    stored = np.array([[10, 20, 30], [40, 50, 60]], dtype) * (257 if dtype == np.uint16 else 1)
+    turns = {
+        1: stored, 2: stored[:, ::-1], 3: stored[::-1, ::-1], 4: stored[::-1], 5: stored.T,
+        6: np.rot90(stored, -1), 7: np.rot90(stored, 2).T, 8: np.rot90(stored),
+    }  # fmt: skip
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    path = written(tmp_path / "turned.png", stored, exif=exif)
+    seen = turns[orientation] // (257 if dtype == np.uint16 else 1)
+    if dtype == np.uint16:  # the brightest pixel says 14 bits
+        seen = (turns[orientation] * (255 / (2**14 - 1))).round()
+    assert (read_picture(path)[:, :, 0] == seen).all()
+
+
+def test_no_format_that_starts_another_program_is_read(tmp_path):
+    Image.new("RGB", (4, 4)).save(tmp_path / "ghost.eps")
+    os.rename(tmp_path / "ghost.eps", tmp_path / "ghost.png")
+    with pytest.raises(ValueError, match="ghost.png: .* no known format"):
+        read_picture(tmp_path / "ghost.png")
+
+
+def of_size(path, width, height):
+    """A PNG whose header says so and that has no pixels."""
+    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    parts = [(b"IHDR", header), (b"IDAT", zlib.compress(b"")), (b"IEND", b"")]
+    chunks = [
+        struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+        for name, data in parts
+    ]
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(chunks))
+    return path
+
+
+def test_too_many_pixels_are_told_with_what_to_do(tmp_path):
+    with pytest.raises(ValueError, match="huge.png: .* more than .* pixels: shrink it, or cut it"):
+        read_picture(of_size(tmp_path / "huge.png", 20_000, 20_000))
+
+
+def test_a_pipe_a_folder_and_an_empty_file_are_refused_at_once(tmp_path):
+    os.mkfifo(tmp_path / "pipe.png")
+    (tmp_path / "folder.png").mkdir()
+    (tmp_path / "empty.png").touch()
+    told = {"pipe": "not a regular file", "folder": "a folder", "empty": "an empty file"}
+    for name, words in told.items():
+        with pytest.raises(ValueError, match=f"{name}.png: not a readable image: {words}"):
+            read_picture(tmp_path / f"{name}.png")
