@@ -1,6 +1,7 @@
 """The start of a training on a set of COCO's size: seconds and memory until the first batch."""
 
 import gc
+import io
 import json
 import time
 from pathlib import Path
@@ -8,12 +9,14 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
+from PIL import Image
 
 from p2s.bench.timing import peak_memory
 from p2s.data import coco, health
 from p2s.data.loader import batch_indices
 
 IMAGES, OBJECTS, CLASSES = 118_287, 860_001, 80  # of COCO's train2017
+WIDTH, HEIGHT = 640, 480  # of its pictures
 CORNERS = 20  # of a polygon, which COCO's file is mostly made of
 BATCH = 16  # Sec. 5
 
@@ -21,8 +24,8 @@ BATCH = 16  # Sec. 5
 def start_times(share: float) -> dict[str, Any]:
     """Seconds of each step, and the most memory of this process meanwhile in MB, a row each.
 
-    The annotations are invented, of so large a share of COCO's training set; its pictures are
-    empty files, for no step opens one.
+    The annotations are invented, of so large a share of COCO's training set; so are its pictures,
+    of which the check reads the headers and no step more.
     """
     with TemporaryDirectory(prefix="p2s-") as name:
         folder = Path(name)
@@ -45,7 +48,7 @@ def _timed(rows, way, step):
 
 
 def invented(folder: Path, share: float) -> Path:
-    """Write annotations of a share of COCO's size, and empty files in place of its pictures."""
+    """Write annotations of a share of COCO's size, and a blank picture for each of its own."""
     images, objects = round(IMAGES * share), round(OBJECTS * share)
     rng = np.random.default_rng(0)
     owner, label = rng.integers(0, images, objects), rng.integers(0, CLASSES, objects)
@@ -61,15 +64,17 @@ def invented(folder: Path, share: float) -> Path:
             )
         ],
     }
+    blank = io.BytesIO()
+    Image.new("1", (WIDTH, HEIGHT)).save(blank, "png")  # 100 bytes; their ending does not matter
     for image in tables["images"]:
-        (folder / image["file_name"]).touch()
+        (folder / image["file_name"]).write_bytes(blank.getvalue())
     file = folder / "annotations.json"
     file.write_text(json.dumps(tables))
     return file
 
 
 def _image(number):
-    return {"id": number, "file_name": f"{number:012d}.jpg", "width": 640, "height": 480}
+    return {"id": number, "file_name": f"{number:012d}.jpg", "width": WIDTH, "height": HEIGHT}
 
 
 def _annotation(number, image, label, box, polygon):

@@ -10,6 +10,7 @@ import click
 from p2s import __version__
 from p2s.cli.bench import bench
 from p2s.cli.fetch import fetch
+from p2s.cli.health import Files, require_apart, require_health
 from p2s.cli.imports import import_
 from p2s.cli.models import info, list_
 from p2s.cli.options import (
@@ -29,6 +30,7 @@ from p2s.cli.options import (
 from p2s.cli.predict import predict
 from p2s.cli.study import study
 from p2s.cli.telling import in_a_line, tell
+from p2s.data.checks import doubts
 
 # Of p2s.spec.Glyphs, which a command that needs no Spec does not wait for; tests/cli compares them.
 SCENE_FIELDS = (
@@ -101,7 +103,9 @@ def train(processes, workers, **options):
     """
     folder = options["images"]
     of_val = options["val_images"] or folder
-    _refuse_unhealthy((options["train"], folder), (options["val"], of_val))
+    require_apart(
+        Files(options["train"], folder, doubts.of_training), Files(options["val"], of_val)
+    )
     from p2s.cli import own_data
     from p2s.train import processes as ranks
 
@@ -123,7 +127,7 @@ def train(processes, workers, **options):
 @settings("Any field of test, such as test.nms=0.6.")
 def evaluate(model, annotations, images, output, device, precision, settings):
     """COCO's 12 numbers, AP of each class and recall of proposals of a trained model."""
-    _refuse_unhealthy((annotations, images))
+    require_health(Files(annotations, images))
     from p2s.cli import own_data
 
     where = own_data.Where(device=device, precision=precision)
@@ -163,13 +167,3 @@ main.add_command(info)
 main.add_command(list_)
 main.add_command(predict)
 main.add_command(study)
-
-
-def _refuse_unhealthy(*pairs):
-    """Exit with 2 after a line for every problem; a second for 10,000 images, without torch."""
-    from p2s.data.health import check
-
-    problems = [line for annotations, images in pairs for line in check(annotations, images)]
-    if problems:
-        tell("\n".join(problems))
-        sys.exit(2)

@@ -13,6 +13,8 @@ from pydantic import Field, PositiveFloat, PositiveInt, field_validator
 from torch import nn
 
 from p2s.data import coco
+from p2s.data.checks.doubts import crowded
+from p2s.data.classes import in_classes_of
 from p2s.deploy.sheet import sample_sheet
 from p2s.files import finite_or_none, write_atomic
 from p2s.maths import ranks
@@ -121,7 +123,7 @@ def run(job: Job) -> None:
         coco.read_coco(job.train, job.images),
         coco.read_coco(job.val, job.val_images or job.images),
     )
-    coco.require_same_classes(data, val)
+    val = in_classes_of(val, data.classes, told=f"{job.val}", trained=f"{job.train}")
     spec = job.spec(data.classes)
     click.echo(_summary(job, spec, data))
     torch.manual_seed(job.seed)
@@ -141,6 +143,7 @@ def run(job: Job) -> None:
         metrics = score(val, *answers)
         write_metrics(job.output / "metrics.json", metrics)
         click.echo(table(metrics))
+        _tell_crowded(val)
 
 
 def evaluate_folder(
@@ -150,7 +153,8 @@ def evaluate_folder(
     refuse_training_settings(settings)
     model, spec, classes = load(folder)
     data = coco.read_coco(annotations, images)
-    _refuse_other_classes(classes, data.classes)
+    trained = f"{folder / 'classes.json'}"
+    data = in_classes_of(data, classes, told=f"{annotations}", trained=trained)
     test = reduce(Spec.changed, settings, spec).test
     return evaluate(where.take(model), data, test)
 
@@ -218,8 +222,18 @@ def _tell_best(folder):
         click.echo(f"{told}, watched: the best, better than at the end; --model {folder}")
 
 
+def _tell_crowded(data):
+    """Under a table: what its AP does not count."""
+    rows = [row for of_image in data.annotations for row in of_image]
+    if line := crowded(rows, dict(zip(data.category_ids, data.classes, strict=True))):
+        click.echo(line)
+
+
 def _summary(job, spec, data):
-    count = f"{len(data.images)} images, {len(data.classes)} classes"
+    images, trains = len(data.images), len(data.trainable)
+    count = f"{images} images, {len(data.classes)} classes"
+    if trains < images and not spec.recipe.empty:
+        count = f"{trains} of {count}"
     first = f"{job.detector} on {count}, seed {job.seed}, to {job.output}"
     return "\n".join([first, *spec_lines(spec)])
 
@@ -228,12 +242,4 @@ def _refuse_settings_outside(parts, settings, valid):
     if foreign := sorted(set().union(*settings) - set(parts)):
         raise ValueError(
             f"--set {', '.join(foreign)}: not a setting of this command; valid: {valid}"
-        )
-
-
-def _refuse_other_classes(trained, given):
-    if list(trained) != list(given):
-        raise ValueError(
-            f"the model was trained on the classes {', '.join(trained)}; "
-            f"the annotations have {', '.join(given)}"
         )

@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import Self
 
 import numpy as np
-from PIL import Image, ImageOps
-from pydantic_core import from_json
 
+from p2s.data.annotation_file import bytes_of, parsed
 from p2s.data.inside import leads_outside, outside
+from p2s.data.names import ImageFolder
+from p2s.data.picture import read_picture
 
 PER_IMAGE = ("images", "annotations", "negatives", "not_exhaustive")  # the last two: LVIS's
 
@@ -59,6 +60,12 @@ class CocoSet:
         fields = {name: values[:count] for name, values in vars(self).items() if name in PER_IMAGE}
         return replace(self, **fields)
 
+    def in_order(self, classes: tuple[str, ...]) -> Self:
+        """The data with its classes numbered as here; those that it lacks have ids of no row."""
+        ids, free = dict(zip(self.classes, self.category_ids, strict=True)), max(self.category_ids)
+        given = [ids.get(name, free + k) for k, name in enumerate(classes, 1)]
+        return replace(self, classes=classes, category_ids=tuple(given))
+
     def boxes(self, index: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Objects (G, 4) float32 xyxy within the image, their classes (G,), crowds (C, 4)."""
         image, items = self.images[index], self.annotations[index]
@@ -89,10 +96,21 @@ class CocoSet:
             "width": row["width"],
         }
 
+    @cached_property
+    def _pictures(self):
+        return ImageFolder(self.folder)
+
+    def _place(self, name):
+        """Where in the folder a picture is, also if its name is not as on the disk."""
+        if (self.folder / name).exists():
+            return name
+        place = self._pictures.place(name) or name
+        return name if leads_outside(self.folder, place) else place
+
     def _pixels(self, row):
         if leads_outside(self.folder, row["file_name"]):  # a link may be newer than the check
             raise ValueError(outside(row, self.folder))
-        pixels = read_picture(self.folder / row["file_name"])
+        pixels = read_picture(self.folder / self._place(row["file_name"]))
         height, width = pixels.shape[:2]
         if (width, height) != (row["width"], row["height"]):
             raise ValueError(
@@ -102,28 +120,6 @@ class CocoSet:
         return pixels
 
 
-def read_picture(path: str | Path) -> np.ndarray:
-    """A picture (H, W, 3) uint8 RGB, turned as its camera says; ValueError names a bad file."""
-    try:
-        with Image.open(path) as file:
-            return rgb(file)
-    except Exception as error:  # Pillow's decoders raise much more than OSError
-        raise ValueError(f"{path}: not a readable image: {error}") from error
-
-
-def rgb(picture: Image.Image) -> np.ndarray:
-    """The pixels (H, W, 3) uint8 RGB of a picture of any mode, turned as its camera says.
-
-    Transparency is left out. ValueError for 32 bits a pixel, whose range nothing tells.
-    """
-    if picture.mode in ("I", "F"):
-        raise ValueError(f"pixels of 32 bits (mode {picture.mode}); valid: 8 or 16 bits")
-    picture = ImageOps.exif_transpose(picture)
-    if picture.mode.startswith("I;16"):  # Pillow would cut at 255 what goes up to 65535
-        picture = Image.fromarray((np.array(picture) >> 8).astype(np.uint8))
-    return np.array(picture.convert("RGB"))
-
-
 def read_coco(annotation_file: str | Path, image_dir: str | Path) -> CocoSet:
     """A data set from its annotation file and picture folder; `health.check` it first."""
     return of_tables(*tables(annotation_file), image_dir)
@@ -131,8 +127,8 @@ def read_coco(annotation_file: str | Path, image_dir: str | Path) -> CocoSet:
 
 def tables(annotation_file: str | Path) -> tuple[dict, str]:
     """The tables of an annotation file, by name, and its fingerprint."""
-    text = Path(annotation_file).read_bytes()
-    return from_json(text, cache_strings="keys"), hashlib.sha256(text).hexdigest()
+    text = bytes_of(annotation_file)
+    return parsed(text), hashlib.sha256(text).hexdigest()
 
 
 def class_names(annotation_file: str | Path) -> tuple[str, ...]:
@@ -150,6 +146,8 @@ def of_tables(tables: dict, fingerprint: str, image_dir: str | Path) -> CocoSet:
     categories = sorted(tables["categories"], key=lambda row: row["id"])
     fields = ("id", "file_name", "width", "height")
     images = [{name: row[name] for name in fields} for row in tables["images"]]
+    for row in images:
+        row |= {side: int(row[side]) for side in ("width", "height")}  # 640.0 pixels are 640
     by_image = {row["id"]: [] for row in images}
     for item in tables["annotations"]:
         item.pop("segmentation", None)
@@ -162,14 +160,6 @@ def of_tables(tables: dict, fingerprint: str, image_dir: str | Path) -> CocoSet:
         category_ids=tuple(row["id"] for row in categories),
         fingerprint=fingerprint,
     )
-
-
-def require_same_classes(train: CocoSet, val: CocoSet) -> None:
-    """Raises ValueError, naming the first difference, unless both number the same classes alike."""
-    pairs = [list(zip(part.category_ids, part.classes, strict=True)) for part in (train, val)]
-    if pairs[0] != pairs[1]:
-        odd = sorted(set(pairs[0]) ^ set(pairs[1]))[0]
-        raise ValueError(f"categories: {odd[0]} {odd[1]!r} is not the same in train and val")
 
 
 def _class_names(categories):

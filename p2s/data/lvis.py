@@ -6,12 +6,15 @@ known.
 
 from collections import defaultdict
 from collections.abc import Collection
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Self
 
 import numpy as np
 
 from p2s.data import coco, health
+from p2s.data.checks.pictures import hold
+from p2s.data.checks.problems import shown
 from p2s.data.coco import CocoSet
 
 MOST = {"r": 10, "c": 100}  # training images of a rare and of a common class, LVIS v1
@@ -27,6 +30,16 @@ class LvisSet(CocoSet):
     groups: dict[str, list[int]]  # class numbers by "r", "c" and "f"
     # Per image: objects without annotation, (U, 4) xyxy; only synthetic scenes can tell.
     unannotated: dict[int, np.ndarray] = field(default_factory=dict)
+
+    def in_order(self, classes: tuple[str, ...]) -> Self:
+        """As a CocoSet's; also the lists of the images, and the groups, are numbered so."""
+        number = {k: classes.index(name) for k, name in enumerate(self.classes)}
+        lists = {
+            field: [frozenset(number[k] for k in of_image) for of_image in getattr(self, field)]
+            for field in ("negatives", "not_exhaustive")
+        }
+        of_group = {name: sorted(number[k] for k in group) for name, group in self.groups.items()}
+        return replace(super().in_order(classes), **lists, groups=of_group)
 
     def sample(self, index: int) -> dict:
         """As a CocoSet's, with what training may ask of an object besides its box and class.
@@ -72,10 +85,13 @@ def read_lvis(annotation_file: str | Path, image_dir: str | Path) -> LvisSet:
 
 
 def check(
-    annotation_file: str | Path, image_dir: str | Path, mended: Collection[str] = ()
+    annotation_file: str | Path,
+    image_dir: str | Path,
+    mended: Collection[str] = (),
+    look: health.Look = hold,
 ) -> list[str]:
     """Problems of a data set in LVIS's format, told as `health.check` tells those of COCO's."""
-    return health.check(annotation_file, image_dir, _special, mended)
+    return health.check(annotation_file, image_dir, _special, mended, look)
 
 
 def name_pictures(rows: list[dict]) -> None:
@@ -117,7 +133,7 @@ def _list_problems(row, categories):
     for name in LISTS:
         ids, start = row.get(name), f"image {row.get('id')}: {name}"
         if not isinstance(ids, list) or any(type(category) is not int for category in ids):
-            yield f"{start}: {health.shown(row, name)} (valid: a list of category ids)"
+            yield f"{start}: {shown(row, name)} (valid: a list of category ids)"
         else:
             for category in ids:
                 if category not in categories:

@@ -5,6 +5,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from p2s.data import coco, health, lvis
+from p2s.data.checks import pictures
+from p2s.data.checks.problems import all_lines
+from p2s.data.classes import in_classes_of
 from p2s.data.coco import CocoSet
 from p2s.spec import Coco
 
@@ -45,17 +48,19 @@ def read_release(data: Coco) -> tuple[CocoSet, CocoSet]:
     that it has not the fingerprint that `data` asks for, or that the classes of both differ.
     """
     train, val = (_split(data, k, *pair) for k, pair in enumerate(_files(data)))
-    coco.require_same_classes(train, val)
+    val = in_classes_of(val, train.classes, told=f"{data.val}", trained=f"{data.train}")
     return train, replace(val, groups=train.groups) if isinstance(train, lvis.LvisSet) else val
 
 
 def check(data: Coco, root: Path) -> list[str]:
     """Problems of both files, told as `health.check` does, else what `read_release` would raise.
 
-    Paths are relative to `root`. Of a published set nothing is told that reading mends.
+    Paths are relative to `root`. Of a published set nothing is told that reading mends, and its
+    pictures, many and known, are not opened.
     """
     check_file = lvis.check if data.kind in LVIS else health.check
-    mended = {"mended": ("flat", "outside")} if data.kind in RELEASES else {}
+    mends = {"mended": ("flat", "outside"), "look": pictures.leave_closed}
+    mended = mends if data.kind in RELEASES else {}
     pairs = [[root / path for path in pair] for pair in _files(data)]
     if problems := [line for pair in pairs for line in check_file(*pair, **mended)]:
         return problems
@@ -89,8 +94,8 @@ def differences(data: CocoSet, release: Release) -> list[str]:
         if published is not None and abs(count - published) > within
     ]
     missing = defaultdict(list)
-    health.pictures(data.images, data.folder, missing)
-    return lines + health.all_lines(missing)
+    pictures.locate(data.images, data.folder, missing, missing)
+    return lines + all_lines(missing)
 
 
 def _files(data):

@@ -4,8 +4,11 @@ import sys
 import time
 
 import pytest
+from PIL import Image
 
-from p2s.data.health import check
+from p2s.data import coco
+from p2s.data.checks.doubts import of_training
+from p2s.data.health import check, health
 
 
 def sound():
@@ -22,7 +25,7 @@ def sound():
 @pytest.fixture
 def told(tmp_path):
     for k in (1, 2):
-        (tmp_path / f"{k}.jpg").touch()
+        Image.new("L", (64, 48)).save(tmp_path / f"{k}.jpg")
 
     def told(data):
         text = data if isinstance(data, bytes) else json.dumps(data).encode()
@@ -39,7 +42,8 @@ def test_a_sound_file_has_no_problems(told):
 def test_every_broken_box_is_told_in_one_line_with_file_id_and_field(told):
     nan, inf = float("nan"), float("inf")
     for box in ([0, 0, 0, 5], [0, 0, -1, 5], [nan, 0, 5, 5], [0, 0, inf, 5], [1, 2, 3], None,
-                [60, 0, 9, 9], [0, -2, 5, 5], [0, 0, "4", 5], "box"):  # fmt: skip
+                [60, 0, 9, 9], [0, -2, 5, 5], [0, 0, "4", 5], "box",
+                [True, 0, 5, 5], [0, 0, True, 5]):  # fmt: skip
         data = sound()
         data["annotations"][1]["bbox"] = box
         [line] = told(data)
@@ -59,10 +63,18 @@ def test_every_broken_box_is_told_in_one_line_with_file_id_and_field(told):
         ("annotations", "area", float("inf"), "annotation 2: area: inf"),
         ("annotations", "area", "9", "annotation 2: area: '9'"),
         ("annotations", "area", None, "annotation 2: area: None"),
+        ("annotations", "area", True, "annotation 2: area: True"),
+        ("annotations", "image_id", True, "annotation 2: image_id: True (valid: an id among"),
+        ("annotations", "image_id", "2", "annotation 2: image_id: '2', a text (valid: an id"),
+        ("annotations", "category_id", True, "annotation 2: category_id: True (valid: 5)"),
+        ("annotations", "category_id", "5", "annotation 2: category_id: '5', a text (valid: 5)"),
         ("annotations", "id", 1, "annotation 1: id: used twice (valid: unique)"),
         ("annotations", "id", None, "annotation number 1: id: None (valid: a whole number)"),
         ("images", "width", 0, "image 2: width: 0 (valid: pixels, 1 or more)"),
-        ("images", "height", "48", "image 2: height: '48'"),
+        ("images", "height", "48", "image 2: height: '48', a text (valid: pixels, 1 or more)"),
+        ("images", "width", True, "image 2: width: True"),
+        ("images", "width", 64.5, "image 2: width: 64.5"),
+        ("images", "id", True, "image number 1: id: True (valid: a whole number)"),
         ("images", "file_name", "sub/3.jpg", "image 2: file_name: sub/3.jpg: no such file"),
         ("images", "file_name", None, "image 2: file_name: None (valid: a path)"),
         ("categories", "id", "x", "category number 0: id: 'x'"),
@@ -74,6 +86,36 @@ def test_a_wrong_field_is_told_with_its_row(told, table, field, value, expected)
     data = sound()
     data[table][-1][field] = value
     assert told(data)[0].startswith(f"a.json: {expected}")
+
+
+def test_a_category_one_is_not_true(told):
+    data = sound()
+    data["categories"][0]["id"] = data["annotations"][0]["category_id"] = 1
+    data["annotations"][1]["category_id"] = True
+    assert told(data) == ["a.json: annotation 2: category_id: True (valid: 1)"]
+
+
+def test_sizes_may_be_floats_that_are_whole_and_are_read_as_whole(told, tmp_path):
+    data = sound()
+    data["images"][0] |= {"width": 64.0, "height": 48.0}
+    assert told(data) == []
+    read = coco.read_coco(tmp_path / "a.json", tmp_path)
+    assert [type(read.images[0][side]) for side in ("width", "height")] == [int, int]
+    assert read.sample(0)["image"].shape == (48, 64, 3)
+
+
+def test_doubts_are_told_of_sound_files_alone(told, tmp_path):
+    data = sound()
+    data["annotations"][1]["iscrowd"] = 0
+    data["images"].append({"id": 3, "file_name": "1.jpg", "width": 64, "height": 48})
+    assert told(data) == []
+    examined = health(tmp_path / "a.json", tmp_path, of_training)
+    assert examined.problems == [] and len(examined.pictures) == 3
+    [line] = examined.doubts
+    assert line.startswith("a.json: images: 1 of 3 have no object")
+    data["annotations"][1]["bbox"] = None
+    told(data)
+    assert health(tmp_path / "a.json", tmp_path, of_training).doubts == []
 
 
 def test_a_missing_field_is_told_as_missing(told):
@@ -140,7 +182,7 @@ def test_twenty_megabytes_take_little_processor_time_and_no_torch(tmp_path):
     data["images"] = [image | {"id": k, "coco_url": "x" * 90} for k in range(10_000)]
     data["annotations"] = [row | {"id": k, "image_id": k % 10_000} for k in range(160_000)]
     (tmp_path / "a.json").write_text(json.dumps(data))
-    (tmp_path / "1.jpg").touch()
+    Image.new("L", (64, 48)).save(tmp_path / "1.jpg")
     code = (
         "import sys, time; from p2s.data.health import check; assert check(*sys.argv[1:]) == [];"
         "assert not {'torch', 'numpy'} & set(sys.modules); print(time.process_time())"

@@ -83,7 +83,7 @@ def test_another_fingerprint_than_the_one_asked_for_is_refused(folder, kind):
 def test_training_and_validation_have_the_same_classes(folder):
     other = {**named(), "categories": [{"id": 1}, {"id": 2}, {"id": 9}]}
     written(folder, named()), written(folder, {**other, "annotations": []}, "b.json")
-    with pytest.raises(ValueError, match="categories: .* is not the same in train and val"):
+    with pytest.raises(ValueError, match="b.json: categories: 1, 2, 9 not in .*a.json"):
         releases.read_release(files(folder))
 
 

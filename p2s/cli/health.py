@@ -1,0 +1,58 @@
+"""The health of a command's data, told before any of its work; without torch."""
+
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import click
+
+from p2s.cli.telling import tell
+from p2s.data.checks import doubts
+from p2s.data.checks.problems import Problems
+from p2s.data.health import Health, health
+
+
+class Files(NamedTuple):
+    """An annotation file, its pictures, and what is doubted of it."""
+
+    annotations: Path
+    images: Path
+    doubt: Callable[[dict, Problems], None] = doubts.of_validation
+
+
+def require_health(*files: Files) -> list[Health]:
+    """Exit with 2 after a line for every problem; else what is likely not meant is a warning."""
+    told = [health(*each) for each in files]
+    if problems := [line for each in told for line in each.problems]:
+        tell("\n".join(problems))
+        sys.exit(2)
+    for line in (line for each in told for line in each.doubts):
+        _warn(line)
+    return told
+
+
+def require_apart(train: Files, val: Files) -> None:
+    """As `require_health` of both; pictures that both have are a warning."""
+    of_train, of_val = require_health(train, val)
+    if not _is_first():
+        return
+    from p2s.data.checks.twins import twins
+
+    found = twins(of_train.pictures, of_val.pictures)
+    if found.pairs:
+        mine, other = found.pairs[0]
+        _warn(
+            f"{val.annotations.name}: {len(found.pairs)} of {found.val} pictures look like ones "
+            f"of {train.annotations.name} ({found.train} looked at): {mine} like {other}"
+        )
+
+
+def _warn(line):
+    if _is_first():
+        click.echo(f"warning: {line}", err=True)
+
+
+def _is_first():
+    return os.environ.get("RANK", "0") == "0"  # of torchrun's processes

@@ -1,0 +1,1 @@
+"""Checks: what the health check is made of; see p2s.data.health."""

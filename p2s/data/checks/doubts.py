@@ -1,0 +1,79 @@
+"""Doubts: annotations that are valid and likely not meant, a line each; training can go on.
+
+They are functions of COCO's tables, which `health` has found valid.
+"""
+
+from collections import Counter
+
+from p2s.data.checks.problems import Problems
+
+NAMES = 5  # of classes that are told, the others are counted
+COUNTED = 100  # detections of a class and image that COCO's AP counts
+
+
+def of_training(tables: dict, doubts: Problems) -> None:
+    """Of a file to train on: also what will never train."""
+    _of_any(tables, doubts)
+    objects = [row for row in tables["annotations"] if not row.get("iscrowd")]
+    without = len(tables["images"]) - len({row["image_id"] for row in objects})
+    if without:
+        doubts["no objects"].append(
+            f"images: {without} of {len(tables['images'])} have no object and do not train"
+            " (--set recipe.empty=true lets them)"
+        )
+    shown = {row["category_id"] for row in objects}
+    if odd := [_name(row) for row in tables["categories"] if row["id"] not in shown]:
+        doubts["no training object"].append(
+            f"categories: {len(odd)} of {len(tables['categories'])} have no object to train on: "
+            + _some(odd)
+        )
+
+
+def of_validation(tables: dict, doubts: Problems) -> None:
+    """Of a file to evaluate on: also what its AP cannot count."""
+    _of_any(tables, doubts)
+    if line := crowded(tables["annotations"], {r["id"]: _name(r) for r in tables["categories"]}):
+        doubts["crowded"].append(line)
+
+
+def crowded(annotations: list[dict], names: dict[int, str]) -> str:
+    """A line on more objects of a class and image than COCO's AP counts; empty if there are none.
+
+    `names` is of the classes by their ids.
+    """
+    objects = (row for row in annotations if not row.get("iscrowd"))
+    counts = Counter((row["image_id"], row["category_id"]) for row in objects)
+    many = {pair: count for pair, count in counts.items() if count > COUNTED}
+    if not many:
+        return ""
+    (image, category), count = max(many.items(), key=lambda item: item[1])
+    pairs = f"{len(many)} times" if len(many) > 1 else "once"
+    return (
+        f"annotations: more than {COUNTED} objects of a class in an image, {pairs} (image {image}: "
+        f"{count} of {names[category]}): AP and AR count the best {COUNTED} detections of a class "
+        "and image, so perfect ones have less than 100"
+    )
+
+
+def _of_any(tables, doubts):
+    boxes = [row["bbox"] for row in tables["annotations"]]
+    if all(x + width <= 1 and y + height <= 1 for x, y, width, height in boxes):
+        doubts["shares"].append(
+            "annotations: bbox: every box is within 0 to 1: shares of the image?"
+            " (valid: pixels; x and width times its width, y and height times its height)"
+        )
+    areas = {row["area"] for row in tables["annotations"] if "area" in row}
+    sides = {width * height for _, _, width, height in boxes}
+    if len(areas) == 1 and (areas == {0} or len(sides) > 1):
+        doubts["area"].append(
+            f"annotations: area: {areas.pop():g} of every object: APs, APm and APl go by it"
+            " (valid: square pixels; left out, it is the box's)"
+        )
+
+
+def _name(row):
+    return row.get("name", str(row["id"]))
+
+
+def _some(names):
+    return ", ".join(names[:NAMES]) + f" and {len(names) - NAMES} more" * (len(names) > NAMES)

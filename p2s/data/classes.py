@@ -1,0 +1,29 @@
+"""Classes: those of two files are the same by their names, whatever their order and ids."""
+
+from collections.abc import Sequence
+from typing import TypeVar
+
+from p2s.data.coco import CocoSet
+
+Data = TypeVar("Data", bound=CocoSet)
+NAMES = 5  # that are told, the others are counted
+
+
+def in_classes_of(data: Data, classes: Sequence[str], *, told: str, trained: str) -> Data:
+    """The data with its classes numbered as `classes` are; it may lack some of them.
+
+    ValueError names both files, `told` of the data and `trained`, and the classes that are in the
+    data alone.
+    """
+    if tuple(classes) == data.classes:
+        return data
+    if odd := [name for name in data.classes if name not in classes]:
+        raise ValueError(
+            f"{told}: categories: {_some(odd)} not in {trained} (valid: {_some(classes)})"
+        )
+    return data.in_order(tuple(classes))
+
+
+def _some(names):
+    more = len(names) - NAMES
+    return ", ".join(names[:NAMES]) + f" and {more} more" * (more > 0)

@@ -1,0 +1,57 @@
+"""Headers: what they tell is what reading the whole picture finds."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from p2s.data.checks.header import header, headers
+from p2s.data.picture import read_picture
+
+NOISE = np.random.default_rng(0).integers(0, 256, (40, 60, 3), np.uint8)
+SUFFIXES = ["jpg", "png", "gif", "bmp", "tif", "webp", "ppm", "jp2", "tga"]
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_a_whole_picture_has_no_problem_and_its_size(tmp_path, suffix):
+    Image.fromarray(NOISE).save(tmp_path / f"a.{suffix}")
+    assert header(tmp_path / f"a.{suffix}") == ((60, 40), 1, "")
+
+
+@pytest.mark.parametrize("share", [0.02, 0.5, 0.9, 0.99])
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_a_header_has_a_problem_exactly_where_reading_has_one(tmp_path, suffix, share):
+    path = tmp_path / f"a.{suffix}"
+    Image.fromarray(NOISE).save(path)
+    path.write_bytes(path.read_bytes()[: int(share * path.stat().st_size)])
+    with pytest.raises(ValueError) as told:
+        read_picture(path)
+    assert header(path).problem and str(told.value).startswith(f"{path}: not a readable image: ")
+
+
+@pytest.mark.parametrize("suffix", ["jpg", "png", "gif"])
+@pytest.mark.parametrize("more", [b"\0" * 9, b"a film behind the picture" * 99])
+def test_what_some_programs_add_behind_a_picture_does_not_matter(tmp_path, suffix, more):
+    path = tmp_path / f"a.{suffix}"
+    Image.fromarray(NOISE).save(path)
+    path.write_bytes(path.read_bytes() + more)
+    assert header(path).problem == "" and read_picture(path).shape == NOISE.shape
+
+
+@pytest.mark.parametrize("suffix", ["jpg", "png", "webp", "tif"])
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_the_size_is_that_of_the_turned_picture(tmp_path, suffix, orientation):
+    exif, path = Image.Exif(), tmp_path / f"a.{suffix}"
+    exif[0x0112] = orientation
+    Image.fromarray(NOISE).save(path, exif=exif)
+    told = header(path)
+    assert told.orientation == orientation and told.sides == (60, 40)
+    assert told.size == read_picture(path).shape[1::-1]
+
+
+def test_many_are_told_in_their_order_and_nothing_is_raised(tmp_path):
+    paths = [tmp_path / f"{k}.png" for k in range(30)]
+    for k in range(0, 30, 3):
+        Image.new("L", (k + 1, 2)).save(paths[k])
+    told = headers(paths)
+    assert [one.sides for one in told[::3]] == [(k + 1, 2) for k in range(0, 30, 3)]
+    assert all("No such file" in one.problem for k, one in enumerate(told) if k % 3)

@@ -1,0 +1,69 @@
+"""Twins: pictures of both sets are found, saved anew or smaller; others are not."""
+
+import time
+
+import numpy as np
+import pytest
+from PIL import Image, ImageDraw
+
+from p2s.data.checks.twins import twins
+
+
+def scene(seed, side=96):
+    """A soft background with a few boxes."""
+    rng = np.random.default_rng(seed)
+    coarse = rng.integers(0, 256, (5, 5, 3), np.uint8)
+    picture = Image.fromarray(coarse).resize((side, side), Image.Resampling.BICUBIC)
+    pen = ImageDraw.Draw(picture)
+    for x, y in rng.integers(0, side - 20, (4, 2)).tolist():
+        pen.rectangle((x, y, x + 15, y + 12), fill=tuple(rng.integers(0, 256, 3).tolist()))
+    return picture
+
+
+@pytest.fixture
+def sets(tmp_path):
+    train, val = ([tmp_path / f"{name}{k}.png" for k in range(12)] for name in "tv")
+    for k, path in enumerate([*train, *val]):
+        scene(k).save(path)
+    return train, val
+
+
+def test_different_scenes_are_no_twins(sets):
+    assert twins(*sets) == ([], 12, 12)
+
+
+def test_the_same_pictures_are_all_twins(sets):
+    train, _ = sets
+    assert sorted(twins(train, train).pairs) == sorted((path, path) for path in train)
+
+
+@pytest.mark.parametrize("how", ["jpg", "smaller"])
+def test_a_picture_saved_anew_or_smaller_is_a_twin(sets, tmp_path, how):
+    train, val = sets
+    again = tmp_path / f"again.{'jpg' if how == 'jpg' else 'png'}"
+    scene(3).resize((96, 96) if how == "jpg" else (64, 64)).save(again)
+    assert twins(train, [*val, again]).pairs == [(again, train[3])]
+
+
+def test_another_object_in_the_same_scene_is_no_twin(sets, tmp_path):
+    train, val = sets
+    changed = scene(3)
+    ImageDraw.Draw(changed).rectangle((40, 40, 50, 50), fill="white", outline="black")
+    changed.save(val[0])
+    assert twins(train, val).pairs == []
+
+
+def test_deep_pictures_are_compared_over_their_range(tmp_path):
+    for name, values in {"a": np.linspace(300, 4095, 64), "b": np.linspace(4095, 300, 64)}.items():
+        row = np.tile(values.astype(np.uint16), (64, 1))
+        Image.fromarray(row).save(tmp_path / f"{name}.png")
+    assert twins([tmp_path / "a.png"], [tmp_path / "b.png"]).pairs == []
+
+
+def test_the_time_is_bounded_and_what_cannot_be_read_is_left_out(sets, tmp_path):
+    train, val = sets
+    (tmp_path / "bad.png").write_bytes(b"no picture")
+    assert twins(train, [tmp_path / "bad.png"]) == ([], 0, 12)
+    begun = time.monotonic()
+    found = twins(train * 100_000, val * 100_000, seconds=0.2)
+    assert found.val < 1_200_000 and time.monotonic() - begun < 5
