@@ -152,9 +152,9 @@ def test_other_weights_are_other_runs_and_another_net_is_refused(site):
 def test_a_model_that_is_not_fetched_yet_or_no_model_is_told_in_a_line(site):
     data = ("--annotations", "datasets/a/a.json", "--images", "datasets/a")
     done = p2s("evaluate", "--model", "CenterNet2", *data)
-    assert done.exit_code == 2 and f"is not there yet: `p2s fetch {NAME}`." in done.output
+    assert done.exit_code == 2 and f"is not there yet: `p2s fetch {NAME}`" in done.output
     done = p2s("evaluate", "--model", "CenterNet3", *data)
-    assert done.exit_code == 2 and "Directory 'CenterNet3' does not exist" in done.output
+    assert done.exit_code == 2 and "CenterNet3: no folder, and no name of a model" in done.output
 
 
 def test_no_other_scale_has_released_weights_and_paper_values_are_published():

@@ -45,9 +45,15 @@ def curve(folder):
 
 def ranks_of(pid):
     """The processes that a command, here or under torchrun, has started as ranks."""
-    marks = ("spawn_main", "-m p2s")
-    children = psutil.Process(pid).children(recursive=True)
-    return [one for one in children if any(mark in " ".join(one.cmdline()) for mark in marks)]
+    return [one for one in psutil.Process(pid).children(recursive=True) if _is_rank(one)]
+
+
+def _is_rank(process):
+    try:
+        words = " ".join(process.cmdline())
+    except psutil.Error:  # it has just ended, or nobody has asked how
+        return False
+    return "spawn_main" in words or "-m p2s" in words
 
 
 def until(condition, seconds=120):

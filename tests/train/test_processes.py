@@ -2,10 +2,10 @@
 
 import json
 import multiprocessing
+import os
 import time
 from functools import partial
 
-import psutil
 import pytest
 
 from p2s.data import glyphs
@@ -13,7 +13,7 @@ from p2s.spec import Glyphs
 from p2s.train import replay
 from p2s.train.processes import asked_for, on_this_machine, together
 from tests.support import ranked, tiny_training
-from tests.support.several import P2S, curve, run, words
+from tests.support.several import P2S, curve, ranks_of, run, words
 
 
 @pytest.fixture(scope="module")
@@ -46,8 +46,7 @@ def test_two_processes_train_as_one_does(tmp_path, files, detector, settings):
 
 
 def ended_ranks():
-    left = [" ".join(child.cmdline()) for child in psutil.Process().children()]
-    return not [words for words in left if "spawn_main" in words]
+    return not ranks_of(os.getpid())
 
 
 @pytest.mark.parametrize(
