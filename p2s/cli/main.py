@@ -32,6 +32,7 @@ from p2s.cli.study import study
 from p2s.cli.telling import in_a_line, tell
 from p2s.data.checks import doubts
 
+MOST_WORKERS = 8  # by default: each holds two batches, which at 800 pixels are 100 MB
 # Of p2s.spec.Glyphs, which a command that needs no Spec does not wait for; tests/cli compares them.
 SCENE_FIELDS = (
     *("seed", "train", "val", "size", "classes", "fragments", "strangers", "contrast", "noise"),
@@ -113,7 +114,7 @@ def train(processes, workers, **options):
     here = ranks.on_this_machine(count)
     job.require_places(count, here)
     if workers is None:
-        workers = max(1, (os.cpu_count() or 1) // 2 // here)
+        workers = min(MOST_WORKERS, max(1, (os.cpu_count() or 1) // 2 // here))
     ranks.together(partial(own_data.run, job.model_copy(update={"workers": workers})), count)
 
 

@@ -18,7 +18,7 @@ PRECISION = click.option(
 )  # fmt: skip
 WORKERS = click.option(
     "--workers", type=click.IntRange(min=0),
-    help="Threads of a process that make batches ahead. [default: half of its share of cores]",
+    help="Threads of a process that make batches ahead. [default: half of its cores, 8 at most]",
 )  # fmt: skip
 SAVE_MINUTES = click.option(
     "--save-minutes", default=1.0, show_default=True, type=click.FloatRange(0, min_open=True),

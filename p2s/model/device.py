@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+from detectron2.modeling.backbone.fpn import LastLevelP6P7
 from torch import Tensor, nn
 from torch.utils._pytree import tree_map_only
 
@@ -97,13 +98,16 @@ class _Autocast:
     enabled: bool
 
     def __call__(self, *inputs):
+        if not self.enabled:
+            inputs = tree_map_only(Tensor, Tensor.float, inputs)
         with torch.autocast(self.kind, torch.bfloat16, self.enabled):
             return type(self.module).forward(self.module, *inputs)
 
 
 def _work_in_bf16(part, kind):
+    # P6 and P7 are small, and on a CPU torch errs in the gradient of a stride over a single cell.
     part.forward = _Autocast(part, kind, True)
     part.register_forward_hook(widened)
     for module in part.modules():
-        if isinstance(module, Integral):
+        if isinstance(module, Integral | LastLevelP6P7):
             module.forward = _Autocast(module, kind, False)
