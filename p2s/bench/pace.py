@@ -5,7 +5,6 @@ pictures is left out.
 """
 
 import json
-import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -16,7 +15,7 @@ import torch
 from torch.nn.utils import clip_grad_value_
 
 from p2s.bench.nets import lively, picture
-from p2s.bench.timing import threads
+from p2s.bench.timing import now, threads
 from p2s.bench.training import noise_batch
 from p2s.maths import ranks
 from p2s.model.device import described, device_of, place
@@ -89,11 +88,9 @@ def _seconds(work: Callable[[], object], device: torch.device) -> float:
     """The median seconds of a work; the first time, which chooses algorithms, is left out."""
     taken: list[float] = []
     for _ in range(1 + ROUNDS):
-        begun = time.perf_counter()
+        begun = now(device)
         work()
-        if device.type == "cuda":
-            torch.cuda.synchronize(device)
-        taken.append(time.perf_counter() - begun)
+        taken.append(now(device) - begun)
         if ranks.anywhere(len(taken) > 1 and sum(taken) > ENOUGH_S):
             break
     return median(taken[1:])
