@@ -5,6 +5,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import Path
 from statistics import median
 from typing import NamedTuple
 
@@ -43,6 +44,7 @@ class Times:
     measure: Callable[[Spec], Pace] | None = None
     sources: dict[str, None] = field(default_factory=dict)  # what has been asked, in order
     paces: dict[tuple, Pace] = field(default_factory=dict)
+    counts: dict[Path, int | None] = field(default_factory=dict)  # of images, by annotation file
 
     def training(self, run: Run) -> float:
         """Seconds of a run's training."""
@@ -58,7 +60,7 @@ class Times:
         """Seconds of a run's evaluation."""
         if seconds := self._evaluations.get(_kind(run)):
             return self._told(MEASURED, seconds)
-        if self.measure and (images := _images(self.project, run.spec)):
+        if self.measure and (images := self._images(run.spec)):
             pace = self._pace(run)
             return self._told(pace.where, images * pace.image)
         if minutes := self.scale.minutes_an_evaluation:
@@ -79,6 +81,15 @@ class Times:
             click.echo(f"measuring a step of {run.detector}", err=True)
             self.paces[_kind(run)] = self.measure(run.spec)
         return self.paces[_kind(run)]
+
+    def _images(self, spec):
+        """How many images an evaluation tests, None if nobody knows; a file is read once."""
+        if isinstance(spec.data, Glyphs):
+            return spec.data.val
+        path = annotation_files(spec.data, self.project.root)[1]
+        if path not in self.counts:
+            self.counts[path] = _images(path, self.project.root)
+        return self.counts[path]
 
     @cached_property
     def _steps(self):
@@ -109,17 +120,14 @@ def _of_outline(outline):
     return outline.detector, outline.num_classes
 
 
-def _images(project, spec):
-    """How many images an evaluation tests; of a file that is not there as published, else None."""
-    if isinstance(spec.data, Glyphs):
-        return spec.data.val
-    path = annotation_files(spec.data, project.root)[1]
+def _images(path, root):
+    """How many images a file has; of one that is not there as published, else None."""
     if path.exists():
         return len(json.loads(path.read_bytes()).get("images", ()))
     published = {
         place: counts
         for source in read_catalogue().values()
         for file in source.files
-        for place, counts in file.places(project.root).items()
+        for place, counts in file.places(root).items()
     }
     return published.get(path, {}).get("images")
