@@ -1,8 +1,10 @@
 """The `p2s fetch` command: published weights and data sets, each to its place."""
 
+from pathlib import Path
+
 import click
 
-from p2s.cli.options import FOLDER, project_root
+from p2s.cli.options import FOLDER
 
 
 @click.command()
@@ -18,7 +20,7 @@ def fetch(names, into):
 
     sources = catalogue.read_catalogue()
     chosen = catalogue.chosen(sources, names)
-    root = into or project_root()
+    root = into or _project_root()
     if not names:
         click.echo("\n".join(_row(name, source, root) for name, source in sources.items()))
         return
@@ -28,6 +30,16 @@ def fetch(names, into):
     for name, source in chosen.items():
         if source.detector:
             click.echo(f"{name}: {_imported(name, source, root)}")
+
+
+def _project_root():
+    """The project that this folder is in; outside of one this folder."""
+    from p2s.study.project import Project
+
+    try:
+        return Project.at().root
+    except FileNotFoundError:
+        return Path.cwd()
 
 
 def _imported(name, source, root):

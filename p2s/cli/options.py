@@ -43,16 +43,6 @@ MODEL = click.option(
 )  # fmt: skip
 
 
-def project_root() -> Path:
-    """The project that this folder is in; outside of one this folder."""
-    from p2s.study.project import Project
-
-    try:
-        return Project.at().root
-    except FileNotFoundError:
-        return Path.cwd()
-
-
 def settings(text: str) -> Callable:
     """The option --set, with this help; a command gets every FIELD=VALUE as a nested dict."""
     return click.option(
