@@ -22,9 +22,6 @@ def in_a_line(error: Exception) -> str:
     """An error of a command in one line: of pydantic's the first problem."""
     if isinstance(error, ModuleNotFoundError) and (error.name or "").startswith("detectron2"):
         return NO_DETECTRON2
-    text = str(error)
-    if callable(getattr(error, "errors", None)):  # pydantic's, whose own text is many lines
-        from p2s.files import first_problem
+    from p2s.files import first_problem
 
-        text = first_problem(error)
-    return " ".join(text.split())
+    return " ".join(first_problem(error).split())
