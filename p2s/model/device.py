@@ -105,9 +105,9 @@ class _Autocast:
 
 
 def _work_in_bf16(part, kind):
-    # P6 and P7 are small, and on a CPU torch errs in the gradient of a stride over a single cell.
     part.forward = _Autocast(part, kind, True)
     part.register_forward_hook(widened)
+    # P6 and P7 are small, and on a CPU torch errs in the gradient of a stride over a single cell.
     for module in part.modules():
         if isinstance(module, Integral | LastLevelP6P7):
             module.forward = _Autocast(module, kind, False)

@@ -31,11 +31,15 @@ def trained(files, tmp_path_factory):
     return words(files, folder, **settings)
 
 
+def are_gone(processes):
+    return until(lambda: not any(psutil.pid_exists(one.pid) for one in processes), 30)
+
+
 def assert_stopped(command, at_work):
     """One line, the exit code of an interruption, and no process that goes on."""
     assert command.wait(120) == 130
     assert command.stderr.read() == "stopped; the same command goes on from here\n"
-    assert until(lambda: not any(psutil.pid_exists(one.pid) for one in at_work), 30)
+    assert are_gone(at_work)
 
 
 def at_work_on(command):
@@ -107,7 +111,7 @@ def test_a_stop_saves_and_another_number_of_processes_goes_on(
     told = command.communicate(timeout=120)[1]
     assert told.count("stopped; the same command goes on from here") == 1
     assert command.returncode == (130 if launcher is P2S else 1)
-    assert until(lambda: not any(psutil.pid_exists(one.pid) for one in at_work), 30)
+    assert are_gone(at_work)
     assert (output / "state.pt").exists()
     assert run(*P2S, *train_long(few, output)).returncode == 0
     for name in whole:
