@@ -185,7 +185,10 @@ def results(study: Study, name: str, keep: Callable[[str], bool] = lambda _: Tru
         for run in runs
         for line in _lines(run, records.get(run.evaluation_id), printed[run.row], fixed)
     ]
-    frame = pd.DataFrame(lines, columns=list(COLUMNS)).astype({"value": float, "paper": float})
+    kinds = {"value": float, "paper": float, "record": object}
+    frame = pd.DataFrame(lines, columns=list(COLUMNS)).astype(kinds)
+    # Where some runs have a record and some not, pandas makes NaN of None.
+    frame["record"] = frame["record"].where(frame["record"].notna(), None)
     return Results(experiment, study.scale, frame, runs, records)
 
 
