@@ -4,12 +4,12 @@ import os
 from contextlib import nullcontext, redirect_stderr, redirect_stdout
 
 from p2s.cli.main import main
+from p2s.cli.telling import is_first
 
 # torchrun's ranks find the same mistakes; one that dies alone is heard, see p2s.train.processes.
-silent = "TORCHELASTIC_RUN_ID" in os.environ and os.environ["RANK"] != "0"
 with (
     open(os.devnull, "w") as nowhere,
-    redirect_stdout(nowhere) if silent else nullcontext(),
-    redirect_stderr(nowhere) if silent else nullcontext(),
+    nullcontext() if is_first() else redirect_stdout(nowhere),
+    nullcontext() if is_first() else redirect_stderr(nowhere),
 ):
     main(prog_name="p2s")

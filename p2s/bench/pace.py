@@ -18,7 +18,7 @@ from p2s.bench.nets import lively, picture
 from p2s.bench.timing import now, threads
 from p2s.bench.training import noise_batch
 from p2s.maths import ranks
-from p2s.model.device import described, device_of, place
+from p2s.model.device import described, device_of, place, require
 from p2s.model.zoo import build
 from p2s.spec import Spec
 from p2s.study.project import Place
@@ -39,28 +39,31 @@ def pace(where: Place, spec: Spec) -> Pace:
     more images of it are taken than PIXELS allow, and the time is multiplied. ValueError without
     the device.
     """
-    device = device_of(where.device)  # before any process is started
+    require(where.device, where.precision, where.processes)  # before any process is started
+    device = device_of(where.device)
     spec = spec.changed({"backbone": {"weights": None}})
     with threads(1), TemporaryDirectory(prefix="p2s-") as folder:
         kept = Path(folder) / "seconds.json"
-        together(partial(_step, spec, where.device, kept), where.processes)
+        together(partial(_step, spec, where, kept), where.processes)
         step = json.loads(kept.read_text())
-        image = _image(spec, device)
+        image = _image(spec, where)
         words = f"a step measured on {described(device)}"
+    if where.precision != "fp32":
+        words += f", {where.precision}"
     if where.processes > 1:
         words += f", {where.processes} processes"
     return Pace(step, image, words)
 
 
-def _step(spec, name, kept):
+def _step(spec, where, kept):
     """Write the seconds of a step of the whole batch; every rank has its part."""
-    device = device_of(name)
+    device = device_of(where.device)
     part = len(range(spec.recipe.batch)[ranks.part()])
     few = max(1, PIXELS // max(spec.recipe.short_edge) ** 2)
     count = part if device.type == "cuda" else min(part, few)
     spec = spec.changed({"recipe": {"batch": count}})
     torch.manual_seed(0)
-    model = place(build(spec), device).train()
+    model = place(build(spec), device, where.precision).train()
     optimizer, batch = engine.optimizer(model, spec.recipe), noise_batch(spec, ranks.rank())
     for group in optimizer.param_groups:
         group["lr"] = engine.rate_at(spec.recipe, 0)  # noise teaches nothing: do not diverge
@@ -75,8 +78,9 @@ def _step(spec, name, kept):
         kept.write_text(json.dumps(seconds))
 
 
-def _image(spec, device):
-    model = place(lively(spec), device)
+def _image(spec, where):
+    device = device_of(where.device)
+    model = place(lively(spec), device, where.precision)
     model.set_test(spec.test)
     short = spec.test.short_edge
     image = picture((short, min(round(ASPECT * short), spec.test.long_edge)))

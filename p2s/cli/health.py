@@ -1,6 +1,5 @@
 """The health of a command's data, told before any of its work; without torch."""
 
-import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -8,7 +7,7 @@ from typing import NamedTuple
 
 import click
 
-from p2s.cli.telling import tell
+from p2s.cli.telling import is_first, tell
 from p2s.data.checks import doubts
 from p2s.data.checks.problems import Problems
 from p2s.data.health import Health, health
@@ -34,10 +33,13 @@ def require_health(*files: Files) -> list[Health]:
 
 
 def require_apart(train: Files, val: Files) -> None:
-    """As `require_health` of both; pictures that both have are a warning."""
-    of_train, of_val = require_health(train, val)
-    if not _is_first():
+    """As `require_health` of both; pictures that both have are a warning.
+
+    Of torchrun's ranks the first looks: if it ends, torchrun ends the others.
+    """
+    if not is_first():
         return
+    of_train, of_val = require_health(train, val)
     from p2s.data.checks.twins import twins
 
     found = twins(of_train.pictures, of_val.pictures)
@@ -50,9 +52,4 @@ def require_apart(train: Files, val: Files) -> None:
 
 
 def _warn(line):
-    if _is_first():
-        click.echo(f"warning: {line}", err=True)
-
-
-def _is_first():
-    return os.environ.get("RANK", "0") == "0"  # of torchrun's processes
+    click.echo(f"warning: {line}", err=True)

@@ -32,7 +32,6 @@ from p2s.cli.study import study
 from p2s.cli.telling import in_a_line, tell
 from p2s.data.checks import doubts
 
-MOST_WORKERS = 8  # by default: each holds two batches, which at 800 pixels are 100 MB
 # Of p2s.spec.Glyphs, which a command that needs no Spec does not wait for; tests/cli compares them.
 SCENE_FIELDS = (
     *("seed", "train", "val", "size", "classes", "fragments", "strangers", "contrast", "noise"),
@@ -108,13 +107,14 @@ def train(processes, workers, **options):
         Files(options["train"], folder, doubts.of_training), Files(options["val"], of_val)
     )
     from p2s.cli import own_data
+    from p2s.data import prefetch
     from p2s.train import processes as ranks
 
     job, count = own_data.Job(**options), ranks.asked_for(processes)
     here = ranks.on_this_machine(count)
     job.require_places(count, here)
     if workers is None:
-        workers = min(MOST_WORKERS, max(1, (os.cpu_count() or 1) // 2 // here))
+        workers = prefetch.workers(here)
     ranks.together(partial(own_data.run, job.model_copy(update={"workers": workers})), count)
 
 
@@ -132,10 +132,10 @@ def evaluate(model, annotations, images, output, device, precision, settings):
     from p2s.cli import own_data
 
     where = own_data.Where(device=device, precision=precision)
-    metrics = own_data.evaluate_folder(model, annotations, images, settings, where)
+    metrics, taken = own_data.evaluate_folder(model, annotations, images, settings, where)
     click.echo(own_data.table(metrics))
     if output:
-        own_data.write_metrics(output, metrics)
+        own_data.write_metrics(output, metrics, taken)
 
 
 @main.command()

@@ -105,7 +105,8 @@ def _training(folder, spec):
         return "elsewhere"
     told = json.loads(kept.read_text())
     recipe = f"{spec.recipe.iterations} iterations of {spec.recipe.batch} images"
-    return f"{recipe}, seed {told['seed']}, {told['seconds'] / 60:.1f} minutes"
+    place = f" on {told['where']['device']}" if "where" in told else ""
+    return f"{recipe}, seed {told['seed']}, {told['seconds'] / 60:.1f} minutes{place}"
 
 
 def _numbers(folder):

@@ -12,8 +12,9 @@ NEW_FILE = click.Path(dir_okay=False, writable=True, path_type=Path)
 DEVICE = click.option(
     "--device", default="auto", show_default=True, help="cpu, cuda, cuda:1; auto: a GPU if any."
 )
+PRECISIONS = click.Choice(["fp32", "tf32", "bf16"])
 PRECISION = click.option(
-    "--precision", default="fp32", show_default=True, type=click.Choice(["fp32", "tf32", "bf16"]),
+    "--precision", default="fp32", show_default=True, type=PRECISIONS,
     help="Of convolutions; tf32 on a GPU only. Losses, scores and boxes are in fp32.",
 )  # fmt: skip
 WORKERS = click.option(

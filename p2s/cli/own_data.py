@@ -20,7 +20,7 @@ from p2s.files import finite_or_none, write_atomic
 from p2s.maths import ranks
 from p2s.maths.likelihood import AUDIT
 from p2s.measure.coco import detect, evaluate, score
-from p2s.model.device import described, device_of, place, require_gpus
+from p2s.model.device import described, device_of, place, require, whereabouts
 from p2s.model.zoo import build
 from p2s.spec import Coco, Spec, Test
 from p2s.spec.part import Part
@@ -89,7 +89,7 @@ class Job(Where):
 
     def require_places(self, processes: int, here: int) -> None:
         """ValueError unless so many processes, of them `here` on this machine, can train it."""
-        require_gpus(self.device, here)
+        require(self.device, self.precision, here)
         refuse_absurd(self.spec(["any"]), processes)
 
     def spec(self, classes: Sequence[str]) -> Spec:
@@ -141,22 +141,22 @@ def run(job: Job) -> None:
     if ranks.rank() == 0:
         sample_sheet(val, *answers).save(job.output / "samples.png")
         metrics = score(val, *answers)
-        write_metrics(job.output / "metrics.json", metrics)
+        write_metrics(job.output / "metrics.json", metrics, whereabouts(model))
         click.echo(table(metrics))
         _tell_crowded(val)
 
 
 def evaluate_folder(
     folder: Path, annotations: Path, images: Path, settings: tuple[dict, ...], where: Where
-) -> dict:
-    """Metrics, as a dict, of the model in a folder on annotated images; settings are of test."""
+) -> tuple[dict, dict]:
+    """Metrics of the model in a folder on annotated images, and where; settings are of test."""
     refuse_training_settings(settings)
     model, spec, classes = load(folder)
     data = coco.read_coco(annotations, images)
     trained = f"{folder / 'classes.json'}"
     data = in_classes_of(data, classes, told=f"{annotations}", trained=trained)
     test = reduce(Spec.changed, settings, spec).test
-    return evaluate(where.take(model), data, test)
+    return evaluate(where.take(model), data, test), whereabouts(model)
 
 
 def refuse_training_settings(settings: tuple[dict, ...]) -> None:
@@ -165,13 +165,13 @@ def refuse_training_settings(settings: tuple[dict, ...]) -> None:
     _refuse_settings_outside(["test"], settings, fields)
 
 
-def write_metrics(path: str | Path, metrics: dict) -> None:
-    """Write metrics as JSON, null where a number is undefined."""
+def write_metrics(path: str | Path, metrics: dict, where: dict[str, str]) -> None:
+    """Write metrics, and where they were taken, as JSON; null where a number is undefined."""
     classes = {name: finite_or_none(value) for name, value in metrics["per_class"].items()}
     numbers = {
         name: finite_or_none(value) for name, value in metrics.items() if name != "per_class"
     }
-    text = json.dumps({**numbers, "per_class": classes}, indent=1, allow_nan=False)
+    text = json.dumps({**numbers, "per_class": classes, "where": where}, indent=1, allow_nan=False)
     write_atomic(Path(path), text.encode())
 
 

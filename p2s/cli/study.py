@@ -4,6 +4,8 @@ import sys
 
 import click
 
+from p2s.cli.options import PRECISIONS
+
 ONLY = click.option("--only", multiple=True, metavar="NAME", help="An experiment; may be repeated.")
 SCALE = click.option("--scale", default="smoke", show_default=True, help="As in scales.yaml.")
 JOBS = click.option(
@@ -12,9 +14,12 @@ JOBS = click.option(
 EXECUTOR = click.option(
     "--executor", default="local", show_default=True, help="As in executors.yaml: local, slurm."
 )
-DEVICE = click.option("--device", help="Of a training: cpu, cuda, auto; else as the executor says.")
-PROCESSES = click.option(
-    "--processes", type=click.IntRange(min=1), help="Of a training; else as the executor says."
+SAYS = "else as the executor says."
+DEVICE = click.option("--device", help=f"Of a training: cpu, cuda, auto; {SAYS}")
+PRECISION = click.option("--precision", type=PRECISIONS, help=f"Of a training; {SAYS}")
+PROCESSES = click.option("--processes", type=click.IntRange(min=1), help=f"Of a training; {SAYS}")
+WORKERS = click.option(
+    "--workers", type=click.IntRange(min=0), help=f"That make batches ahead; {SAYS}"
 )
 
 
@@ -29,7 +34,9 @@ def study():
 @JOBS
 @EXECUTOR
 @DEVICE
+@PRECISION
 @PROCESSES
+@WORKERS
 @click.option(
     "--measure", is_flag=True, help="A step of each detector here, for the time of a plan."
 )
@@ -46,7 +53,7 @@ def study_run(scale, only, executor, measure, plan, dry_run, **places):
     from p2s.study.study import Study
 
     project = Project.at()
-    chosen = executors.load(project, executor, **places)
+    chosen = executors.load(project, executor, scale, **places)
     study = Study.load(project, scale)
     if dry_run:
         from p2s.study import dry_run as rehearsal
@@ -81,7 +88,7 @@ def study_status(scale, only, jobs, executor):
     from p2s.study.study import Study
 
     project = Project.at()
-    at_once = executors.load(project, executor, jobs=jobs).jobs
+    at_once = executors.load(project, executor, scale, jobs=jobs).jobs
     status.status(Study.load(project, scale), only=only, jobs=at_once)
 
 

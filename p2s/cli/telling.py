@@ -10,6 +10,11 @@ import click
 from p2s import NO_DETECTRON2
 
 
+def is_first() -> bool:
+    """Whether this process is the one of torchrun's ranks that speaks for all, or alone."""
+    return "TORCHELASTIC_RUN_ID" not in os.environ or os.environ["RANK"] == "0"
+
+
 def tell(text: str) -> None:
     """Say on stderr why a command ends, and where torchrun looks for what ended a rank."""
     click.echo(text, err=True)

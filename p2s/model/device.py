@@ -1,10 +1,13 @@
 """Devices: where a model computes, and in which precision its convolutions do."""
 
 from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
 from typing import Any
 
 import torch
 from detectron2.modeling.backbone.fpn import LastLevelP6P7
+from filelock import FileLock, Timeout
 from torch import Tensor, nn
 from torch.utils._pytree import tree_map_only
 
@@ -34,6 +37,12 @@ def described(device: torch.device) -> str:
     return f"{device}, {torch.cuda.get_device_name(device)}"
 
 
+def whereabouts(model: nn.Module) -> dict[str, str]:
+    """Where a model computes, in words."""
+    device = next(model.parameters()).device
+    return {"device": described(device), "precision": precision_of(model)}
+
+
 def place(model: nn.Module, device: torch.device, precision: str = "fp32") -> nn.Module:
     """Bring a model to a device, in place, and let its convolutions work in a precision there.
 
@@ -41,10 +50,7 @@ def place(model: nn.Module, device: torch.device, precision: str = "fp32") -> nn
     training and test; weights, losses, scores and decoding stay in fp32. ValueError names the
     valid ones.
     """
-    if precision not in PRECISIONS:
-        raise ValueError(f"precision {precision!r}; valid: {', '.join(PRECISIONS)}")
-    if (device.type, precision) == ("cpu", "tf32"):
-        raise ValueError("precision 'tf32' is of GPUs; valid on a CPU: fp32, bf16")
+    _require_precision(device, precision)
     if device.type == "cuda":
         round_products(precision)
     model = model.to(device)
@@ -60,9 +66,10 @@ def precision_of(model: nn.Module) -> str:
     return getattr(model, "precision", "fp32")
 
 
-def require_gpus(name: str, processes: int) -> None:
-    """ValueError unless so many processes on this machine have a GPU each, if on GPUs at all."""
+def require(name: str, precision: str, processes: int) -> None:
+    """ValueError unless so many processes here can compute on the device of a name, a GPU each."""
     device, gpus = device_of(name), torch.cuda.device_count()
+    _require_precision(device, precision)
     if processes == 1 or device.type == "cpu":
         return
     if name not in ("auto", "cuda"):
@@ -74,6 +81,35 @@ def require_gpus(name: str, processes: int) -> None:
             f"processes {processes} on device {name}: each has a GPU of its own, and {gpus} are "
             f"here; valid: processes 1 to {gpus}, or device cpu"
         )
+
+
+def _require_precision(device, precision):
+    if precision not in PRECISIONS:
+        raise ValueError(f"precision {precision!r}; valid: {', '.join(PRECISIONS)}")
+    if (device.type, precision) == ("cpu", "tf32"):
+        raise ValueError("precision 'tf32' is of GPUs; valid on a CPU: fp32, bf16")
+
+
+@cache  # keeps the lock
+def claim_gpu(folder: Path) -> FileLock:
+    """Make the GPU current that the fewest processes have claimed, until this one ends.
+
+    They agree by locks in a folder that they share. There has to be a GPU.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    number = 0
+    while not _is_mine(lock := FileLock(folder / f"gpu-{number}.lock")):
+        number += 1  # all GPUs once, then again
+    torch.cuda.set_device(number % torch.cuda.device_count())
+    return lock
+
+
+def _is_mine(lock):
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        return False
+    return True
 
 
 def round_products(precision: str) -> None:

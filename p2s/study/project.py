@@ -23,12 +23,14 @@ class Place(NamedTuple):
     """
 
     device: str = "cpu"  # see p2s.model.device
+    precision: str = "fp32"  # of its convolutions
     processes: int = 1  # see p2s.train.processes
+    workers: int = 0  # threads of a process that make batches ahead
     save_minutes: float = 1.0  # between two states of it
 
     @classmethod
     def here(cls) -> "Place":
-        """That of $P2S_DEVICE, $P2S_PROCESSES and $P2S_SAVE_MINUTES."""
+        """That of $P2S_DEVICE, $P2S_PRECISION and so on."""
         default, kinds = cls(), cls.__annotations__
         names = [name for name in kinds if f"P2S_{name.upper()}" in os.environ]
         return default._replace(

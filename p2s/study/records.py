@@ -100,8 +100,7 @@ class Outline(NamedTuple):
     size: int  # of the file, in bytes
     modified: int  # when, in ns
     problem: str = ""
-    detector: str = ""
-    num_classes: int = 0
+    kind: str = ""
     iterations: int = 0
     source_hash: str = ""
     train_s: float | None = None
@@ -125,6 +124,13 @@ def outlines(folder: Path, kept: Path) -> dict[str, Outline]:
     return now
 
 
+def kind(detector: str, spec: dict[str, Any]) -> str:
+    """What a run's time depends on most, as a word: the detector, and of its Spec as JSON a few."""
+    backbone, recipe = spec.get("backbone", {}), spec.get("recipe", {})
+    sizes = [spec.get("num_classes"), backbone.get("depth"), backbone.get("width")]
+    return f"{detector} {[*sizes, recipe.get('batch'), recipe.get('short_edge')]}"
+
+
 def _outline(path, before):
     stat = path.stat()
     if before and (before.size, before.modified) == (stat.st_size, stat.st_mtime_ns):
@@ -134,6 +140,6 @@ def _outline(path, before):
     except ValueError as error:
         return Outline(stat.st_size, stat.st_mtime_ns, str(error))
     iterations = record.spec.get("recipe", {}).get("iterations", 0)
-    told = record.detector, record.spec.get("num_classes", 0), iterations, record.source_hash
+    told = kind(record.detector, record.spec), iterations, record.source_hash
     times = (record.timings.get(name) for name in ("train_s", "evaluate_s"))
     return Outline(stat.st_size, stat.st_mtime_ns, "", *told, *times)

@@ -15,7 +15,7 @@ from p2s.data.catalogue import read_catalogue
 from p2s.spec import Glyphs, Recipe, Spec
 from p2s.study.experiments import Scale, annotation_files
 from p2s.study.project import Project
-from p2s.study.records import Outline
+from p2s.study.records import Outline, kind
 from p2s.study.runs import Run
 
 EVALUATION_SHARE = 0.1  # of a training's time: the guess for an evaluation if a scale has none
@@ -32,10 +32,10 @@ class Pace(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Times:
-    """What the seconds of runs of a scale are told from; the first that knows is asked.
+    """What the seconds of runs of a scale are told from.
 
-    outlines: of the scale's records. measure: a Spec's Pace here, or None where nothing is to be
-    measured; of runs of a kind one is.
+    measure: a Spec's Pace here, asked once a kind of runs. None: records tell, else a guess.
+    outlines: of the scale's records.
     """
 
     project: Project
@@ -49,20 +49,20 @@ class Times:
     def training(self, run: Run) -> float:
         """Seconds of a run's training."""
         iterations = run.spec.recipe.iterations
-        if step := self._steps.get(_kind(run)):
-            return self._told(MEASURED, iterations * step)
         if self.measure:
             pace = self._pace(run)
             return self._told(pace.where, iterations * pace.step)
+        if step := self._steps.get(_kind(run)):
+            return self._told(MEASURED, iterations * step)
         return self._told(GUESSED, self._guess(iterations))
 
     def evaluation(self, run: Run) -> float:
         """Seconds of a run's evaluation."""
-        if seconds := self._evaluations.get(_kind(run)):
-            return self._told(MEASURED, seconds)
         if self.measure and (images := self._images(run.spec)):
             pace = self._pace(run)
             return self._told(pace.where, images * pace.image)
+        if seconds := self._evaluations.get(_kind(run)):
+            return self._told(MEASURED, seconds)
         if minutes := self.scale.minutes_an_evaluation:
             return self._told(GUESSED, 60 * minutes)
         return self._told(GUESSED, EVALUATION_SHARE * self._guess(run.spec.recipe.iterations))
@@ -95,29 +95,24 @@ class Times:
     def _steps(self):
         """Median seconds of a step by kind, of records that tell of a training."""
         told = [one for one in self.outlines if one.train_s and one.iterations]
-        return _medians((_of_outline(one), one.train_s / one.iterations) for one in told)
+        return _medians((one.kind, one.train_s / one.iterations) for one in told)
 
     @cached_property
     def _evaluations(self):
         """Median seconds of an evaluation by kind."""
         told = [one for one in self.outlines if one.evaluate_s]
-        return _medians((_of_outline(one), one.evaluate_s) for one in told)
+        return _medians((one.kind, one.evaluate_s) for one in told)
 
 
 def _medians(pairs):
-    by_kind = defaultdict(list)
-    for kind, value in pairs:
-        by_kind[kind].append(value)
-    return {kind: median(values) for kind, values in by_kind.items()}
+    of_kinds = defaultdict(list)
+    for of_kind, value in pairs:
+        of_kinds[of_kind].append(value)
+    return {of_kind: median(values) for of_kind, values in of_kinds.items()}
 
 
 def _kind(run):
-    """What a run's time depends on most."""
-    return run.detector, run.spec.num_classes
-
-
-def _of_outline(outline):
-    return outline.detector, outline.num_classes
+    return kind(run.detector, run.spec.model_dump(mode="json"))
 
 
 def _images(path, root):

@@ -21,7 +21,7 @@ from p2s.measure import calibration, fusion, geometry, oracle, posterior
 from p2s.measure.coco import detect, replicates, score
 from p2s.measure.lvis import federated_numbers
 from p2s.measure.scenes import scene
-from p2s.model.device import described, device_of, place, require_gpus
+from p2s.model.device import claim_gpu, described, device_of, place, require
 from p2s.model.zoo import build
 from p2s.spec import Coco, Glyphs, Test
 from p2s.spec.identity import imported_id
@@ -35,6 +35,7 @@ from p2s.train.processes import together
 
 SCENES = 4  # validation images whose proposals and detections are kept, for figures
 CURVE_POINTS = 200
+PLAIN = ("cpu", "fp32", 1)  # where most records' trainings were
 WATCHED, WATCHED_PROPOSALS = 100, 64  # images and proposals behind AP along a training
 MEASURES = {  # of Experiment.measures
     "calibration": calibration.calibration_numbers,
@@ -51,16 +52,19 @@ def made_by(project: Project) -> dict[str, Any]:
         "git": provenance.git_state(project.root),
         "source_hash": provenance.source_hash(project.root / TRAIN_EVAL),
         "versions": provenance.versions(),
-        "machine": provenance.machine() | _beside_a_cpu(),
+        "machine": provenance.machine() | _beside_a_cpu(project),
     }
 
 
-def _beside_a_cpu():
-    """Where trainings compute, if not in one process on a CPU."""
+def _beside_a_cpu(project):
+    """Where this process computes, if not on a CPU in fp32; jobs at once share the GPUs."""
     here = Place.here()
     device = device_of(here.device)
+    if here.device in ("auto", "cuda") and device.type == "cuda" and here.processes == 1:
+        claim_gpu(project.cache / "gpus")
+        device = device_of("cuda")
     told = {} if device.type == "cpu" else {"device": described(device)}
-    return told | ({"processes": here.processes} if here.processes > 1 else {})
+    return told | ({} if here.precision == "fp32" else {"precision": here.precision})
 
 
 def load_data(run: Run, project: Project) -> Sequence[CocoSet]:
@@ -85,7 +89,7 @@ def trained(
     folder, count = project.weights(run), Place.here().processes
     if count > 1 and not engine.finished(folder, run.training_id):
         run.spec.recipe.require_parts(count)
-        require_gpus(Place.here().device, count)
+        require(Place.here().device, Place.here().precision, count)
         together(partial(_trained_by_a_rank, run, project, val is not None), count)
     model = _trained(run, project, data, val)
     curve = json.loads((folder / "curve.json").read_text())
@@ -103,7 +107,11 @@ def _released(run, project, data):
     differing += ["names of classes"] * (list(classes) != list(data.classes))
     if differing:
         raise ValueError(f"{folder}: not the {run.detector} of {run.row}: {', '.join(differing)}")
-    return place(model, device_of(Place.here().device))
+    return _placed(model)
+
+
+def _placed(model):
+    return place(model, device_of(Place.here().device), Place.here().precision)
 
 
 def _net(spec):
@@ -130,9 +138,10 @@ def _trained(run, project, data, val):
         pretrained = run.spec.backbone.weights in READINGS
         if pretrained and not engine.finished(folder, run.training_id):
             read_glyphs(model.backbone, run.spec, project.cache)
-        place(model, device_of(Place.here().device))
+        _placed(model)
         watch = None if val is None else partial(_watched_ap, run.spec, val)
-        loop = engine.Loop(save_every=60 * Place.here().save_minutes, watch=watch)
+        every, workers = 60 * Place.here().save_minutes, Place.here().workers
+        loop = engine.Loop(save_every=every, workers=workers, watch=watch)
         return engine.train(model, run.spec, data, folder, seed=run.seed, loop=loop)
 
 
@@ -186,7 +195,16 @@ def measured(run: Run, project: Project, model: nn.Module, data: CocoSet) -> dic
 
 def write_record(run: Run, project: Project, fields: dict[str, Any]) -> Path:
     """Write the record of a run from the fields that the steps above gave; returns its path."""
-    return records.write(run.record(**fields), project.records(run.scale))
+    machine = fields["machine"] | _trained_on(project.weights(run) / "training.json")
+    return records.write(run.record(**fields | {"machine": machine}), project.records(run.scale))
+
+
+def _trained_on(path):
+    """Where a training ended, if not in one process on a CPU in fp32."""
+    place = json.loads(path.read_text()).get("where") if path.exists() else None
+    if not place or (place["device"][:3], place["precision"], place["processes"]) == PLAIN:
+        return {}
+    return {"trained_on": "{device}; {precision}; {processes} processes".format(**place)}
 
 
 def _numbers(spec, data, detections, proposals):

@@ -26,6 +26,7 @@ from p2s.data.prefetch import prefetched
 from p2s.maths import ranks
 from p2s.maths.federated import frequencies
 from p2s.maths.likelihood import AUDIT
+from p2s.model.device import whereabouts
 from p2s.spec import Recipe, Spec
 from p2s.spec.identity import training_id, training_settings
 from p2s.spec.recipe import AdamW
@@ -212,10 +213,11 @@ class _Training:
     def _texts(self, told):
         """What goes along with weights, `told` of their training."""
         identity = {"training_id": self.identity, "seed": self.seed, "seconds": self.seconds}
+        place = whereabouts(self.model) | {"processes": ranks.ranks()}
         return {
             "spec.json": self.spec.model_dump_json(indent=2),
             "classes.json": json.dumps(list(self.data.classes)),
-            "training.json": json.dumps(identity | told),
+            "training.json": json.dumps(identity | {"where": place} | told),
         }
 
     def _told(self, batch, broken):

@@ -1,9 +1,9 @@
 """The folder that a training lives in: written so that a stop at any moment leaves it whole.
 
 It holds `state.pt` while the training runs, in the end `model.safetensors`, `spec.json`,
-`classes.json`, `curve.json` (losses) and `training.json` (its identity, seed and seconds); from the
-first state on `settings.json`, see `p2s.train.settings`. Where AP is watched, the folder `best` in
-it is a model too, if an earlier one had a higher AP than the last.
+`classes.json`, `curve.json` (losses) and `training.json` (its identity, seed, seconds, and where it
+ended); from the first state on `settings.json`, see `p2s.train.settings`. Where AP is watched, the
+folder `best` in it is a model too, if an earlier one had a higher AP than the last.
 """
 
 import io

@@ -35,7 +35,7 @@ def taken(monkeypatch):
 def test_a_step_is_that_of_the_whole_batch(spec, taken, monkeypatch, tmp_path, pixels, count):
     monkeypatch.setattr(measured, "PIXELS", pixels)
     spec = spec.changed({"recipe": {"batch": 4}})
-    measured._step(spec, "cpu", tmp_path / "kept")
+    measured._step(spec, Place(), tmp_path / "kept")
     assert [len(batch) for batch in taken] == [count]
     assert json.loads((tmp_path / "kept").read_text()) == pytest.approx(4.0)
 
@@ -52,11 +52,11 @@ def test_the_first_time_is_left_out_and_long_work_is_done_but_twice(monkeypatch)
 @pytest.mark.parametrize("spec", ["CenterNet2"], indirect=True)
 def test_two_processes_measure_together_and_say_so(spec, monkeypatch):
     spec = spec.changed({"backbone": {"weights": "not/there.pth"}, "recipe": {"batch": 2}})
-    found = pace(Place("cpu", 2), spec)
+    found = pace(Place("cpu", processes=2), spec)
     assert 0 < found.step < 60 and 0 < found.image < 60
     assert found.where == "a step measured on cpu, 1 threads, 2 processes"
 
 
 def test_a_device_that_is_not_here_is_told_before_anything_starts(spec):
     with pytest.raises(ValueError, match="device 'cuda:77' is not here; valid: auto, cpu"):
-        pace(Place("cuda:77", 8), spec)
+        pace(Place("cuda:77", processes=8), spec)

@@ -95,7 +95,7 @@ def test_each_process_has_its_share_of_the_cores(
     files, tmp_path, monkeypatch, processes, given, workers
 ):
     jobs = []
-    monkeypatch.setattr(os, "cpu_count", lambda: 16)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: range(16), raising=False)
     monkeypatch.setattr(ranks, "together", lambda work, count: jobs.append((*work.args, count)))
     given = [word for number in given for word in ("--workers", number)]
     words = words_of_train(files, tmp_path, "--processes", processes, *given)

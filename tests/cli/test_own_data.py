@@ -69,8 +69,9 @@ def test_settings_cannot_contradict_the_files(setting):
 
 def test_undefined_numbers_are_null_in_json_and_a_dash_in_text(tmp_path):
     metrics = {"AP": 41.25, "APl": float("nan"), "per_class": {"cat": float("nan"), "dog": 9.0}}
-    write_metrics(tmp_path / "metrics.json", metrics)
+    write_metrics(tmp_path / "metrics.json", metrics, {"device": "cpu"})
     written = json.loads((tmp_path / "metrics.json").read_text())
+    assert written.pop("where") == {"device": "cpu"}
     assert written == {"AP": 41.25, "APl": None, "per_class": {"cat": None, "dog": 9.0}}
     lines = [line.split() for line in table(written).splitlines()]
     assert lines[:2] == [["AP", "41.2"], ["APl", "-"]] and lines[2][-1] == "-"

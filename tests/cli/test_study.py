@@ -45,7 +45,7 @@ def test_a_plan_runs_nothing(asked):
 def test_a_measured_plan_has_the_pace_of_the_executors_place(asked):
     assert p2s("study", "run", "--plan", "--measure", "--processes", 2).exit_code == 0
     measure = dict(asked["plan"][1:])["measure"]
-    assert (measure.func, measure.args) == (pace, (Place("cpu", 2),))
+    assert (measure.func, measure.args) == (pace, (Place("cpu", processes=2),))
 
 
 def test_processes_that_cannot_share_a_batch_are_refused_before_any_run():

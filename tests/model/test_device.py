@@ -7,11 +7,12 @@ import torch
 
 from p2s.model.device import (
     PRECISIONS,
+    claim_gpu,
     described,
     device_of,
     place,
     precision_of,
-    require_gpus,
+    require,
 )
 from p2s.spec import NAMED, Spec
 from p2s.train.engine import optimizer
@@ -107,12 +108,25 @@ def test_each_process_on_gpus_has_one_of_its_own(monkeypatch):
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     monkeypatch.setattr(torch.cuda, "current_device", lambda: 0)
     for name, processes in (("cuda", 2), ("auto", 2), ("cuda:1", 1), ("cpu", 3)):
-        require_gpus(name, processes)
+        require(name, "fp32", processes)
     for name in ("cuda", "auto"):
         with pytest.raises(ValueError, match=f"processes 3 on device {name}: .* processes 1 to 2"):
-            require_gpus(name, 3)
+            require(name, "bf16", 3)
     with pytest.raises(ValueError, match="device cuda:1 for 2 processes: valid: cuda, a GPU each"):
-        require_gpus("cuda:1", 2)
+        require("cuda:1", "tf32", 2)
+    with pytest.raises(ValueError, match="'tf32' is of GPUs"):
+        require("cpu", "tf32", 1)
+
+
+def test_processes_share_gpus_evenly(tmp_path, monkeypatch):
+    taken = []
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setattr(torch.cuda, "set_device", taken.append)
+    locks = [claim_gpu.__wrapped__(tmp_path) for _ in range(5)]  # each as in a process of its own
+    assert taken == [0, 1, 0, 1, 0]
+    locks[3].release()
+    claim_gpu.__wrapped__(tmp_path)
+    assert taken[5] == 1
 
 
 def test_a_placed_model_knows_its_precision():

@@ -49,13 +49,17 @@ def test_a_record_of_one_length_tells_of_the_others(project):
     run = Study.load(project, "tiny").find("t", "good", "half", 0)
     ids = {"id": run.evaluation_id, "training_id": run.training_id, "train_fingerprint": "d"}
     names = {"detector": run.detector, "scale": "tiny", "seed": 0, "val_fingerprint": "e"}
-    spec = {"num_classes": 10, "recipe": {"iterations": run.spec.recipe.iterations}}
+    spec = run.spec.model_dump(mode="json")
     timings = {"train_s": 100.0, "evaluate_s": 7.0}
     record = records.Record(**ids, **names, spec=spec, metrics={}, timings=timings)
     records.write(record, project.records("tiny"))
     ahead = planned(project)
     assert ahead.training_s == pytest.approx(200 + 400) and ahead.sources == (times.MEASURED,)
     assert ahead.evaluation_s == pytest.approx(2 * (7 + status.START_S))
+    for part, size in (("recipe", {"batch": 2}), ("backbone", {"width": 8})):
+        changes = SCALE["changes"]
+        write_scale(project, changes=changes | {part: changes.get(part, {}) | size})
+        assert planned(project).sources == (times.GUESSED,)  # of other sizes it tells nothing
 
 
 def test_released_weights_tell_of_evaluations_alone(project):
@@ -71,7 +75,7 @@ def test_a_scale_may_have_minutes_of_an_evaluation(project):
     assert planned(project).evaluation_s == pytest.approx(3 * (120 + status.START_S))
 
 
-def test_a_measured_pace_is_asked_once_a_kind_and_where_no_record_is(project, capsys):
+def test_a_measured_pace_is_asked_once_a_kind_and_records_are_not(project, capsys):
     record_of(project, "bad", timings={"train_s": 90.0, "evaluate_s": 10.0})
     write_scale(project, changes=SCALE["changes"] | {"recipe": {"iterations": 300, "warmup": 3}})
     asked = []
@@ -81,11 +85,10 @@ def test_a_measured_pace_is_asked_once_a_kind_and_where_no_record_is(project, ca
         return Pace(step=2.0, image=3.0, where="a step measured on an abacus")
 
     ahead = planned(project, measure)
-    assert asked == ["cascade"]  # of two rows of CenterNet2 and one of FasterRCNN, which is known
-    assert ahead.training_s == pytest.approx(300 * 2.0 + 300 * 90 / 90_000)
-    assert ahead.evaluation_s == pytest.approx(2 * 1 * 3.0 + 10 + 3 * status.START_S)
-    told = "a step measured on an abacus; measured in earlier runs"
-    assert f"({told})" in capsys.readouterr().out
+    assert asked == ["cascade", "faster"]  # of two rows of CenterNet2 one
+    assert ahead.training_s == pytest.approx(2 * 300 * 2.0)
+    assert ahead.evaluation_s == pytest.approx(3 * (3.0 + status.START_S))
+    assert "(a step measured on an abacus)" in capsys.readouterr().out
 
 
 def test_images_are_those_of_the_file_or_as_published(project):

@@ -60,11 +60,16 @@ def test_rows_that_differ_at_test_share_weights_and_each_leaves_a_record(project
     assert records_[0].machine["threads"] == 1 and records_[0].timings["train_s"] > 0
 
 
+def of_nobody(project, seed):
+    """A run whose training no other test has."""
+    names = {"row": "CascadeRCNN-CenterNet", "variant": "all scores", "scale": "smoke"}
+    return find(project, experiment="table5", seed=seed, **names)
+
+
 def test_a_stop_while_the_ranks_of_a_run_start_is_an_interruption(project, monkeypatch):
     for name, value in Place(processes=2).variables().items():
         monkeypatch.setenv(name, value)
-    of_nobody = {"variant": "all scores", "scale": "smoke", "seed": 11}  # no other test trains it
-    run = find(project, experiment="table5", row="CascadeRCNN-CenterNet", **of_nobody)
+    run = of_nobody(project, 11)
     train, _ = train_eval.load_data(run, project)
 
     def stop():
@@ -80,9 +85,10 @@ def test_a_stop_while_the_ranks_of_a_run_start_is_an_interruption(project, monke
 def test_several_processes_train_one_run_and_its_record_says_so(project, monkeypatch):
     for name, value in Place(processes=2).variables().items():
         monkeypatch.setenv(name, value)
-    run = Study.load(project, "smoke").runs()[-1]  # no other test trains it
+    run = of_nobody(project, 12)
     record = measured(project, run)
-    assert record.machine["processes"] == 2 and "device" not in record.machine
+    assert record.machine["trained_on"] == "cpu, 1 threads; fp32; 2 processes"
+    assert "device" not in record.machine
     assert record.metrics["AP"] is not None and len(record.curve["iteration"]) == 2
 
 

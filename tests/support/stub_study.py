@@ -77,8 +77,8 @@ def record_of(project, row, classes=None, **fields):
         "val_fingerprint": "e",
     }
     names = {"detector": run.detector, "scale": "tiny", "seed": 0, "metrics": {}}
-    recipe = {"iterations": run.spec.recipe.iterations}
-    names |= {"spec": {"num_classes": classes or run.spec.num_classes, "recipe": recipe}}
+    spec = run.spec.model_dump(mode="json")
+    names |= {"spec": spec | {"num_classes": classes or run.spec.num_classes}}
     return records.write(records.Record(**ids, **names, **fields), project.records("tiny"))
 
 
