@@ -206,10 +206,11 @@ def precision(threads):
 
 
 def _taken(name):
-    """The device of a name; on a GPU products of fp32 are not rounded, whoever asks for them."""
-    from p2s.model.device import device_of, round_products
+    """The device of a name, told; on a GPU products of fp32 are not rounded, whoever asks."""
+    from p2s.model.device import described, device_of, round_products
 
     device = device_of(name)
+    click.echo(f"on {described(device)}", err=True)
     if device.type == "cuda":
         round_products("fp32")
     return device

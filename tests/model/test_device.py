@@ -4,6 +4,8 @@ import copy
 
 import pytest
 import torch
+from detectron2.layers import batched_nms
+from detectron2.structures import Boxes
 
 from p2s.model.device import (
     PRECISIONS,
@@ -14,6 +16,7 @@ from p2s.model.device import (
     precision_of,
     require,
 )
+from p2s.model.second.pooler import FastROIPooler
 from p2s.spec import NAMED, Spec
 from p2s.train.engine import optimizer
 from p2s.train.replay import gradients
@@ -95,6 +98,41 @@ def test_the_mean_of_a_distribution_is_kept_out_of_bf16():
         _, box, bins = model.proposal_generator.head(list(features.values()))
         lengths = torch.arange(17.0)
     torch.testing.assert_close(box, bins.unflatten(-1, (4, 17)).softmax(-1) @ lengths)
+
+
+@pytest.mark.parametrize(
+    "device", ["cpu", pytest.param("cuda", marks=[pytest.mark.cuda, needs_gpu])]
+)
+def test_the_gradient_of_a_level_of_one_cell_is_exact_beside_bf16(device):
+    torch.manual_seed(0)
+    neck, features = tiny("CenterNet*").backbone, torch.randn(2, 16, 2, 2)  # P6 and P7: one cell
+    top = neck.top_block
+    wanted = gradient(top, features, within=False)
+    model = place(tiny("CenterNet*"), torch.device(device), "bf16")
+    model.backbone.top_block.load_state_dict(top.state_dict())
+    found = gradient(model.backbone.top_block, features.to(device), within=True)
+    torch.testing.assert_close(found.cpu(), wanted)
+
+
+def gradient(top, features, within):
+    with torch.autocast(features.device.type, torch.bfloat16, within):  # as the backbone is
+        sum(level.float().square().sum() for level in top(features)).backward()
+    return top.p7.weight.grad
+
+
+@pytest.mark.cuda
+@needs_gpu
+def test_pooling_and_suppression_are_those_of_the_cpu():
+    maps = [torch.randn(1, 8, 32 // 2**level, 32 // 2**level) for level in range(3)]
+    corners = torch.rand(200, 2) * 200
+    boxes = torch.cat([corners, corners + torch.rand(200, 2) * 200 + 1], 1)
+    pooler = FastROIPooler(7, [1 / 8, 1 / 16, 1 / 32])
+    pooled = pooler(maps, [Boxes(boxes)])
+    there = pooler([each.cuda() for each in maps], [Boxes(boxes.cuda())])
+    torch.testing.assert_close(there.cpu(), pooled, rtol=1e-4, atol=1e-4)
+    scores, classes = torch.rand(200), torch.arange(200) % 3
+    kept = batched_nms(boxes, scores, classes, 0.5)
+    assert kept.tolist() == batched_nms(boxes.cuda(), scores.cuda(), classes.cuda(), 0.5).tolist()
 
 
 def test_a_device_that_is_not_here_is_told_with_those_that_are():
