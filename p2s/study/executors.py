@@ -4,6 +4,7 @@ import os
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Literal
 
+import click
 from pydantic import NonNegativeInt, PositiveFloat, PositiveInt
 
 from p2s.files import read_yaml
@@ -41,9 +42,10 @@ class Local(_Trains):
         from concurrent.futures import ThreadPoolExecutor
 
         if (self.device, self.precision) != ("cpu", "fp32"):
-            from p2s.model.device import require  # which imports torch
+            from p2s.model.device import described, device_of, require  # which import torch
 
             require(self.device, self.precision, self.processes)
+            click.echo(f"trainings on {described(device_of(self.device))}")
         os.environ.update(self.place.variables())  # kernels inherit it
         return ThreadPoolExecutor(self.jobs)
 
