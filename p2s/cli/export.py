@@ -1,0 +1,62 @@
+"""`p2s export`: a trained model as a file that another engine runs."""
+
+from collections.abc import Callable
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import NamedTuple
+
+import click
+
+from p2s.cli.options import NEW_FILE, in_a_folder, model_folder
+
+
+class Engine(NamedTuple):
+    """An engine's files, and who writes them; the writer is imported when it is asked for."""
+
+    ending: str
+    writer: Callable[[], Callable]  # of (model, path, (height, width))
+
+
+def _onnx():
+    from p2s.deploy.onnx_export import export
+
+    return export
+
+
+ENGINES = {"onnx": Engine(".onnx", _onnx)}
+
+
+@click.command()
+@click.argument("model", callback=model_folder)
+@click.option("--to", "engine", type=click.Choice(list(ENGINES)), required=True, help="Whose file.")
+@click.option(
+    "--size", nargs=2, type=click.IntRange(min=1), metavar="HEIGHT WIDTH",
+    help="Of the images that it will take, in pixels. [default: a square of the tests' short edge]",
+)  # fmt: skip
+@click.option(
+    "--output", type=NEW_FILE, callback=in_a_folder, help="The file. [default: in MODEL, model.*]"
+)
+def export(model, engine, size, output):
+    """Write MODEL as a file of another engine, for images of one size.
+
+    The file takes an RGB image (3, HEIGHT, WIDTH) of 0 to 255, holds weights and test settings,
+    and numbers classes as the model's classes.json does.
+    """
+    ending, writer = ENGINES[engine]
+    write = writer()  # what is not installed is told before the model is read
+    from p2s.train.folder import load
+
+    network, spec, classes = load(model)
+    size = size or (spec.test.short_edge, spec.test.short_edge)
+    output = output or model / f"model{ending}"
+    _whole(output, lambda path: write(network, path, size))
+    told = f"image (3, {size[0]}, {size[1]}), RGB, 0 to 255"
+    click.echo(f"{output}: {told}; classes 0 to {len(classes) - 1}: {', '.join(classes)}")
+
+
+def _whole(output: Path, write: Callable[[Path], None]) -> None:
+    """Write all files of an export elsewhere first: a stop never leaves half of one."""
+    with TemporaryDirectory(dir=output.parent, prefix=".export-") as folder:
+        write(Path(folder) / output.name)
+        for made in sorted(Path(folder).iterdir()):
+            made.replace(output.with_name(made.name))
