@@ -9,6 +9,7 @@ import click
 
 from p2s import __version__
 from p2s.cli.bench import bench
+from p2s.cli.convert import convert
 from p2s.cli.export import export
 from p2s.cli.fetch import fetch
 from p2s.cli.health import Files, require_apart, require_health
@@ -163,6 +164,7 @@ def glyphs(output, settings):
 
 
 main.add_command(bench)
+main.add_command(convert)
 main.add_command(export)
 main.add_command(fetch)
 main.add_command(import_)

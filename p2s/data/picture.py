@@ -22,6 +22,10 @@ FORMATS = (  # TGA has no sign at its beginning: it is tried last
     *("JPEG", "PNG", "BMP", "DIB", "GIF", "WEBP", "TIFF", "JPEG2000", "AVIF", "PPM", "PCX", "ICO"),
     *("QOI", "SGI", "TGA"),
 )
+ENDINGS = (  # of files that are pictures, where a folder is searched for them
+    *(".avif", ".bmp", ".gif", ".jfif", ".jp2", ".jpeg", ".jpg", ".pgm", ".png", ".pnm", ".ppm"),
+    *(".tif", ".tiff", ".webp"),
+)
 DEPTHS = (8, 10, 12, 14, 16)  # bits of a grey value: cameras' and scanners'
 DEEP = ("F", "I", "I;16", "I;16B", "I;16L", "I;16N")  # modes of more than 8 bits
 STRAIGHT = {"La": "LA", "RGBa": "RGBA"}  # modes whose colours are multiplied by alpha

@@ -11,12 +11,8 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from p2s.data.picture import read_picture, rgb
+from p2s.data.picture import ENDINGS, read_picture, rgb
 
-ENDINGS = (
-    *(".avif", ".bmp", ".gif", ".jfif", ".jp2", ".jpeg", ".jpg", ".pgm", ".png", ".pnm", ".ppm"),
-    *(".tif", ".tiff", ".webp"),
-)
 VALID = "a path, a PIL picture, an array (H, W, 3) or (H, W) of uint8, a tensor (3, H, W)"
 
 

@@ -4,6 +4,7 @@ Fast and light on purpose, as `health` is.
 """
 
 from math import inf
+from typing import Any
 
 from p2s.data.checks.problems import Problems, shown
 
@@ -117,14 +118,14 @@ def _problems(row, sizes, categories):
     if type(area) not in (int, float) or not 0 <= area < inf:
         yield "area", f"area: {shown(row, 'area')} (valid: square pixels, 0 or more)"
     size = sizes.get(image) if _is_whole(image) else None
-    if (problem := _box_problem(row.get("bbox"), size)) is None:
+    if (problem := box_problem(row.get("bbox"), size)) is None:
         return
     kind, line = problem
     if not (kind == "flat" and (row.get("id"), image) in COCO_FLAT):
         yield kind, f"bbox: {shown(row, 'bbox')}: {line}"
 
 
-def _box_problem(box, size):
+def box_problem(box: Any, size: tuple[int, int] | None) -> tuple[str, str] | None:
     """(kind, what is wrong) of a box, given its image's size if known; None if nothing."""
     if not isinstance(box, list) or len(box) != 4 or {type(v) for v in box} - {int, float}:
         return "bbox", "not four numbers (valid: [x, y, width, height])"

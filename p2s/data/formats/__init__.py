@@ -1,0 +1,1 @@
+"""Formats: what others write labels in, and how that becomes COCO's JSON."""

@@ -1,0 +1,101 @@
+"""Labelled: a picture with the objects that a label file has for it, whatever its format.
+
+hotcoco reads the label files. It names a picture as they do, which need not be a file's name, and
+says in some formats at which byte something is wrong. So it is shown links that have numbers for
+names; pictures are found, and lines counted, here.
+"""
+
+import os
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, NamedTuple
+
+from p2s.data.checks.header import headers
+
+ALL = "all"  # the name of a part that is the whole data set
+Size = tuple[int, int]  # width and height in pixels, as a picture is seen
+
+
+class Labelled(NamedTuple):
+    """A picture with its size, and its objects as COCO's annotations, whose category is a name."""
+
+    picture: Path
+    label: Path | None  # none: nothing is in the picture
+    size: Size
+    objects: list[dict[str, Any]]  # bbox, iscrowd, category
+
+
+class Parts(NamedTuple):
+    """A data set: the names of its classes, and its parts by their names, such as train."""
+
+    classes: list[str]
+    labelled: dict[str, list[Labelled]]
+
+
+class Format(NamedTuple):
+    """A format: how a folder of it is read, and in which lines a label file has its objects."""
+
+    read: Callable[[Path], Parts]
+    lines: Callable[[Path], list[int]]
+
+
+def files_by_folder(root: Path, endings: Iterable[str]) -> dict[Path, list[Path]]:
+    """The folders in a tree that hold files of these endings, each with them, by name."""
+    wanted, found = tuple(endings), {}
+    for place, folders, names in os.walk(root):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        fitting = sorted(name for name in names if name.lower().endswith(wanted) and name[0] != ".")
+        if fitting:
+            found[Path(place)] = [Path(place) / name for name in fitting]
+    return found
+
+
+def sizes(pictures: list[Path]) -> list[Size]:
+    """Width and height of each picture; ValueError names the first that cannot be read."""
+    told = headers(pictures)
+    for picture, header in zip(pictures, told, strict=True):
+        if header.problem:
+            raise ValueError(f"{picture}: {header.problem}")
+    return [header.size for header in told]
+
+
+def part_of(folder: Path, root: Path, without: str) -> str:
+    """The name of the part of a data set in a folder: its path, a word left out; or ALL."""
+    parts = [part for part in folder.relative_to(root).parts if part != without]
+    return "-".join(parts) or ALL
+
+
+def instead(folder: Path, root: Path, word: str, other: str) -> Path:
+    """The folder beside a folder, with the last part that is a word replaced by another."""
+    parts = list(folder.relative_to(root).parts)
+    if word not in parts:
+        return folder
+    parts[len(parts) - 1 - parts[::-1].index(word)] = other
+    return root.joinpath(*parts)
+
+
+@contextmanager
+def linked(files: Mapping[str, Path]) -> Iterator[str]:
+    """A folder that has files by other names; what is wrong in one is told with file and line."""
+    with TemporaryDirectory(prefix="p2s-labels-") as folder:
+        for name, path in files.items():
+            (Path(folder) / name).symlink_to(path.absolute())
+        try:
+            yield folder
+        except (ValueError, OSError) as error:
+            raise ValueError(_told(" ".join(str(error).split()), folder, files)) from None
+
+
+def _told(text, folder, files):
+    """A message of hotcoco's with the file that was meant, and a line in place of a byte."""
+    match = re.search(rf"{re.escape(folder)}/([\w.]+)(?:: near byte (\d+))?(.*)", text)
+    if not match or match[1] not in files:
+        return text
+    name, byte, rest = match.groups()
+    if not byte:
+        return f"{files[name]}{rest}"
+    line = files[name].read_bytes().count(b"\n", 0, int(byte)) + 1
+    return f"{files[name]}: line {line}{rest}"

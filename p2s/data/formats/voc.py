@@ -1,0 +1,133 @@
+"""VOC: an XML file a picture, with its size and boxes in pixels that are counted from 1.
+
+A folder has them in `Annotations` with pictures in `JPEGImages` (parts by the lists in
+`ImageSets/Main`, if there are any), or both in one folder, such as `train` (as Roboflow exports
+them). `difficult` objects become crowds, which no evaluation counts.
+"""
+
+import re
+from pathlib import Path, PureWindowsPath
+
+from hotcoco import COCO
+
+from p2s.data.formats.labelled import (
+    ALL,
+    Format,
+    Labelled,
+    Parts,
+    files_by_folder,
+    instead,
+    linked,
+    part_of,
+    sizes,
+)
+from p2s.data.picture import ENDINGS
+
+LABELS, LISTS = "Annotations", ("train", "val", "trainval", "test")
+BESIDE = (LABELS, "JPEGImages", "images")  # where the pictures of LABELS may be
+LAYOUTS = "Annotations with JPEGImages, or both in one folder"
+OBJECT, SIZE = re.compile(rb"<object[\s>]"), re.compile(rb"<size[\s>]")
+ESCAPED = re.compile(rb"<(?:name|filename)>[^<]*&")  # of `a&amp;b` hotcoco keeps the b
+
+
+def read(folder: Path) -> Parts:
+    """The parts of a data set; ValueError in a line that names the file, and the line in it."""
+    parts = {}
+    for place, labels in files_by_folder(folder, [".xml"]).items():
+        beside = [instead(place, folder, LABELS, word) for word in BESIDE]
+        name, labelled = part_of(place, folder, LABELS), _labelled(labels, beside)
+        lists = _lists(place.parent / "ImageSets" / "Main") if place.name == LABELS else {}
+        for part, stems in lists.items():
+            parts[part if name == ALL else f"{name}-{part}"] = _listed(part, stems, labelled, place)
+        if not lists:
+            parts[name] = labelled
+    if not parts:
+        raise ValueError(f"{folder}: no XML files; valid: {LAYOUTS}")
+    every = (each for labelled in parts.values() for each in labelled)
+    return Parts(sorted({row["category"] for each in every for row in each.objects}), parts)
+
+
+def lines(label: Path) -> list[int]:
+    """In which lines of a label file its objects begin."""
+    text = label.read_bytes()
+    return [_line(text, found) for found in OBJECT.finditer(text)]
+
+
+def _labelled(labels, folders):
+    """Each label file with its picture, in their order."""
+    for label in labels:
+        text = label.read_bytes()
+        if found := ESCAPED.search(text):
+            told = "an & in a name is not read; valid: a name without it"
+            raise ValueError(f"{label}: line {_line(text, found)}: {told}")
+    with linked({f"{number:08}.xml": label for number, label in enumerate(labels)}) as folder:
+        read = COCO.from_voc(folder).dataset
+    places = _places(folders)
+    pairs = list(zip(labels, read["images"], strict=True))  # hotcoco reads files by their names
+    pictures = [_picture(label, row["file_name"], places, folders) for label, row in pairs]
+    objects = {row["id"]: [] for row in read["images"]}
+    names = {row["id"]: row["name"] for row in read["categories"]}
+    for row in read["annotations"]:
+        told = {name: row[name] for name in ("bbox", "iscrowd")}
+        objects[row["image_id"]].append(told | {"category": names[row["category_id"]]})
+    found = zip(pairs, pictures, sizes(pictures), strict=True)
+    return [
+        Labelled(picture, label, _agreed(label, row, picture, size), objects[row["id"]])
+        for (label, row), picture, size in found
+    ]
+
+
+def _places(folders):
+    """The pictures in folders by their names, with and without ending."""
+    found = {}
+    for folder in folders:
+        for path in sorted(folder.iterdir()) if folder.is_dir() else ():
+            if path.suffix.lower() in ENDINGS:
+                found.setdefault(path.name, path)
+                found.setdefault(path.stem, path)
+    return found
+
+
+def _picture(label, told, places, folders):
+    """The picture that a label file names, by its path on any system, or that has its own name."""
+    name = PureWindowsPath(told).name
+    for key in (name, PureWindowsPath(name).stem, label.stem):
+        if key in places:
+            return places[key]
+    there = ", ".join(str(folder) for folder in dict.fromkeys(folders) if folder.is_dir())
+    raise ValueError(f"{label}: filename {told}: no such picture, nor {label.stem}.*, in {there}")
+
+
+def _agreed(label, row, picture, size):
+    """The size of a picture; ValueError if its label file says another."""
+    told = row["width"], row["height"]
+    if told in ((0, 0), size):  # 0: it says none
+        return size
+    text = label.read_bytes()
+    wide, high = size
+    swapped = ": width and height are swapped" * (told == (high, wide))
+    raise ValueError(
+        f"{label}: line {_line(text, SIZE.search(text))}: size {told[0]} x {told[1]}, "
+        f"but {picture.name} is {wide} x {high} as it is seen{swapped}"
+    )
+
+
+def _lists(folder):
+    """The names that the lists in a folder have, by the list's."""
+    files = {name: folder / f"{name}.txt" for name in LISTS}
+    return {name: path.read_text("utf-8").split() for name, path in files.items() if path.is_file()}
+
+
+def _listed(part, stems, labelled, place):
+    by_stem = {each.label.stem: each for each in labelled}
+    if lost := [stem for stem in stems if stem not in by_stem]:
+        told = f"{part}.txt of ImageSets/Main lists {lost[0]}"
+        raise ValueError(f"{place / lost[0]}.xml: is not there, but {told}")
+    return [by_stem[stem] for stem in stems]
+
+
+def _line(text, found):
+    return text.count(b"\n", 0, found.start()) + 1
+
+
+VOC = Format(read, lines)
