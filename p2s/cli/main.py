@@ -19,12 +19,15 @@ from p2s.cli.options import (
     DEVICE,
     FILE,
     FOLDER,
+    KEEP_BEST,
     MODEL,
     NEW_FILE,
     NEW_FOLDER,
     PRECISION,
     PROCESSES,
     SAVE_MINUTES,
+    VALIDATE_EVERY,
+    WATCH,
     WORKERS,
     in_a_folder,
     settings,
@@ -81,14 +84,9 @@ def main(traceback):
 @click.option("--weights", type=FILE, help="ResNet on ImageNet; without it, from scratch.")
 @click.option("--seed", default=0, show_default=True)
 @SAVE_MINUTES
-@click.option(
-    "--watch",
-    default=0,
-    show_default=True,
-    type=click.IntRange(min=0),
-    metavar="IMAGES",
-    help="Of --val, whose AP is taken at each quarter; the best weights are kept too.",
-)
+@VALIDATE_EVERY
+@KEEP_BEST
+@WATCH
 @DEVICE
 @PRECISION
 @WORKERS

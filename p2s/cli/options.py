@@ -25,6 +25,18 @@ SAVE_MINUTES = click.option(
     "--save-minutes", default=1.0, show_default=True, type=click.FloatRange(0, min_open=True),
     help="Between two states, from which an interrupted training goes on.",
 )  # fmt: skip
+VALIDATE_EVERY = click.option(
+    "--validate-every", default=0, metavar="N", type=click.IntRange(min=0),
+    help="Iterations between two AP of --val, for the curve. [default: none]",
+)  # fmt: skip
+KEEP_BEST = click.option(
+    "--keep-best", is_flag=True,
+    help="Keep the weights of the best AP too, in OUTPUT/best; by itself, of each quarter.",
+)  # fmt: skip
+WATCH = click.option(
+    "--watch", default=0, metavar="IMAGES", type=click.IntRange(min=0),
+    help="--keep-best by the first images of --val alone. [default: all]",
+)  # fmt: skip
 PROCESSES = click.option(
     "--processes", default=1, show_default=True, type=click.IntRange(min=1),
     help="That train together, each on a part of a batch and on a GPU of its own.",

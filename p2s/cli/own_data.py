@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import click
-import numpy as np
 import torch
 from pydantic import Field, PositiveFloat, PositiveInt, field_validator
 from torch import nn
@@ -18,7 +17,6 @@ from p2s.data.classes import in_classes_of
 from p2s.deploy.sheet import sample_sheet
 from p2s.files import finite_or_none, write_atomic
 from p2s.maths import ranks
-from p2s.maths.likelihood import AUDIT
 from p2s.measure.coco import detect, evaluate, score
 from p2s.model.device import described, device_of, place, require, whereabouts
 from p2s.model.zoo import build
@@ -26,8 +24,10 @@ from p2s.spec import Coco, Spec, Test
 from p2s.spec.part import Part
 from p2s.spec.pretraining import READINGS
 from p2s.spec.sanity import refuse_absurd
+from p2s.train.curve import LivePicture, drawn
 from p2s.train.engine import Loop, load, train
 from p2s.train.folder import BEST
+from p2s.train.watch import Watch
 
 # A detector that trains from scratch on a laptop; --set changes anything in it.
 SMALL = {
@@ -42,6 +42,7 @@ EDGES = (0.8, 0.84, 0.88, 0.92, 0.96, 1.0)  # Sec. 5: 640, 672 ... of 800 pixels
 LONG = 1333 / 800  # Sec. 5: the long edge at most, in short edges
 WARMUP = 0.1  # of the iterations
 CHANGEABLE = sorted(set(Spec.field_words()) - {"num_classes", "data"})  # what --set may change
+PICTURE = "curve.png"
 VALID = f"{', '.join(CHANGEABLE)} (the annotation file gives num_classes, the options give data)"
 
 
@@ -84,7 +85,9 @@ class Job(Where):
     weights: Path | None  # of the ResNet, trained on ImageNet
     workers: Annotated[int, Field(ge=0)] = 0  # threads that make batches ahead
     save_minutes: PositiveFloat = 1.0  # between two states
-    watch: Annotated[int, Field(ge=0)] = 0  # images of val behind AP along the training
+    validate_every: Annotated[int, Field(ge=0)] = 0  # iterations between two AP of val
+    keep_best: bool = False  # the weights of the best AP, beside the last ones
+    watch: Annotated[int, Field(ge=0)] = 0  # images of val behind it, in place of all
     settings: tuple[dict[str, Any], ...]  # of --set, as Spec.changed takes them
 
     def require_places(self, processes: int, here: int) -> None:
@@ -128,13 +131,14 @@ def run(job: Job) -> None:
     click.echo(_summary(job, spec, data))
     torch.manual_seed(job.seed)
     model = job.take(build(spec))
-    few = val.first(job.watch)
-    watch = (lambda model: evaluate(model, few, spec.test)["AP"]) if job.watch else None
-    loop = Loop(save_every=60 * job.save_minutes, workers=job.workers, watch=watch)
+    how = {"save_every": 60 * job.save_minutes, "workers": job.workers}
+    live = LivePicture(job.output / PICTURE)
+    loop = Loop(**how, watch=_watch(job, val, spec.test), live=live)
     train(model, spec, data, job.output, seed=job.seed, loop=loop)
     if ranks.rank() == 0:
         write_atomic(job.output / "spec.json", spec.model_dump_json(indent=2).encode())
-        draw_curve(job.output)
+        curve = json.loads((job.output / "curve.json").read_text())
+        write_atomic(job.output / PICTURE, drawn(curve))
         _tell_best(job.output / BEST)
     click.echo(f"evaluating on {len(val.images)} images")
     answers = detect(model, val, spec.test)
@@ -186,24 +190,6 @@ def table(metrics: dict) -> str:
     )
 
 
-def draw_curve(folder: str | Path) -> None:
-    """Draw `curve.json` of a folder as `curve.png`: every loss by iteration, averaged a little."""
-    from matplotlib.figure import Figure
-
-    curve = json.loads((Path(folder) / "curve.json").read_text())
-    iterations = curve.pop("iteration")
-    window = max(1, len(iterations) // 100)
-    figure = Figure(figsize=(8, 5), layout="constrained")
-    axes = figure.subplots()
-    for name in [name for name in curve if name != "AP" and not name.startswith(AUDIT)]:
-        values = curve[name]
-        smooth = np.convolve(values, np.ones(window) / window, "valid")
-        axes.plot(iterations[window - 1 :], smooth, label=name, linewidth=1)
-    axes.set(xlabel="iteration", ylabel=f"loss, mean of {window}", yscale="log")
-    axes.legend(fontsize=8)
-    figure.savefig(Path(folder) / "curve.png", dpi=120)
-
-
 def spec_lines(spec: Spec) -> list[str]:
     """A Spec as lines of text, one a part, without its data."""
     parts = spec.model_dump(mode="json", exclude={"data"})
@@ -213,6 +199,15 @@ def spec_lines(spec: Spec) -> list[str]:
         else f"  {name}: {fields}"
         for name, fields in parts.items()
     ]
+
+
+def _watch(job, val, test):
+    """Whom a training asks for AP: nobody, unless an option is about it."""
+    if not (job.validate_every or job.keep_best or job.watch):
+        return None
+    some = val.first(job.watch) if job.watch else val
+    keeps = job.keep_best or job.watch > 0
+    return Watch(lambda model: evaluate(model, some, test)["AP"], job.validate_every, keeps)
 
 
 def _tell_best(folder):

@@ -32,6 +32,7 @@ from p2s.study.runs import Run
 from p2s.train import engine
 from p2s.train.pretrain import read_glyphs
 from p2s.train.processes import together
+from p2s.train.watch import Watch
 
 SCENES = 4  # validation images whose proposals and detections are kept, for figures
 CURVE_POINTS = 200
@@ -139,7 +140,7 @@ def _trained(run, project, data, val):
         if pretrained and not engine.finished(folder, run.training_id):
             read_glyphs(model.backbone, run.spec, project.cache)
         _placed(model)
-        watch = None if val is None else partial(_watched_ap, run.spec, val)
+        watch = None if val is None else Watch(partial(_watched_ap, run.spec, val))
         every, workers = 60 * Place.here().save_minutes, Place.here().workers
         loop = engine.Loop(save_every=every, workers=workers, watch=watch)
         return engine.train(model, run.spec, data, folder, seed=run.seed, loop=loop)

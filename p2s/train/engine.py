@@ -6,7 +6,6 @@ goes on from there.
 
 import ctypes
 import json
-import math
 import time
 from collections.abc import Callable
 from contextlib import closing, nullcontext, suppress
@@ -31,9 +30,11 @@ from p2s.spec import Recipe, Spec
 from p2s.spec.identity import training_id, training_settings
 from p2s.spec.recipe import AdamW
 from p2s.spec.sanity import refuse_absurd
-from p2s.train import folder, settings, stops
+from p2s.train import curve, folder, settings, stops
+from p2s.train.curve import Curve
 from p2s.train.folder import finished, load
 from p2s.train.replay import NonFiniteLoss, found, gradients, keep_step
+from p2s.train.watch import Watch
 
 __all__ = ["Loop", "NonFiniteLoss", "finished", "load", "optimizer", "rate_at", "train"]
 
@@ -65,8 +66,8 @@ class Loop:
 
     save_every: float = 60.0  # seconds between states
     workers: int = 0  # threads that make batches ahead
-    # AP, asked for at each quarter; weights better than the last ones are kept, see folder.BEST
-    watch: Callable[[nn.Module], float] | None = None
+    watch: Watch | None = None  # whom to ask for AP, and when
+    live: Callable[[Curve], None] | None = None  # gets the curve so far after each step
 
 
 def train(
@@ -121,17 +122,17 @@ class _Training:
     loop: Loop
     iteration: int = 0
     seconds: float = 0.0  # at work, interruptions left out
-    curve: dict[str, list[float]] = field(default_factory=dict)
+    curve: Curve = field(default_factory=dict)
 
     def __post_init__(self):
         self.identity = training_id(self.spec, self.data.fingerprint, self.seed)
         self.settings = training_settings(self.spec, self.data.fingerprint, self.seed)
         self.optimizer = optimizer(self.model, self.spec.recipe)
+        if self.spec.second_stage.cls_loss.is_selective:
+            self.model.roi_heads.set_frequencies(frequencies(self.data))
 
     def run(self):
         """Train to the end, from the saved state if there is one."""
-        if self.spec.second_stage.cls_loss.is_selective:
-            self.model.roi_heads.set_frequencies(frequencies(self.data))
         self._resume()
         self.model.train()
         saved, begun = self.seconds, time.monotonic() - self.seconds
@@ -188,27 +189,29 @@ class _Training:
         return losses
 
     def _watched(self):
-        """What `Loop.watch` says after this iteration; NaN but at each quarter of all."""
-        if not self.loop.watch:
+        """The AP that `Loop.watch` says after this iteration; NaN where it is not asked."""
+        watch, done = self.loop.watch, self.iteration + 1
+        if not watch:
             return {}
-        total = self.spec.recipe.iterations
-        marks = {math.ceil(total * quarter / 4) for quarter in range(1, 5)}
-        value = self.loop.watch(self.model) if self.iteration + 1 in marks else math.nan
+        is_due = watch.is_due(done, self.spec.recipe.iterations)
+        value = watch.ap(self.model) if is_due else float("nan")
         self.model.train()
-        return {"AP": value}
+        return {curve.AP: value}
 
     def _keep_best(self):
         """Keep these weights if their AP is the best so far; the last ones are kept anyway."""
-        values = self.curve.get("AP", [math.nan])
-        if ranks.rank() or math.isnan(values[-1]):
-            return
-        if values[-1] < max(value for value in values if not math.isnan(value)):
+        watch, values = self.loop.watch, curve.ap_of(self.curve)
+        is_new = values and self.curve[curve.AP][-1] == values[-1]
+        if ranks.rank() or not (watch and watch.keep_best and is_new and values[-1] == max(values)):
             return
         if self.iteration == self.spec.recipe.iterations:
             folder.remove_best(self.output)
         else:
             texts = self._texts({"iteration": self.iteration, "AP": values[-1]})
-            folder.write_model(self.output / folder.BEST, self.model, self.identity, texts)
+            self._write(self.output / folder.BEST, texts)
+
+    def _write(self, place, texts):
+        folder.write_model(place, self.model, self.identity, texts)
 
     def _texts(self, told):
         """What goes along with weights, `told` of their training."""
@@ -246,10 +249,10 @@ class _Training:
         return whole
 
     def _note(self, values):
-        self.curve.setdefault("iteration", []).append(self.iteration)
-        for name, value in values.items():
-            self.curve.setdefault(name, []).append(float(f"{value:.6g}"))
+        curve.add(self.curve, self.iteration, values)
         self.iteration += 1
+        if self.loop.live and not ranks.rank():
+            self.loop.live(self.curve)
 
     def _save(self):
         if ranks.rank():
@@ -270,7 +273,7 @@ class _Training:
             return
         texts = self._texts({}) | {"curve.json": json.dumps(self.curve)}
         settings.keep(self.output, self.settings)
-        folder.write_model(self.output, self.model, self.identity, texts)
+        self._write(self.output, texts)
 
 
 def _total(values):

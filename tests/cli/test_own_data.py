@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from p2s.cli.own_data import Job, draw_curve, table, write_metrics
+from p2s.cli.own_data import Job, table, write_metrics
 from p2s.spec import Spec
 
 JOB = Job(
@@ -76,11 +76,3 @@ def test_undefined_numbers_are_null_in_json_and_a_dash_in_text(tmp_path):
     lines = [line.split() for line in table(written).splitlines()]
     assert lines[:2] == [["AP", "41.2"], ["APl", "-"]] and lines[2][-1] == "-"
     assert table(written) == table(metrics)
-
-
-@pytest.mark.parametrize("count", [1, 250])
-def test_a_curve_of_any_length_is_drawn(tmp_path, count):
-    curve = {"iteration": list(range(count)), "loss": [1.0] * count}
-    (tmp_path / "curve.json").write_text(json.dumps(curve))
-    draw_curve(tmp_path)
-    assert (tmp_path / "curve.png").stat().st_size > 1000

@@ -17,6 +17,7 @@ from p2s.files import write_atomic
 from p2s.spec import Recipe
 from p2s.train import engine, folder
 from p2s.train.engine import load, rate_at, train
+from p2s.train.watch import Watch
 from tests.support import tiny_training
 from tests.support.tiny_training import DATA, SPEC, Tiny, batches
 
@@ -193,7 +194,7 @@ def test_a_folder_of_another_training_is_refused_and_kept(tmp_path, monkeypatch,
     assert (tmp_path / name).read_bytes() == before
 
 
-class Watch:
+class Told:
     """AP at each quarter, from a list; the model's weights of that moment are kept beside."""
 
     def __init__(self, *values):
@@ -213,10 +214,10 @@ def weights_of(folder):
 )
 def test_the_best_weights_by_ap_are_a_model_beside_the_last_ones(tmp_path, values, best):
     train(Tiny(), SPEC, DATA, tmp_path / "plain", seed=3)
-    watch = Watch(*values)
-    train(Tiny(), SPEC, DATA, tmp_path / "out", seed=3, loop=engine.Loop(watch=watch))
+    told = Told(*values)
+    train(Tiny(), SPEC, DATA, tmp_path / "out", seed=3, loop=engine.Loop(watch=Watch(told)))
     kept = weights_of(tmp_path / "out" / "best")
-    assert all(torch.equal(value, kept[name]) for name, value in watch.seen[best - 1].items())
+    assert all(torch.equal(value, kept[name]) for name, value in told.seen[best - 1].items())
     assert files(tmp_path / "out")[0] == files(tmp_path / "plain")[0]
     told = json.loads((tmp_path / "out" / "best" / "training.json").read_text())
     assert (told["iteration"], told["AP"]) == (best * 12 // 4, values[best - 1])
@@ -225,33 +226,33 @@ def test_the_best_weights_by_ap_are_a_model_beside_the_last_ones(tmp_path, value
 
 @pytest.mark.parametrize("values", [(1, 2, 3, 4), (1, 5, 2, 5), (0, 0, 0, 0), [math.nan] * 4])
 def test_where_the_last_weights_are_the_best_there_is_no_other_model(tmp_path, values):
-    train(Tiny(), SPEC, DATA, tmp_path, seed=3, loop=engine.Loop(watch=Watch(*values)))
+    train(Tiny(), SPEC, DATA, tmp_path, seed=3, loop=engine.Loop(watch=Watch(Told(*values))))
     assert not (tmp_path / "best").exists() and (tmp_path / "model.safetensors").exists()
 
 
 def test_a_full_disk_loses_neither_state_nor_best_and_the_same_training_goes_on(
     tmp_path, monkeypatch
 ):
-    whole, values = Watch(1, 5, 2, 4), (1, 5, 2, 4)
-    train(Tiny(), SPEC, DATA, tmp_path / "whole", seed=3, loop=engine.Loop(watch=whole))
+    whole, values = Told(1, 5, 2, 4), (1, 5, 2, 4)
+    train(Tiny(), SPEC, DATA, tmp_path / "whole", seed=3, loop=engine.Loop(watch=Watch(whole)))
 
     def full(*_):
         raise OSError(28, "No space left on device")
 
-    class Full(Watch):
+    class Full(Told):
         def __call__(self, model):
             if len(self.seen) == 1:  # the second best does not fit
                 monkeypatch.setattr(folder, "write_atomic", full)
             return super().__call__(model)
 
-    cut = engine.Loop(save_every=0, watch=Full(*values))
+    cut = engine.Loop(save_every=0, watch=Watch(Full(*values)))
     with pytest.raises(OSError, match="No space left"):
         train(Tiny(), SPEC, DATA, tmp_path / "cut", seed=3, loop=cut)
     monkeypatch.setattr(folder, "write_atomic", write_atomic)
     state = torch.load(tmp_path / "cut" / "state.pt", weights_only=True)
     kept = json.loads((tmp_path / "cut" / "best" / "training.json").read_text())
     assert state["iteration"] == 5 and kept["AP"] == 1
-    again = engine.Loop(watch=Watch(*values[1:]))
+    again = engine.Loop(watch=Watch(Told(*values[1:])))
     train(Tiny(), SPEC, DATA, tmp_path / "cut", seed=3, loop=again)
     for place in ("", "best"):
         of_whole, of_cut = (weights_of(tmp_path / name / place) for name in ("whole", "cut"))

@@ -1,0 +1,50 @@
+"""Options of `p2s train` about what is seen of a training while it goes on."""
+
+import json
+import math
+
+import pytest
+
+from p2s.cli import own_data
+from p2s.data import glyphs
+from p2s.spec import Glyphs
+from tests.support.commands import p2s, words_of_train
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory):
+    scenes = Glyphs(train=6, val=3, size=64, classes=2)
+    return glyphs.prepare(scenes, tmp_path_factory.mktemp("glyphs"))
+
+
+@pytest.fixture
+def told(monkeypatch):
+    """AP that falls from time to time, and how many images it is asked of each time."""
+    numbers, images = own_data.evaluate, []
+
+    def evaluate(model, data, test):
+        images.append(len(data))
+        return numbers(model, data, test) | {"AP": 10.0 - len(images)}
+
+    monkeypatch.setattr(own_data, "evaluate", evaluate)
+    return images
+
+
+@pytest.mark.parametrize(
+    "words, asked, kept",
+    [
+        (("--validate-every", 3), {3: 9.0, 4: 8.0}, False),
+        (("--validate-every", 3, "--keep-best"), {3: 9.0, 4: 8.0}, True),
+        (("--keep-best",), {1: 9.0, 2: 8.0, 3: 7.0, 4: 6.0}, True),
+        (("--watch", 2, "--validate-every", 2), {2: 9.0, 4: 8.0}, True),
+    ],
+)
+def test_ap_of_val_is_in_the_curve_and_the_best_is_kept(files, tmp_path, told, words, asked, kept):
+    done = p2s(*words_of_train(files, tmp_path, *words))
+    assert done.exit_code == 0, done.output
+    curve = json.loads((tmp_path / "curve.json").read_text())
+    assert {i: ap for i, ap in enumerate(curve["AP"], 1) if not math.isnan(ap)} == asked
+    assert told == [2 if "--watch" in words else 3] * len(asked)
+    assert (tmp_path / "best" / "model.safetensors").exists() is kept
+    first = min(asked)
+    assert (f"AP 9.0 after {first} iterations, watched: the best" in done.output) is kept
