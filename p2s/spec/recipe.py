@@ -44,6 +44,20 @@ class ClassAware(Choice):
     kind: Literal["class_aware"] = "class_aware"
 
 
+class Last(Choice):
+    """The weights after the last step."""
+
+    kind: Literal["last"] = "last"
+
+
+class Ema(Choice):
+    """An exponential moving average of the weights of all steps; see p2s.train.average."""
+
+    prefix = "average_"
+    kind: Literal["ema"] = "ema"
+    decay: Probability = 0.9998  # YOLOX; less in the beginning
+
+
 class Recipe(Chooser):
     """The optimiser and the images in training (Sec. 5; App. B)."""
 
@@ -65,6 +79,8 @@ class Recipe(Chooser):
 
     # Images without objects train too, as background; d2 FILTER_EMPTY_ANNOTATIONS: not
     empty: Annotated[bool, UNWRITTEN] = False
+    # Which weights are evaluated and saved; d2: the last
+    average: Annotated[Last | Ema, Field(discriminator="kind"), UNWRITTEN] = Last()
 
     @model_validator(mode="after")
     def _has_an_order_of_such_images(self):

@@ -31,6 +31,7 @@ from p2s.spec.identity import training_id, training_settings
 from p2s.spec.recipe import AdamW
 from p2s.spec.sanity import refuse_absurd
 from p2s.train import curve, folder, settings, stops
+from p2s.train.average import average_of
 from p2s.train.curve import Curve
 from p2s.train.folder import finished, load
 from p2s.train.replay import NonFiniteLoss, found, gradients, keep_step
@@ -130,6 +131,7 @@ class _Training:
         self.optimizer = optimizer(self.model, self.spec.recipe)
         if self.spec.second_stage.cls_loss.is_selective:
             self.model.roi_heads.set_frequencies(frequencies(self.data))
+        self.average = average_of(self.model, self.spec.recipe)
 
     def run(self):
         """Train to the end, from the saved state if there is one."""
@@ -186,6 +188,7 @@ class _Training:
         for group in self.optimizer.param_groups:
             group["lr"] = rate_at(recipe, self.iteration)
         self.optimizer.step()
+        self.average.update(self.iteration + 1)
         return losses
 
     def _watched(self):
@@ -194,7 +197,7 @@ class _Training:
         if not watch:
             return {}
         is_due = watch.is_due(done, self.spec.recipe.iterations)
-        value = watch.ap(self.model) if is_due else float("nan")
+        value = watch.ap(self.average.model) if is_due else float("nan")
         self.model.train()
         return {curve.AP: value}
 
@@ -211,7 +214,7 @@ class _Training:
             self._write(self.output / folder.BEST, texts)
 
     def _write(self, place, texts):
-        folder.write_model(place, self.model, self.identity, texts)
+        folder.write_model(place, self.average.model, self.identity, texts)
 
     def _texts(self, told):
         """What goes along with weights, `told` of their training."""
@@ -259,10 +262,11 @@ class _Training:
             return
         settings.keep(self.output, self.settings)
         progress = {name: getattr(self, name) for name in folder.PROGRESS}
-        folder.save_state(self.output, progress, self.model, self.optimizer)
+        folder.save_state(self.output, progress, self.model, self.optimizer, self.average)
 
     def _resume(self):
-        progress = folder.resume(self.output, self.identity, self.model, self.optimizer)
+        parts = self.model, self.optimizer, self.average
+        progress = folder.resume(self.output, self.identity, *parts)
         for name, value in progress.items():
             setattr(self, name, value)
         if ranks.mean(torch.tensor(float(self.iteration))) != self.iteration:

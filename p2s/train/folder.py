@@ -22,6 +22,7 @@ from p2s.files import first_problem, write_atomic
 from p2s.model import weights
 from p2s.model.zoo import build
 from p2s.spec import Spec
+from p2s.train.average import Average
 
 BEST = "best"  # its training.json has iteration and AP besides
 KEPT = "nothing there was changed: choose another folder, or remove this one"
@@ -68,19 +69,28 @@ def fill(model: nn.Module, folder: Path) -> None:
 
 
 def save_state(
-    output: Path, progress: dict[str, Any], model: nn.Module, optimizer: torch.optim.Optimizer
+    output: Path,
+    progress: dict[str, Any],
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    average: Average,
 ) -> None:
     """Keep what the next step depends on; `progress` has the names of PROGRESS."""
     buffer = io.BytesIO()
     states = {"model": model.state_dict(), "optimizer": optimizer.state_dict()}
+    states["average"] = average.state()
     torch.save({**progress, **states}, buffer)
     write_atomic(output / "state.pt", buffer.getvalue())
 
 
 def resume(
-    output: Path, identity: str, model: nn.Module, optimizer: torch.optim.Optimizer
+    output: Path,
+    identity: str,
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    average: Average,
 ) -> dict[str, Any]:
-    """Fill both from the state that is kept, and return its progress: nothing without a state.
+    """Fill all three from the state that is kept, and return its progress: nothing without a state.
 
     ValueError if it is of another training.
     """
@@ -92,6 +102,7 @@ def resume(
     _refuse_other(output, kept["identity"], identity)
     weights.fill(model, kept["model"], path)
     optimizer.load_state_dict(kept["optimizer"])
+    average.load(kept.get("average", {}))  # older states have none
     return {name: kept[name] for name in PROGRESS}
 
 

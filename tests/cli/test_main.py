@@ -195,7 +195,7 @@ def test_evaluate_refuses_a_place_for_its_numbers_before_the_work(files, tmp_pat
     "words, told",
     [
         (("--detector", "CenterNet3"), "unknown detector 'CenterNet3'; valid: FasterRCNN-RPN"),
-        (("--set", "recipe.speed=3"), "unknown speed; valid: batch, clip"),
+        (("--set", "recipe.speed=3"), "unknown speed; valid: average, batch"),
         (("--set", "recipe.batch=0"), "recipe.batch: Input should be greater than 0"),
         (
             ("--set", "second_stage.cls_loss.classes=3"),

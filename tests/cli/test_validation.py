@@ -40,7 +40,8 @@ def told(monkeypatch):
     ],
 )
 def test_ap_of_val_is_in_the_curve_and_the_best_is_kept(files, tmp_path, told, words, asked, kept):
-    done = p2s(*words_of_train(files, tmp_path, *words))
+    average = ("--set", "recipe.average=ema", "--set", "recipe.average.decay=0.5")
+    done = p2s(*words_of_train(files, tmp_path, *words, *average))
     assert done.exit_code == 0, done.output
     curve = json.loads((tmp_path / "curve.json").read_text())
     assert {i: ap for i, ap in enumerate(curve["AP"], 1) if not math.isnan(ap)} == asked
@@ -48,3 +49,4 @@ def test_ap_of_val_is_in_the_curve_and_the_best_is_kept(files, tmp_path, told, w
     assert (tmp_path / "best" / "model.safetensors").exists() is kept
     first = min(asked)
     assert (f"AP 9.0 after {first} iterations, watched: the best" in done.output) is kept
+    assert json.loads((tmp_path / "spec.json").read_text())["recipe"]["average"] == "ema"
