@@ -18,7 +18,7 @@ setup: $(READY) ## install everything into .venv (done by the others when needed
 $(READY): pyproject.toml requirements.lock detectron2.txt
 	@echo "Installing into .venv: about 6 GB, a few minutes."
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	$(BIN)/pip install --quiet --disable-pip-version-check -c requirements.lock -e '.[dev,fast,peers,supervision]'
+	$(BIN)/pip install --quiet --disable-pip-version-check -c requirements.lock -e '.[dev,fast,peers,supervision,tensorboard]'
 	$(BIN)/pip install --quiet --disable-pip-version-check --upgrade --no-deps --only-binary=:all: \
 	  --python-version 3.10 -r detectron2.txt \
 	  --target "$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')"

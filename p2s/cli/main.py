@@ -26,6 +26,7 @@ from p2s.cli.options import (
     PRECISION,
     PROCESSES,
     SAVE_MINUTES,
+    TENSORBOARD,
     VALIDATE_EVERY,
     WATCH,
     WORKERS,
@@ -87,6 +88,7 @@ def main(traceback):
 @VALIDATE_EVERY
 @KEEP_BEST
 @WATCH
+@TENSORBOARD
 @DEVICE
 @PRECISION
 @WORKERS

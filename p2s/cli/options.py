@@ -37,6 +37,21 @@ WATCH = click.option(
     "--watch", default=0, metavar="IMAGES", type=click.IntRange(min=0),
     help="--keep-best by the first images of --val alone. [default: all]",
 )  # fmt: skip
+
+
+def _installed(context, option, asked):
+    """Refuse to write what needs a package that is missing, before the work and not after it."""
+    if asked:
+        from p2s.train.events import require_tensorboard
+
+        require_tensorboard()
+    return asked
+
+
+TENSORBOARD = click.option(
+    "--tensorboard", is_flag=True, callback=_installed,
+    help="Write TensorBoard's events into OUTPUT/events.",
+)  # fmt: skip
 PROCESSES = click.option(
     "--processes", default=1, show_default=True, type=click.IntRange(min=1),
     help="That train together, each on a part of a batch and on a GPU of its own.",

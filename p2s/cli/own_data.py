@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from contextlib import closing, contextmanager
 from functools import reduce
 from pathlib import Path
 from typing import Annotated, Any
@@ -24,7 +25,8 @@ from p2s.spec import Coco, Spec, Test
 from p2s.spec.part import Part
 from p2s.spec.pretraining import READINGS
 from p2s.spec.sanity import refuse_absurd
-from p2s.train.curve import LivePicture, drawn
+from p2s.train import events
+from p2s.train.curve import Curve, LivePicture, drawn
 from p2s.train.engine import Loop, load, train
 from p2s.train.folder import BEST
 from p2s.train.watch import Watch
@@ -88,6 +90,7 @@ class Job(Where):
     validate_every: Annotated[int, Field(ge=0)] = 0  # iterations between two AP of val
     keep_best: bool = False  # the weights of the best AP, beside the last ones
     watch: Annotated[int, Field(ge=0)] = 0  # images of val behind it, in place of all
+    tensorboard: bool = False  # whether its events are written
     settings: tuple[dict[str, Any], ...]  # of --set, as Spec.changed takes them
 
     def require_places(self, processes: int, here: int) -> None:
@@ -132,9 +135,9 @@ def run(job: Job) -> None:
     torch.manual_seed(job.seed)
     model = job.take(build(spec))
     how = {"save_every": 60 * job.save_minutes, "workers": job.workers}
-    live = LivePicture(job.output / PICTURE)
-    loop = Loop(**how, watch=_watch(job, val, spec.test), live=live)
-    train(model, spec, data, job.output, seed=job.seed, loop=loop)
+    with _live(job) as live:
+        loop = Loop(**how, watch=_watch(job, val, spec.test), live=live)
+        train(model, spec, data, job.output, seed=job.seed, loop=loop)
     if ranks.rank() == 0:
         write_atomic(job.output / "spec.json", spec.model_dump_json(indent=2).encode())
         curve = json.loads((job.output / "curve.json").read_text())
@@ -208,6 +211,22 @@ def _watch(job, val, test):
     some = val.first(job.watch) if job.watch else val
     keeps = job.keep_best or job.watch > 0
     return Watch(lambda model: evaluate(model, some, test)["AP"], job.validate_every, keeps)
+
+
+@contextmanager
+def _live(job):
+    """What shows a training's curve while it grows."""
+    picture = LivePicture(job.output / PICTURE)
+    if not job.tensorboard:
+        yield picture
+        return
+    with closing(events.Events(job.output / events.FOLDER)) as written:
+
+        def live(curve: Curve) -> None:
+            written(curve)
+            picture(curve)
+
+        yield live
 
 
 def _tell_best(folder):

@@ -8,6 +8,7 @@ import pytest
 from p2s.cli import own_data
 from p2s.data import glyphs
 from p2s.spec import Glyphs
+from p2s.train import events
 from tests.support.commands import p2s, words_of_train
 
 
@@ -50,3 +51,18 @@ def test_ap_of_val_is_in_the_curve_and_the_best_is_kept(files, tmp_path, told, w
     first = min(asked)
     assert (f"AP 9.0 after {first} iterations, watched: the best" in done.output) is kept
     assert json.loads((tmp_path / "spec.json").read_text())["recipe"]["average"] == "ema"
+
+
+def test_tensorboards_events_are_written_beside_the_model(files, tmp_path):
+    pytest.importorskip("tensorboard")
+    done = p2s(*words_of_train(files, tmp_path, "--tensorboard"))
+    assert done.exit_code == 0, done.output
+    assert [*(tmp_path / "events").glob("events.out.tfevents.*")]
+    assert (tmp_path / "curve.png").stat().st_size > 1000
+
+
+def test_a_missing_tensorboard_is_told_before_any_work(files, tmp_path, monkeypatch):
+    monkeypatch.setattr(events.importlib.util, "find_spec", lambda name: None)
+    done = p2s(*words_of_train(files, tmp_path / "out", "--tensorboard"))
+    assert (done.exit_code, done.stderr) == (2, f"p2s: {events.MISSING}\n")
+    assert not (tmp_path / "out").exists()
