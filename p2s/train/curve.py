@@ -51,7 +51,7 @@ def drawn(curve: Curve) -> bytes:
     if ap_of(curve):
         ap = np.array(curve[AP])
         panels[1].plot(iterations[~np.isnan(ap)] + 1, ap_of(curve), marker=".")
-        panels[1].set(ylabel="AP, percent")
+        panels[1].set(ylabel="AP, percent", ylim=(0, max(1, 1.1 * max(ap_of(curve)))))
     panels[-1].set(xlabel=ITERATION)
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=120)
