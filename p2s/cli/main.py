@@ -125,16 +125,22 @@ def train(processes, workers, **options):
 @click.option("--annotations", type=FILE, required=True, help="COCO JSON to evaluate on.")
 @click.option("--images", type=FOLDER, required=True, help="What file names are relative to.")
 @click.option("--output", type=NEW_FILE, callback=in_a_folder, help="A JSON for the numbers.")
+@click.option("--errors", type=NEW_FOLDER, help="For errors.html: what is wrong, and where.")
 @DEVICE
 @PRECISION
 @settings("Any field of test, such as test.nms=0.6.")
-def evaluate(model, annotations, images, output, device, precision, settings):
-    """COCO's 12 numbers, AP of each class and recall of proposals of a trained model."""
+def evaluate(model, annotations, images, output, errors, device, precision, settings):
+    """COCO's 12 numbers, AP of each class and recall of proposals of a trained model.
+
+    --errors adds a page with TIDE's kinds of error, which classes are taken for which, and the
+    pictures with most errors.
+    """
     require_health(Files(annotations, images))
     from p2s.cli import own_data
 
     where = own_data.Where(device=device, precision=precision)
-    metrics, taken = own_data.evaluate_folder(model, annotations, images, settings, where)
+    files = model, annotations, images
+    metrics, taken = own_data.evaluate_folder(*files, settings, where, errors)
     click.echo(own_data.table(metrics))
     if output:
         own_data.write_metrics(output, metrics, taken)

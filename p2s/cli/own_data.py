@@ -15,6 +15,7 @@ from torch import nn
 from p2s.data import coco
 from p2s.data.checks.doubts import crowded
 from p2s.data.classes import in_classes_of
+from p2s.deploy.error_page import write_errors
 from p2s.deploy.sheet import sample_sheet
 from p2s.files import finite_or_none, write_atomic
 from p2s.maths import ranks
@@ -154,16 +155,28 @@ def run(job: Job) -> None:
 
 
 def evaluate_folder(
-    folder: Path, annotations: Path, images: Path, settings: tuple[dict, ...], where: Where
+    folder: Path,
+    annotations: Path,
+    images: Path,
+    settings: tuple[dict, ...],
+    where: Where,
+    errors: Path | None = None,
 ) -> tuple[dict, dict]:
-    """Metrics of the model in a folder on annotated images, and where; settings are of test."""
+    """Metrics of the model in a folder on annotated images, and where; settings are of test.
+
+    What is wrong becomes a page in the folder `errors`, if it is given.
+    """
     refuse_training_settings(settings)
     model, spec, classes = load(folder)
     data = coco.read_coco(annotations, images)
     trained = f"{folder / 'classes.json'}"
     data = in_classes_of(data, classes, told=f"{annotations}", trained=trained)
     test = reduce(Spec.changed, settings, spec).test
-    return evaluate(where.take(model), data, test), whereabouts(model)
+    detections, proposals = detect(where.take(model), data, test)
+    metrics = score(data, detections, proposals)
+    if errors:
+        click.echo(f"{write_errors(errors, data, detections, metrics)}", err=True)
+    return metrics, whereabouts(model)
 
 
 def refuse_training_settings(settings: tuple[dict, ...]) -> None:

@@ -174,6 +174,16 @@ def test_evaluate_gives_the_metrics_of_train(files, trained, tmp_path):
     assert (tmp_path / "again.json").read_text() == (trained[0] / "metrics.json").read_text()
 
 
+def test_evaluate_writes_a_page_of_what_is_wrong_beside_the_same_numbers(files, trained, tmp_path):
+    data = ("--annotations", files.val, "--images", files.images)
+    done = p2s("evaluate", "--model", trained[0], *data, "--errors", tmp_path / "wrong")
+    assert done.exit_code == 0, done.output
+    assert done.stderr == f"{tmp_path / 'wrong' / 'errors.html'}\n"
+    assert done.stdout == p2s("evaluate", "--model", trained[0], *data).stdout
+    text = (tmp_path / "wrong" / "errors.html").read_text()
+    assert "3 images:" in text and text.count("<figure>") == 3
+
+
 @pytest.mark.parametrize("setting", ["recipe.rate=1", "nms=0.5", "test.speed=1"])
 def test_evaluate_sets_test_fields_only_and_lists_them(files, trained, setting):
     data = ("--annotations", files.val, "--images", files.images)
