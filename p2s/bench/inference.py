@@ -11,10 +11,10 @@ from detectron2.modeling import GeneralizedRCNN, detector_postprocess
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from p2s.bench.matching import unmatched
 from p2s.bench.nets import lively, picture
 from p2s.bench.timing import CPU, ceiling, medians, now, rate, turns
 from p2s.bench.ways import Way
+from p2s.deploy.matching import unmatched
 from p2s.model.detector import run_first_stage
 from p2s.spec import Spec
 

@@ -4,6 +4,7 @@ import copy
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
+from importlib.util import find_spec
 from itertools import product
 from typing import Any
 
@@ -51,7 +52,8 @@ def means(detector: str, size: tuple[int, int], device: torch.device = CPU) -> d
     """Every way to run one detector on an image of a size; the reference comes first.
 
     That is the authors' package where it has the detector, else detectron2's layout and RoIAlign.
-    onnxruntime is asked on a CPU alone; on a GPU the reference and ours run in bf16 too.
+    onnxruntime and OpenVINO are asked on a CPU alone; on a GPU the reference and ours run in bf16
+    too.
     """
     spec = Spec.named(detector)
     if (spec.first, spec.second) == ("centernet", "cascade"):
@@ -70,7 +72,7 @@ def means(detector: str, size: tuple[int, int], device: torch.device = CPU) -> d
         **(_in_autocast(of, model, name, make, runtime) if device.type == "cuda" else {}),
         "ours, optimised, eager": of(partial(optimize, model, compile=False), means="eager"),
         **_compiled(of, model, picture(size), device),
-        **(_by_onnxruntime(of, model, size) if device.type == "cpu" else {}),
+        **(_by_others(of, model, size) if device.type == "cpu" else {}),
         **_torchvisions(device),
     }
 
@@ -156,12 +158,17 @@ def _compiled(of, model, image, device):
     return ways
 
 
-def _by_onnxruntime(of, model, size):
+def _by_others(of, model, size):
+    """onnxruntime, and OpenVINO where it is installed."""
     ways, image = {}, picture(size)
     for name, precision, calibration in (("", "fp32", ()), (", int8", "int8", image)):
         make = partial(onnx, model, size, calibration=calibration)
         options = {"precision": precision, "runtime": "onnxruntime", "staged": False}
         ways[f"ours, onnxruntime{name}"] = of(make, **options)
+    for precision in means_of(CPU).precisions if find_spec("openvino") else ():
+        options = {"calibration": image, "engine": "openvino"}
+        make = partial(optimize, model, precision, **options)
+        ways[f"ours, openvino, {precision}"] = of(make, precision=precision, runtime="openvino")
     return ways
 
 

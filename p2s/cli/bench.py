@@ -42,8 +42,11 @@ def bench():
 def infer(detector, every, words, profile, device, **how):
     """Full-size inference: ours, the authors' and torchvision's, part by part."""
     from p2s.bench import inference, ways
+    from p2s.deploy import chip
 
     device = _taken(device)
+    if device.type == "cpu":
+        click.echo(f"units: {chip.told()}", err=True)
     if every:
         make, name = partial(ways.detectors, device=device), "detectors"
     else:

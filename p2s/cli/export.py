@@ -23,7 +23,13 @@ def _onnx():
     return export
 
 
-ENGINES = {"onnx": Engine(".onnx", _onnx)}
+def _openvino():
+    from p2s.deploy.openvino_export import export
+
+    return export
+
+
+ENGINES = {"onnx": Engine(".onnx", _onnx), "openvino": Engine(".xml", _openvino)}
 
 
 @click.command()

@@ -14,10 +14,12 @@ from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_weights
 from torch.utils._pytree import tree_map_only
 
+from p2s.deploy import chip
 from p2s.deploy.means import Means, means_of
 from p2s.model.detector import first_head, region_heads, set_first_head
 from p2s.model.device import device_of, round_products, widened
 
+ENGINES = ("torch", "openvino")
 NO_COMPILER = "no {} here: the fast model runs without torch.compile"
 
 
@@ -26,30 +28,59 @@ def optimize(
     precision: str = "fp32",
     compile: bool = True,
     calibration: Sequence[dict] = (),
-    device: str | None = None,
+    device: str | torch.device | None = None,
+    engine: str = "torch",
 ) -> nn.Module:
     """A copy of any named detector for fast inference, with the same inputs and outputs.
 
     `precision` is that of backbone and heads; boxes and scores are always computed in fp32.
-    `device` is a name of p2s.model.device.device_of, None where the model is. On a CPU "int8" keeps
-    the region heads in bf16 and needs `calibration`: inputs of one padded size, which is then the
-    only one that the model takes; on a GPU there is "tf32" instead. `compile` uses torch.compile:
-    the first image takes about a minute. That needs a C++ compiler, on a GPU Triton; without one a
-    line on stderr says so, and "int8" is a ValueError.
+    "int8" is of CPUs, rounds backbone and dense head, and needs `calibration`, a few dozen inputs;
+    "tf32" is of GPUs; "auto" is the fastest engine and precision here that is equal enough, see
+    p2s.deploy.auto. `device` is a name of p2s.model.device.device_of, None where the model is.
+    `engine` "openvino" is Intel's runtime, on a CPU. Of "torch" `compile` uses torch.compile, which
+    takes about a minute at the first image and needs a C++ compiler, on a GPU Triton; without one a
+    line on stderr says so, and "int8" is a ValueError. Its "int8" takes one padded size alone.
     """
-    place = device_of(device) if device else next(model.parameters()).device
+    place = device_of(str(device)) if device else next(model.parameters()).device
+    if precision == "auto":
+        from p2s.deploy import auto
+
+        return auto.optimized(optimize, model, place, calibration)
+    if engine not in ENGINES:
+        raise ValueError(f"engine {engine!r}; valid: {', '.join(ENGINES)}")
     means = means_of(place)
-    compile = compile and _has_compiler(means)
-    _refuse(means, precision, compile, calibration)
-    fast = means.relayed(fold(copy.deepcopy(model).to(place).eval())).requires_grad_(False)
-    regions = region_heads(fast)
+    _refuse(means, precision, calibration)
     if place.type == "cuda":
         round_products(precision)
+    else:
+        chip.warn_if_slow(precision)
+    fast = fold(copy.deepcopy(model).to(place).eval()).requires_grad_(False)
+    if engine == "openvino":
+        return _by_openvino(fast, place, precision, calibration)
+    return _by_torch(fast, means, precision, compile and _has_compiler(means), calibration)
+
+
+def _by_openvino(fast, place, precision, calibration):
+    if place.type != "cpu":
+        raise ValueError(f"engine 'openvino' on {place}; valid: device cpu")
+    from p2s.deploy.openvino import serve
+
+    return serve(fast, precision, calibration)
+
+
+def _by_torch(fast, means, precision, compile, calibration):
+    if precision == "int8" and not compile:
+        raise ValueError("precision 'int8' of engine 'torch' needs torch.compile")
+    fast = means.relayed(fast)
     if precision == "int8":
         from p2s.deploy.quantize import quantize
 
         quantize(fast, calibration)
-    narrow = {"bf16": [fast.backbone, first_head(fast), *regions], "int8": regions}
+    regions = region_heads(fast)
+    narrow = {
+        "bf16": [fast.backbone, first_head(fast), *regions],
+        "int8": [] if chip.is_slow("bf16") else regions,
+    }
     for part in narrow.get(precision, ()):
         in_precision(part, torch.bfloat16)
     return compile_parts(fast, means) if compile else fast
@@ -95,9 +126,9 @@ def _has_compiler(means):
     return has_one
 
 
-def _refuse(means, precision, compile, calibration):
+def _refuse(means, precision, calibration):
     if precision not in means.precisions:
-        valid = ", ".join(means.precisions)
+        valid = ", ".join(("auto", *means.precisions))
         raise ValueError(f"precision {precision!r} on {means.device}; valid: {valid}")
-    if precision == "int8" and not (compile and calibration):
-        raise ValueError("precision 'int8' needs calibration images and torch.compile")
+    if precision == "int8" and not calibration:
+        raise ValueError("precision 'int8' needs calibration images")

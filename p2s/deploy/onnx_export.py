@@ -8,15 +8,17 @@ R boxes, G groups of boxes that compete in NMS (classes or levels).
 """
 
 import copy
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
+import numpy as np
 import torch
-from detectron2.modeling import detector_postprocess
-from detectron2.structures import Boxes, ImageList, Instances
+from detectron2.structures import Boxes, ImageList
 from torch import nn
 from torch.nn import functional as F
 
+from p2s.deploy.exported import FIELDS, OUTPUTS, Exported
 from p2s.model.detector import OneStageDetector, TwoStageDetector, normalised, run_first_stage
 from p2s.model.first.adaptive_rpn import AdaptiveRPN
 from p2s.model.first.contract import DenseFirstStage, OneStage
@@ -30,8 +32,6 @@ except ImportError as error:
     raise ImportError(f"{error}: run `pip install onnx onnxscript onnxruntime`") from None
 
 INF = float("inf")
-FIELDS = ("pred_boxes", "scores", "pred_classes", "p_object", "p_class", "level")
-OUTPUTS = (*FIELDS, "count", "finite")
 STAGES = {OneStageDetector: OneStage, TwoStageDetector: DenseFirstStage | FlooredRPN}
 
 
@@ -152,35 +152,21 @@ def _refuse_formless(model):
         raise ValueError("boxes by class have no ONNX form; valid: second_stage.boxes agnostic")
 
 
-class OnnxDetector:
-    """An exported file as a detector, which takes and answers what ours do in evaluation.
+class OnnxDetector(Exported):
+    """An exported file as a detector, by onnxruntime.
 
-    `threads` None lets onnxruntime use all cores. ValueError for a file of something else or an
-    image of another size, FloatingPointError where a score or box is not finite.
+    `threads` None lets onnxruntime use all cores. ValueError for a file of something else.
     """
 
     def __init__(self, path: str | Path, threads: int | None = None):
         self.session = _session(path, threads)
-        if tuple(output.name for output in self.session.get_outputs()) != OUTPUTS:
-            raise ValueError(f"{path} is no detector that p2s exported")
-        self.path, self.size = path, tuple(self.session.get_inputs()[0].shape[1:])
+        [image] = self.session.get_inputs()
+        outputs = tuple(output.name for output in self.session.get_outputs())
+        super().__init__(path, outputs, tuple(image.shape[1:]))
 
-    def __call__(self, batched_inputs: list[dict]) -> list[dict]:
-        """The detections of each image, one after the other."""
-        return [{"instances": self._detect(inputs)} for inputs in batched_inputs]
-
-    def _detect(self, inputs):
-        shape, wanted = tuple(inputs["image"].shape), (3, *self.size)
-        if shape != wanted:
-            raise ValueError(f"image of shape {shape}; {self.path} takes {wanted}")
-        image = {"image": torch.as_tensor(inputs["image"]).float().numpy()}
-        *fields, count, finite = map(torch.from_numpy, self.session.run(OUTPUTS, image))
-        if not finite:
-            raise FloatingPointError(f"non-finite score or box in {self.path}")
-        rows = Instances(self.size, **dict(zip(FIELDS, fields, strict=True)))[: int(count)]
-        rows.pred_boxes = Boxes(rows.pred_boxes)
-        height, width = self.size
-        return detector_postprocess(rows, inputs.get("height", height), inputs.get("width", width))
+    def answers(self, image: np.ndarray) -> Sequence[np.ndarray]:
+        """The values of OUTPUTS, in their order."""
+        return self.session.run(OUTPUTS, {"image": image})
 
 
 def _session(path, threads):

@@ -28,7 +28,14 @@ UNITS = {
 
 
 Runtime = Literal[
-    "ours", "authors", "detectron2", "torchvision", "onnxruntime", "pycocotools", "hotcoco"
+    "ours",
+    "authors",
+    "detectron2",
+    "torchvision",
+    "onnxruntime",
+    "openvino",
+    "pycocotools",
+    "hotcoco",
 ]
 
 

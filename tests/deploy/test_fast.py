@@ -5,9 +5,9 @@ import torch
 from detectron2.layers import Conv2d, FrozenBatchNorm2d
 from torch import nn
 
-from p2s.bench.matching import unmatched
 from p2s.bench.nets import lively, picture
 from p2s.deploy import fast, means
+from p2s.deploy.matching import unmatched
 from p2s.spec import NAMED, Spec
 
 SMALL = {
@@ -94,8 +94,8 @@ def test_without_a_compiler_a_line_says_so_and_the_model_is_fast_all_the_same(mo
 @pytest.mark.parametrize(
     ("precision", "told"),
     [
-        ("fp64", "precision 'fp64' on a CPU; valid: fp32, bf16, int8"),
-        ("tf32", "precision 'tf32' on a CPU; valid: fp32, bf16, int8"),
+        ("fp64", "precision 'fp64' on a CPU; valid: auto, fp32, bf16, int8"),
+        ("tf32", "precision 'tf32' on a CPU; valid: auto, fp32, bf16, int8"),
         ("int8", "needs calibration images"),
     ],
 )

@@ -5,9 +5,9 @@ import torch
 from detectron2.layers import FrozenBatchNorm2d
 from torch import nn
 
-from p2s.bench.matching import unmatched
 from p2s.bench.nets import lively, picture
 from p2s.deploy import fast, means
+from p2s.deploy.matching import unmatched
 from p2s.model.device import place
 from p2s.spec import Spec
 from tests.support.pretend_gpu import GPU, PretendGpu

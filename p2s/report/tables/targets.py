@@ -13,7 +13,10 @@ EAGER = {"runtime": "ours", "means": "eager"}
 FP32, BF16, INT8 = (
     {"runtime": "ours", "means": "compiled", "precision": name} for name in ("fp32", "bf16", "int8")
 )
-EVERY_INT8 = {"int8": INT8, "int8 by onnxruntime": {"runtime": "onnxruntime", "precision": "int8"}}
+EVERY_INT8 = {"int8": INT8} | {
+    f"int8 by {name}": {"runtime": runtime, "precision": "int8"}
+    for name, runtime in (("onnxruntime", "onnxruntime"), ("OpenVINO", "openvino"))
+}
 SHIPPED = {"runtime": "torchvision", "means": "none"}
 NETS = ("fasterrcnn", "retinanet")  # of torchvision
 

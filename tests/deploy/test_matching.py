@@ -3,7 +3,7 @@
 import torch
 from detectron2.structures import Boxes, Instances
 
-from p2s.bench.matching import unmatched
+from p2s.deploy.matching import unmatched
 
 
 def instances(boxes, scores, classes):
