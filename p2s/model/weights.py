@@ -2,6 +2,7 @@
 
 import pickle
 import re
+import zipfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,12 +16,22 @@ from p2s.model.pickled import load_arrays, refusal
 
 
 def _tensors(path):
+    _refuse_inflating(path)
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         if unsafe := re.search(r"GLOBAL (\S+)", str(error)):  # after advice to run any code
             raise refusal(unsafe[1]) from error
         raise
+
+
+def _refuse_inflating(path):
+    """torch.save stores what it writes as it is; a crafted file might unpack to any size."""
+    if zipfile.is_zipfile(path):
+        with zipfile.ZipFile(path) as file:
+            size = sum(member.file_size for member in file.infolist())
+        if size > path.stat().st_size:
+            raise pickle.UnpicklingError(f"packed, of {size} bytes (valid: as torch.save writes)")
 
 
 def _arrays(path):
@@ -68,6 +79,28 @@ def metadata(path: str | Path) -> dict[str, str]:
         return file.metadata() or {}
 
 
+def require_dense(tensor: Tensor) -> Tensor:
+    """The tensor; ValueError for one that is not plain numbers, or more than its file holds."""
+    if type(tensor) not in (Tensor, nn.Parameter) or tensor.layout != torch.strided:
+        raise ValueError(f"a {type(tensor).__name__} (valid: a dense tensor)")
+    if tensor.device.type != "cpu" or tensor.is_quantized:
+        raise ValueError(f"of device {tensor.device}, {tensor.dtype} (valid: plain numbers)")
+    if tensor.numel() * tensor.element_size() > tensor.untyped_storage().nbytes():
+        raise ValueError(f"shape {(*tensor.shape,)} is of more numbers than the file holds")
+    return tensor
+
+
+def infinite(tensor: Tensor) -> bool:
+    """Whether a number in it is NaN or infinite."""
+    return not bool(tensor.isfinite().all())
+
+
+def require_finite(path: Path, tensors: dict[str, Tensor]) -> None:
+    """ValueError names the file and the first tensor in which a number is NaN or infinite."""
+    if broken := [name for name, tensor in tensors.items() if infinite(tensor)]:
+        raise ValueError(f"{path}: {broken[0]}: not finite, as {len(broken)} of {len(tensors)}")
+
+
 def fill(model: nn.Module, tensors: dict[str, Tensor], path: Path) -> None:
     """Load the tensors of a file, which must be exactly those of the model."""
     require_fit(path, model.state_dict(), tensors, "its Spec")
@@ -78,6 +111,11 @@ def require_fit(
     path: Path, wanted: dict[str, Tensor], given: dict[str, Tensor], whole: str
 ) -> None:
     """ValueError, with the first misfits, unless two dicts of tensors have the same shapes."""
+    for name, value in given.items():
+        try:
+            require_dense(value)
+        except ValueError as error:
+            raise ValueError(f"{path}: {name}: {error}") from None
     if problems := _misfits(wanted, given):
         raise ValueError(f"{path} does not fit {whole}: {'; '.join(problems)}")
 

@@ -269,6 +269,9 @@ class _Training:
         progress = folder.resume(self.output, self.identity, *parts)
         for name, value in progress.items():
             setattr(self, name, value)
+        if self.iteration > (last := self.spec.recipe.iterations):
+            told = f"iteration: {self.iteration} (valid: {last} at most)"
+            raise ValueError(f"{self.output / folder.STATE}: {told}; delete it to start anew")
         if ranks.mean(torch.tensor(float(self.iteration))) != self.iteration:
             raise ValueError(f"{self.output}: not one folder for all ranks: their states differ")
 

@@ -22,8 +22,10 @@ from p2s.files import first_problem, write_atomic
 from p2s.model import weights
 from p2s.model.zoo import build
 from p2s.spec import Spec
+from p2s.train import kept
 from p2s.train.average import Average
 
+STATE = "state.pt"
 BEST = "best"  # its training.json has iteration and AP besides
 KEPT = "nothing there was changed: choose another folder, or remove this one"
 PROGRESS = ("identity", "iteration", "seconds", "curve")  # kept in a state beside the weights
@@ -65,7 +67,9 @@ def described(folder: str | Path) -> tuple[Spec, list[str]]:
 def fill(model: nn.Module, folder: Path) -> None:
     """Give a model the weights of the finished one in a folder."""
     path = folder / "model.safetensors"
-    weights.fill(model, weights.read_weights(path), path)
+    tensors = weights.read_weights(path)
+    weights.fill(model, tensors, path)
+    weights.require_finite(path, tensors)
 
 
 def save_state(
@@ -80,7 +84,7 @@ def save_state(
     states = {"model": model.state_dict(), "optimizer": optimizer.state_dict()}
     states["average"] = average.state()
     torch.save({**progress, **states}, buffer)
-    write_atomic(output / "state.pt", buffer.getvalue())
+    write_atomic(output / STATE, buffer.getvalue())
 
 
 def resume(
@@ -94,16 +98,19 @@ def resume(
 
     ValueError if it is of another training.
     """
-    path = output / "state.pt"
+    path = output / STATE
     if not path.exists():
         return {}
     with _told_to_delete():
-        kept = weights.read_parts(path, (*PROGRESS, "model", "optimizer"))
-    _refuse_other(output, kept["identity"], identity)
-    weights.fill(model, kept["model"], path)
-    optimizer.load_state_dict(kept["optimizer"])
-    average.load(kept.get("average", {}))  # older states have none
-    return {name: kept[name] for name in PROGRESS}
+        state = kept.read(path, kept.State)
+    _refuse_other(output, state.identity, identity)
+    weights.fill(model, state.model, path)
+    with _told_to_delete():
+        weights.require_finite(path, state.model | state.average)
+        kept.restore(optimizer, state.optimizer, path)
+        weights.require_fit(path, average.state(), state.average, "the average of its Spec")
+    average.load(state.average)
+    return {name: getattr(state, name) for name in PROGRESS}
 
 
 def write_model(output: Path, model: nn.Module, identity: str, texts: dict[str, str]) -> None:
@@ -119,7 +126,7 @@ def write_model(output: Path, model: nn.Module, identity: str, texts: dict[str, 
 
 def remove_state(output: Path) -> None:
     """Remove the state of a training that is finished."""
-    (output / "state.pt").unlink(missing_ok=True)
+    (output / STATE).unlink(missing_ok=True)
 
 
 def remove_best(output: Path) -> None:

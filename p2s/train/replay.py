@@ -17,14 +17,11 @@ from p2s.maths.finite import all_finite, noted
 from p2s.maths.likelihood import AUDIT
 from p2s.maths.ranks import average_gradients, mean
 from p2s.model.device import device_of, place, precision_of
-from p2s.model.weights import fill, read_parts
+from p2s.model.weights import fill
 from p2s.model.zoo import build
 from p2s.spec import Spec
+from p2s.train import kept
 
-KEPT = (  # of a step
-    *("spec", "images", "truths", "model", "seed", "iteration", "rate"),
-    *("device", "precision"),
-)
 FINITE = "features and predictions of all levels are finite"
 
 
@@ -93,10 +90,10 @@ def keep_step(path: Path, model: nn.Module, spec: Spec, batch: list[dict], **whe
     ]
     truths = [_plain(inputs["instances"].get_fields()) for inputs in batch]
     buffer = io.BytesIO()
-    kept = {"spec": spec.model_dump_json(), "images": images, "truths": truths}
-    kept |= {"model": model.state_dict(), "precision": precision_of(model)}
-    kept["device"] = next(model.parameters()).device.type
-    torch.save(kept | where, buffer)
+    step = {"spec": spec.model_dump_json(), "images": images, "truths": truths}
+    step |= {"model": model.state_dict(), "precision": precision_of(model)}
+    step["device"] = next(model.parameters()).device.type
+    torch.save(step | where, buffer)
     write_atomic(path, buffer.getvalue())
 
 
@@ -107,20 +104,19 @@ def replay(path: str | Path) -> dict:
     not finite), "origin" (where numbers stop being finite, in words), "iteration", "rate",
     "image_ids", "device", "precision".
     """
-    kept = read_parts(path, KEPT)
-    spec = Spec.model_validate_json(kept["spec"]).changed({"backbone": {"weights": None}})
-    model = build(spec).train()
-    fill(model, kept["model"], path)
-    device, precision = _place(kept["device"], kept["precision"])
+    step = kept.read(path, kept.Step)
+    model = build(step.spec.changed({"backbone": {"weights": None}})).train()
+    fill(model, step.model, path)
+    device, precision = _place(step.device, step.precision)
     place(model, device, precision)
-    batch = [_input(*pair) for pair in zip(kept["images"], kept["truths"], strict=True)]
-    losses, broken = gradients(model, batch, kept["seed"], kept["iteration"])
+    batch = [_input(*pair) for pair in zip(step.images, step.truths, strict=True)]
+    losses, broken = gradients(model, batch, step.seed, step.iteration)
     return {
         "losses": losses,
         "broken": broken,
         "origin": origin(model, batch),
-        "iteration": kept["iteration"],
-        "rate": kept["rate"],
+        "iteration": step.iteration,
+        "rate": step.rate,
         "image_ids": [inputs["image_id"] for inputs in batch],
         "device": device.type,
         "precision": precision,
@@ -137,9 +133,10 @@ def _images(batch):
     return f"images {', '.join(str(inputs['image_id']) for inputs in batch)}"
 
 
-def _input(image, truth):
-    fields = truth | {"gt_boxes": Boxes(truth["gt_boxes"])}
-    return {**image, "instances": Instances(tuple(image["image"].shape[-2:]), **fields)}
+def _input(picture, truth):
+    fields = truth.model_dump() | {"gt_boxes": Boxes(truth.gt_boxes)}
+    inputs = picture.model_dump(exclude_unset=True)
+    return inputs | {"instances": Instances(tuple(picture.image.shape[-2:]), **fields)}
 
 
 def _plain(fields):

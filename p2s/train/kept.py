@@ -1,0 +1,194 @@
+"""Kept: what a training keeps of itself, a state or a step, typed: no such file is trusted.
+
+G truths, K classes, H x W pixels.
+"""
+
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar
+
+import torch
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    Json,
+    NonNegativeInt,
+    PositiveInt,
+    ValidationError,
+    model_validator,
+)
+from torch import Tensor
+
+from p2s.files import first_problem
+from p2s.model.device import PRECISIONS
+from p2s.model.weights import infinite, read_parts, require_dense
+from p2s.spec import Spec
+
+MOMENTS = {  # of a parameter, by optimiser
+    torch.optim.SGD: ("momentum_buffer",),
+    torch.optim.AdamW: ("exp_avg", "exp_avg_sq", "step"),
+}
+SOME = "AP"  # the column of a curve that need not begin with the training
+Kind = TypeVar("Kind", bound="_Kept")
+Numbers = Annotated[Tensor, AfterValidator(require_dense)]
+Number = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Count = Annotated[int, Field(ge=0, lt=2**63)]
+
+
+class _Kept(BaseModel):
+    model_config = ConfigDict(strict=True, frozen=True, arbitrary_types_allowed=True)
+
+
+class Group(_Kept):
+    """Parameters of an optimiser by number; how fast they learn is the recipe's matter."""
+
+    params: list[NonNegativeInt]
+
+
+class Moments(_Kept):
+    """What an optimiser remembers of each parameter, by number."""
+
+    state: dict[NonNegativeInt, dict[str, Numbers | None]]
+    param_groups: list[Group]
+
+
+class State(_Kept):
+    """A training between two steps."""
+
+    identity: str
+    iteration: Count
+    seconds: Number
+    curve: dict[str, list[int | float]]
+    model: dict[str, Numbers]
+    optimizer: Moments
+    average: dict[str, Numbers] = {}  # older ones have none
+
+    @model_validator(mode="after")
+    def _has_a_curve_to_here(self):
+        columns = {name: len(values) for name, values in self.curve.items() if name != SOME}
+        if other := [name for name, length in columns.items() if length != self.iteration]:
+            told = f"{columns[other[0]]} values of {other[0]!r}"
+            raise ValueError(f"curve: {told} (valid: iteration, {self.iteration})")
+        if self.curve.get("iteration", []) != [*range(self.iteration)]:
+            raise ValueError("curve.iteration: not 0, 1, 2 ... to the iteration")
+        return self
+
+
+class Picture(_Kept):
+    """A model input without its truths; see p2s.data.loader."""
+
+    image: Numbers  # (3, H, W)
+    image_id: int | str | None
+    height: PositiveInt = 1
+    width: PositiveInt = 1
+    padded_to: tuple[PositiveInt, PositiveInt] | None = None
+
+    @model_validator(mode="after")
+    def _has_pixels(self):
+        shape = self.image.shape
+        if len(shape) != 3 or shape[0] != 3 or 0 in shape:
+            raise ValueError(f"image: shape {(*shape,)} (valid: 3, height, width)")
+        if self.padded_to and any(a < b for a, b in zip(self.padded_to, shape[1:], strict=True)):
+            raise ValueError(f"padded_to: {self.padded_to} is less than the image")
+        return self
+
+
+class Truth(_Kept):
+    """The objects of a picture: boxes xyxy in its pixels, classes, and what else is known."""
+
+    model_config = ConfigDict(extra="allow")
+    __pydantic_extra__: dict[str, Numbers]
+
+    gt_boxes: Numbers  # (G, 4)
+    gt_classes: Numbers  # (G,)
+
+    @model_validator(mode="after")
+    def _is_of_as_many_boxes(self):
+        boxes, classes = self.gt_boxes, self.gt_classes
+        if boxes.dtype != torch.float32 or boxes.ndim != 2 or boxes.shape[1] != 4:
+            raise ValueError(f"gt_boxes: {_shaped(boxes)} (valid: (G, 4) of float32)")
+        if classes.dtype != torch.int64 or classes.ndim != 1:
+            raise ValueError(f"gt_classes: {_shaped(classes)} (valid: (G,) of int64)")
+        for name, values in self:
+            if values.shape[:1] != boxes.shape[:1]:
+                raise ValueError(f"{name}: {_shaped(values)} (valid: {len(boxes)} rows)")
+        return self
+
+
+class Step(_Kept):
+    """All that one training step needs."""
+
+    spec: Json[Spec]
+    images: Annotated[list[Picture], Field(min_length=1)]
+    truths: list[Truth]
+    model: dict[str, Numbers]
+    seed: Count
+    iteration: Count
+    rate: Number
+    device: Literal["cpu", "cuda"]
+    precision: Literal[PRECISIONS]
+
+    @model_validator(mode="after")
+    def _has_truths_of_its_images(self):
+        if len(self.truths) != len(self.images):
+            raise ValueError(f"truths: {len(self.truths)} (valid: {len(self.images)}, an image)")
+        for number, (picture, truth) in enumerate(zip(self.images, self.truths, strict=True)):
+            _require_inside(truth.gt_boxes, picture.image.shape[1:], number)
+            _require_classes(truth, self.spec.num_classes, number)
+        return self
+
+
+def read(path: str | Path, kind: type[Kind]) -> Kind:
+    """The State or Step that a file holds; ValueError names the file and the first field."""
+    fields = kind.model_fields.items()
+    content = read_parts(path, [name for name, field in fields if field.is_required()])
+    try:
+        return kind.model_validate(content)
+    except ValidationError as error:
+        raise ValueError(f"{path}: {first_problem(error)}") from None
+
+
+def restore(optimizer: torch.optim.Optimizer, kept: Moments, path: Path) -> None:
+    """Give an optimiser the moments of a file; its settings stay. ValueError: of another one."""
+    own = optimizer.state_dict()
+    groups = [group["params"] for group in own["param_groups"]]
+    if [group.params for group in kept.param_groups] != groups:
+        raise ValueError(f"{path}: optimizer.param_groups: not the parameters of this model")
+    weights = [weight for group in optimizer.param_groups for weight in group["params"]]
+    for number, moments in kept.state.items():
+        if problem := _misfit(moments, number, weights, MOMENTS[type(optimizer)]):
+            raise ValueError(f"{path}: optimizer.state.{number}: {problem}")
+    optimizer.load_state_dict({"state": kept.state, "param_groups": own["param_groups"]})
+
+
+def _misfit(moments: dict[str, Tensor | None], number: int, weights: list, names: Any) -> str:
+    if number >= len(weights):
+        return f"no such parameter (valid: 0 to {len(weights) - 1})"
+    if sorted(moments) != [*names]:
+        return f"{', '.join(map(repr, moments)) or 'nothing'} (valid: {', '.join(names)})"
+    for name, value in moments.items():
+        shape = () if name == "step" else weights[number].shape
+        if value is not None and (value.shape != shape or infinite(value)):
+            return f"{name}: {_shaped(value)} (valid: finite, of shape {(*shape,)})"
+    return ""
+
+
+def _require_inside(boxes, size, number):
+    high = torch.tensor([*size[::-1]] * 2)
+    ordered = boxes[:, :2] <= boxes[:, 2:]
+    if not ((boxes >= 0) & (boxes <= high)).all() or not ordered.all():  # NaN is nowhere
+        sides = f"{size[1]} x {size[0]}"
+        raise ValueError(f"truths.{number}.gt_boxes: not within the image (valid: {sides})")
+
+
+def _require_classes(truth, count, number):
+    labels, known = truth.gt_classes, (truth.model_extra or {}).get("gt_known")
+    if ((labels < 0) | (labels >= count)).any():
+        raise ValueError(f"truths.{number}.gt_classes: out of range (valid: 0 to {count - 1})")
+    if known is not None and known.shape[1:] != (count,):
+        raise ValueError(f"truths.{number}.gt_known: {_shaped(known)} (valid: (G, {count}))")
+
+
+def _shaped(values):
+    return f"{str(values.dtype).removeprefix('torch.')} of shape {(*values.shape,)}"

@@ -1,0 +1,200 @@
+"""States and steps whose content is not what a training writes: file and field in one line."""
+
+import functools
+import tempfile
+from pathlib import Path
+
+import pytest
+import torch
+
+from p2s.spec import Spec
+from p2s.train import replay
+from p2s.train.engine import Loop, train
+from tests.support import tiny_training
+from tests.support.malformed import GONE, nested, put, require_told, rows
+from tests.support.tiny import TINY, scene, tiny
+from tests.support.tiny_training import DATA, SPEC, Tiny
+
+NAN, INF = float("nan"), float("inf")
+TENSOR = torch.ones(1)
+
+STATES = [  # place, value, the expected part of the line
+    ("identity", GONE, "identity missing"),
+    ("identity", 7, "identity: Input should be a valid string"),
+    ("identity", "another", "holds another training"),
+    ("iteration", "5", "iteration: Input should be a valid integer"),
+    ("iteration", True, "iteration: Input should be a valid integer"),
+    ("iteration", 5.0, "iteration: Input should be a valid integer"),
+    ("iteration", None, "iteration: Input should be a valid integer"),
+    ("iteration", TENSOR, "iteration: Input should be a valid integer"),
+    ("iteration", -1, "iteration: Input should be greater than or equal to 0"),
+    ("iteration", 10**30, "iteration: Input should be less than"),
+    ("iteration", 10**400, "iteration: Input should be less than"),
+    ("iteration", 3, "curve: 2 values of 'iteration' .valid: iteration, 3"),
+    ("seconds", "long", "seconds: Input should be a valid number"),
+    ("seconds", -1.0, "seconds: Input should be greater"),
+    ("seconds", NAN, "seconds: Input should be"),
+    ("seconds", INF, "seconds: Input should be a finite number"),
+    ("curve", GONE, "curve missing"),
+    ("curve", [1], "curve: Input should be a valid dictionary"),
+    ("curve", nested(200), "curve: Input should be a valid dictionary"),
+    ("curve.fit", "abc", "curve.fit: Input should be a valid list"),
+    ("curve.fit.0", "abc", "curve.fit.0.int: Input should be a valid integer"),
+    ("curve.fit.0", nested(200), "curve.fit.0.int: Input should be a valid integer"),
+    ("curve.fit", [1.0], "curve: 1 values of 'fit' .valid: iteration, 2"),
+    ("curve.iteration", [1, 0], "curve.iteration: not 0, 1, 2"),
+    ("curve.7", [1.0, 2.0], "curve.7.*: Input should be a valid string"),
+    ("model", GONE, "model missing"),
+    ("model", TENSOR, "model: Input should be a valid dictionary"),
+    ("model", {}, "does not fit its Spec: .* missing"),
+    ("model.conv.weight", "abc", "model.conv.weight: .* instance of Tensor"),
+    ("model.conv.weight", nested(200), "model.conv.weight: .* instance of Tensor"),
+    ("model.conv.weight", TENSOR, "1 of another shape .first: conv.weight is .1,., not .4, 3"),
+    ("model.conv.weight", torch.full((4, 3, 3, 3), NAN), "conv.weight: not finite, as 1 of"),
+    ("model.conv.weight", torch.ones(()).expand(10**6, 10**6), "of more numbers than the file"),
+    ("model.conv.weight", torch.eye(3).to_sparse(), "conv.weight: .*valid: a dense tensor"),
+    ("model.conv.weight", torch.ones(4, 3, 3, 3, device="meta"), "conv.weight: of device meta"),
+    ("model.more", TENSOR, "1 unknown .first: more"),
+    ("model.3", TENSOR, "model.3.*: Input should be a valid string"),
+    ("optimizer", [], "optimizer: Input should be a valid dictionary"),
+    ("optimizer", {}, "optimizer.state: Field required"),
+    ("optimizer.state", [], "optimizer.state: Input should be a valid dictionary"),
+    ("optimizer.state", {"a": {}}, "optimizer.state.a.*: Input should be a valid integer"),
+    ("optimizer.state", {-1: {}}, "optimizer.state.-1.*: Input should be greater"),
+    ("optimizer.state", {99: {"momentum_buffer": None}}, "state.99: no such .*valid: 0 to 5"),
+    ("optimizer.state.0", {}, "state.0: nothing .valid: momentum_buffer"),
+    ("optimizer.state.0", {"exp_avg": TENSOR}, "state.0: 'exp_avg' .valid: momentum_buffer"),
+    ("optimizer.state.0.momentum_buffer", 1.0, "momentum_buffer: .* instance of Tensor"),
+    ("optimizer.state.0.momentum_buffer", TENSOR, "momentum_buffer: float32 of shape .1,."),
+    ("optimizer.state.0.momentum_buffer", torch.full((4, 3, 3, 3), INF), "valid: finite"),
+    ("optimizer.param_groups", GONE, "optimizer.param_groups: Field required"),
+    ("optimizer.param_groups", [], "param_groups: not the parameters of this model"),
+    ("optimizer.param_groups.0", 5, "param_groups.0: Input should be a valid dictionary"),
+    ("optimizer.param_groups.0.params", "ab", "param_groups.0.params: Input should be a valid"),
+    ("optimizer.param_groups.0.params", [0, 0], "param_groups: not the parameters"),
+]
+BOXES, LABELS = "truths.0.gt_boxes", "truths.0.gt_classes"
+STEPS = [
+    ("spec", GONE, "spec missing"),
+    ("spec", 5, "spec: JSON input should be string"),
+    ("spec", "{", "spec: Invalid JSON"),
+    ("spec", "[" * 10**5, "spec: Invalid JSON: recursion limit"),
+    ("spec", "[]", "spec: Input should be"),
+    ("spec", '{"a": 1}', "spec: unknown a; valid: backbone"),
+    ("spec", '{"num_classes": -1}', "spec.num_classes: Input should be greater than 0"),
+    ("images", [], "images: List should have at least 1 item"),
+    ("images", GONE, "images missing"),
+    ("images", "abc", "images: Input should be a valid list"),
+    ("images.0", [], "images.0: Input should be a valid dictionary"),
+    ("images.0.image", GONE, "images.0.image: Field required"),
+    ("images.0.image", "abc", "images.0.image: .* instance of Tensor"),
+    ("images.0.image", TENSOR, "images.0: image: shape .1,. .valid: 3, height, width"),
+    ("images.0.image", torch.ones(3, 0, 8), "images.0: image: shape .3, 0, 8"),
+    ("images.0.image", torch.ones(()).expand(3, 10**5, 10**5), "of more numbers than the file"),
+    ("images.0.image_id", GONE, "images.0.image_id: Field required"),
+    ("images.0.image_id", nested(200), "images.0.image_id.int: Input should be a valid"),
+    ("images.0.height", 0, "images.0.height: Input should be greater than 0"),
+    ("images.0.padded_to", (1, 1), "images.0: padded_to: .1, 1. is less than the image"),
+    ("truths", [], "truths: 0 .valid: 1, an image"),
+    ("truths.0", None, "truths.0: Input should be a valid dictionary"),
+    (BOXES, GONE, "gt_boxes: Field required"),
+    (BOXES, [[0, 0, 1, 1]], "gt_boxes: .* instance of Tensor"),
+    (BOXES, torch.ones(2, 3), "gt_boxes: float32 of shape .2, 3. .valid: .G, 4."),
+    (BOXES, torch.ones(2, 4).long(), "gt_boxes: int64 of shape"),
+    (BOXES, torch.full((2, 4), NAN), "truths.0.gt_boxes: not within the image .valid: 96 x 96"),
+    (BOXES, torch.tensor([[0, 0, 9, INF]] * 2), "gt_boxes: not within the image"),
+    (BOXES, torch.tensor([[0, 0, 9, 97.0]] * 2), "gt_boxes: not within the image"),
+    (BOXES, torch.tensor([[8, 0, 4, 4.0]] * 2), "gt_boxes: not within the image"),
+    (LABELS, torch.tensor([0, 3]), "gt_classes: out of range .valid: 0 to 2"),
+    (LABELS, torch.tensor([0, -1]), "gt_classes: out of range"),
+    (LABELS, torch.tensor([0.0, 1]), "gt_classes: float32 of shape"),
+    (LABELS, torch.tensor([0]), "gt_classes: int64 of shape .1,. .valid: 2 rows"),
+    ("truths.0.gt_known", "abc", "gt_known: .* instance of Tensor"),
+    ("truths.0.gt_known", torch.ones(2, 9), "gt_known: float32 of shape .2, 9. .valid: .G, 3."),
+    ("model", [], "model: Input should be a valid dictionary"),
+    ("model", {"a": TENSOR}, "does not fit its Spec: .* missing"),
+    ("seed", "3", "seed: Input should be a valid integer"),
+    ("seed", -3, "seed: Input should be greater"),
+    ("iteration", 10**400, "iteration: Input should be less than"),
+    ("rate", None, "rate: Input should be a valid number"),
+    ("rate", NAN, "rate: Input should be"),
+    ("device", "tpu", "device: Input should be 'cpu' or 'cuda'"),
+    ("precision", "fp8", "precision: Input should be 'fp32', 'tf32' or 'bf16'"),
+]
+
+
+class Stop(Exception):
+    pass
+
+
+@functools.cache
+def sound_state():
+    """The content of the state that a training leaves after its second step."""
+
+    def stop(_data, _recipe, _seed, iteration, part):
+        if iteration == 2:
+            raise Stop
+        return tiny_training.batches(_data, _recipe, _seed, iteration, part)
+
+    with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
+        tiny_training.install(patch)
+        patch.setattr("p2s.train.engine.train_batch", stop)
+        with pytest.raises(Stop):
+            train(Tiny(), SPEC, DATA, folder, seed=3, loop=Loop(save_every=0))
+        return torch.load(Path(folder) / "state.pt", weights_only=True)
+
+
+@functools.cache
+def sound_step():
+    """The content of a step of a tiny detector."""
+    spec, given = Spec.named("CenterNet*").changed(TINY), {"seed": 3, "iteration": 2, "rate": 0.1}
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "step.pt"
+        replay.keep_step(path, tiny("CenterNet*"), spec, [scene(0)], **given)
+        return torch.load(path, weights_only=True)
+
+
+def changed(content, place, value):
+    """As `put`; a weight's own name has dots."""
+    part, _, name = place.partition(".")
+    if part == "model" and name:
+        return content | {"model": content["model"] | {_key(name): value}}
+    return put(content, place, value)
+
+
+def _key(name):
+    return int(name) if name.isdigit() else name
+
+
+@pytest.mark.parametrize(("place", "value", "told"), rows(STATES))
+def test_a_state_is_refused_with_file_and_field(place, value, told, tmp_path, monkeypatch):
+    tiny_training.install(monkeypatch)
+    torch.save(changed(sound_state(), place, value), tmp_path / "state.pt")
+    before = (tmp_path / "state.pt").read_bytes()
+    name = "" if "another training" in told else "state.pt"
+    require_told(lambda: train(Tiny(), SPEC, DATA, tmp_path, seed=3), told, name)
+    assert (tmp_path / "state.pt").read_bytes() == before
+
+
+@pytest.mark.parametrize(("place", "value", "told"), rows(STEPS))
+def test_a_step_is_refused_with_file_and_field(place, value, told, tmp_path):
+    torch.save(changed(sound_step(), place, value), tmp_path / "step.pt")
+    require_told(lambda: replay.replay(tmp_path / "step.pt"), told, "step.pt")
+
+
+def test_a_state_beyond_the_end_is_refused(tmp_path, monkeypatch):
+    tiny_training.install(monkeypatch)
+    state = sound_state() | {"iteration": 20, "curve": {"iteration": [*range(20)]}}
+    torch.save(state, tmp_path / "state.pt")
+    require_told(
+        lambda: train(Tiny(), SPEC, DATA, tmp_path, seed=3), "state.pt: iteration: 20 .valid: 12"
+    )
+
+
+def test_the_sound_ones_are_read(tmp_path, monkeypatch):
+    torch.save(sound_step(), tmp_path / "step.pt")
+    assert replay.replay(tmp_path / "step.pt")["broken"] == []
+    tiny_training.install(monkeypatch)
+    torch.save(sound_state(), tmp_path / "state.pt")
+    train(Tiny(), SPEC, DATA, tmp_path, seed=3)
+    assert (tmp_path / "model.safetensors").exists()
