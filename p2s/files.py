@@ -5,6 +5,7 @@ import json
 import math
 import os
 import secrets
+import stat
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -12,22 +13,68 @@ from typing import Any
 import yaml
 from pydantic import TypeAdapter, ValidationError
 
+DEEPEST, MOST_NODES = 50, 200_000  # of a YAML file
+MOST_YAML, MOST_JSON = 2**24, 2**28  # bytes
+MOST_LETTERS = 1000  # of a line that tells of a file
+TAGS = tuple(
+    f"tag:yaml.org,2002:{name}" for name in ("null", "bool", "int", "float", "str", "seq", "map")
+)
+
 
 def read_yaml(path: Path | str, kind: Any) -> Any:
     """The content of a file as `kind`, a type that pydantic can check.
 
     A slip is a ValueError that names the file, the line and the field.
     """
-    text = Path(path).read_text(encoding="utf-8")
     try:
-        return TypeAdapter(kind).validate_python(yaml.load(text, _UniqueKeys))
+        text = bytes_of(path, MOST_YAML).decode()
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path}: not UTF-8, at byte {error.start}: save it as UTF-8") from None
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from None
+    try:
+        content = parsed_yaml(text)
+        return TypeAdapter(kind).validate_python(content)
+    except ValidationError as error:
+        line = _line(yaml.compose(text), error.errors()[0]["loc"])
+        raise ValueError(f"{path}: line {line}: {first_problem(error)}") from None
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from None
+
+
+def parsed_yaml(text: str) -> Any:
+    """What is in a YAML text, of plain values; ValueError has the line and what is wrong there."""
+    try:
+        return yaml.load(text, _Plain)
     except yaml.reader.ReaderError as error:
         line, problem = text.count("\n", 0, error.position) + 1, error.reason
     except yaml.MarkedYAMLError as error:
         line, problem = error.problem_mark.line + 1, error.problem
+    raise ValueError(f"line {line}: {problem}")
+
+
+def read_json(path: Path | str, kind: Any) -> Any:
+    """The content of a JSON file as `kind`; ValueError names the file and the first field."""
+    try:
+        return TypeAdapter(kind).validate_json(bytes_of(path, MOST_JSON))
     except ValidationError as error:
-        line, problem = _line(yaml.compose(text), error.errors()[0]["loc"]), first_problem(error)
-    raise ValueError(f"{path}: line {line}: {problem}")
+        raise ValueError(f"{path}: {first_problem(error)}") from None
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from None
+
+
+def bytes_of(path: Path | str, most: float = math.inf) -> bytes:
+    """The bytes of a regular file; ValueError, at once, for a pipe or a device: it may not end.
+
+    Also for one that is larger than the `most` bytes that a file of its kind may have.
+    """
+    status = Path(path).stat()
+    if not stat.S_ISREG(status.st_mode):
+        raise ValueError("not a regular file (valid: a file on a disk)")
+    if status.st_size > most:
+        raise ValueError(f"{status.st_size} bytes (valid: up to {most:.0f})")
+    with Path(path).open("rb") as file:
+        return file.read(status.st_size)  # no more, should it grow
 
 
 def first_problem(error: Exception) -> str:
@@ -37,7 +84,13 @@ def first_problem(error: Exception) -> str:
     problem = error.errors()[0]
     where = ".".join(str(part) for part in problem["loc"])
     message = problem["msg"].removeprefix("Value error, ")
-    return f"{where}: {message}" if where else message
+    return shortened(f"{where}: {message}" if where else message)
+
+
+def shortened(text: str) -> str:
+    """A text of anybody's as one line of a moderate length."""
+    line = " ".join(text.split())
+    return line if len(line) <= MOST_LETTERS else f"{line[:MOST_LETTERS]}..."
 
 
 def write_atomic(path: Path, content: bytes) -> None:
@@ -90,18 +143,64 @@ def finite_or_none(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-class _UniqueKeys(yaml.SafeLoader):
-    """YAML in which a repeated key is an error; PyYAML would keep the last one silently."""
+class _Plain(yaml.SafeLoader):
+    """YAML of plain values, and bounded; a repeated key is an error, PyYAML keeps the last one.
+
+    No value is of a type that JSON lacks, and what aliases repeat counts as often as it is there.
+    """
+
+    depth = size = 0
+
+    def __init__(self, stream):
+        super().__init__(stream)
+        self.sizes = {}  # of composed nodes, in nodes
+
+    def compose_node(self, parent, index):
+        mark, before = self.peek_event().start_mark, self.size
+        is_alias = self.check_event(yaml.AliasEvent)
+        self.depth, self.size = self.depth + 1, before + 1
+        _refuse(self.depth > DEEPEST, f"nested more than {DEEPEST} deep", mark)
+        node = super().compose_node(parent, index)
+        _refuse(is_alias and node not in self.sizes, "an alias of what it stands in", mark)
+        self.depth, self.size = (
+            self.depth - 1,
+            before + self.sizes.setdefault(node, self.size - before),
+        )
+        _refuse(self.size > MOST_NODES, f"more than {MOST_NODES} values", mark)
+        return node
+
+    def construct_object(self, node, deep=False):
+        _refuse(node.tag not in TAGS, f"{node.tag[:80]} is not read (valid: plain values)", node)
+        try:
+            return super().construct_object(node, deep)
+        except yaml.YAMLError:
+            raise
+        except Exception as error:  # what PyYAML makes of odd values is anybody's guess
+            told = f"no {node.tag.rsplit(':')[-1]}: {shortened(str(node.value))[:40]}"
+            raise yaml.MarkedYAMLError(problem=told, problem_mark=node.start_mark) from error
 
     def construct_mapping(self, node, deep=False):
         seen = []
         for key, _ in node.value:
-            if (name := self.construct_object(key, deep=True)) in seen:
-                raise yaml.MarkedYAMLError(
-                    problem=f"given twice: {name}", problem_mark=key.start_mark
-                )
+            name = self.construct_object(key, deep=True)
+            _refuse(not isinstance(name, str), f"key {name!s:.40}: not a text", key)
+            _refuse(name in seen, f"given twice: {name}", key)
             seen.append(name)
         return super().construct_mapping(node, deep)
+
+
+_Plain.yaml_implicit_resolvers = {  # a date is a text
+    start: [pair for pair in pairs if not pair[0].endswith(("timestamp", "merge", "value"))]
+    for start, pairs in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+
+
+def _refuse(wrong, problem, place):
+    """A YAMLError at a mark, or where a node begins, if something is wrong."""
+    if wrong:
+        raise yaml.MarkedYAMLError(
+            problem=problem, problem_mark=getattr(place, "start_mark", place)
+        )
 
 
 def _line(node, place):

@@ -1,11 +1,11 @@
 """`p2s list` and `p2s info`: which detectors there are, and what one that was trained is."""
 
-import json
+from typing import Any, Literal
 
 import click
 
 from p2s.cli.options import model_folder
-from p2s.files import finite_or_none
+from p2s.files import finite_or_none, read_json
 
 WIDTHS = "{:25}{:12}{:9}{:>7}{:>8}{:>7}  {}"
 HEAD = ("detector", "first", "second", "M", "GFLOP", "AP", "weights for p2s fetch")
@@ -89,8 +89,8 @@ def _detector(folder, spec):
 
     stages = f"{spec.first} + {spec.second}, P{spec.levels[0]}-P{spec.levels[1]}"
     if (imported := folder / "imported.json").exists():
-        origin = json.loads(imported.read_text())
-        return f"{origin['as']} ({stages}), imported from {origin['file']}"
+        origin = read_json(imported, dict[Literal["as", "file", "sha256", "dropped"], Any])
+        return f"{origin.get('as')} ({stages}), imported from {origin.get('file')}"
     like = ("first", "second", "levels")
     names = [
         name
@@ -101,17 +101,19 @@ def _detector(folder, spec):
 
 
 def _training(folder, spec):
-    if not (kept := folder / "training.json").exists():
+    from p2s.train.folder import told
+
+    if not (folder / "training.json").exists():
         return "elsewhere"
-    told = json.loads(kept.read_text())
+    training = told(folder)
     recipe = f"{spec.recipe.iterations} iterations of {spec.recipe.batch} images"
-    place = f" on {told['where']['device']}" if "where" in told else ""
-    return f"{recipe}, seed {told['seed']}, {told['seconds'] / 60:.1f} minutes{place}"
+    place = f" on {training.where.device}" if training.where else ""
+    return f"{recipe}, seed {training.seed}, {training.seconds / 60:.1f} minutes{place}"
 
 
 def _numbers(folder):
     if not (kept := folder / "metrics.json").exists():
         return "not evaluated; `p2s evaluate` does"
-    metrics = json.loads(kept.read_text())
+    metrics = read_json(kept, dict[str, float | None | dict[str, float | None]])
     told = {name: metrics.get(name) for name in ("AP", "AP50", "AP75")}
     return ", ".join(f"{name} {'-' if v is None else format(v, '.1f')}" for name, v in told.items())

@@ -84,16 +84,19 @@ def _nested(context, option, given):
 
 def _setting(given, valid):
     """`part.field=value` as {part: {field: value}}, and so on for any number of names."""
-    import yaml
+    from p2s.files import DEEPEST, parsed_yaml
 
-    name, equals, value = given.partition("=")
+    name, equals, text = given.partition("=")
     names = name.split(".")
     if not (equals and all(names)):
-        raise ValueError(f"--set {given}: write FIELD=VALUE. {valid}")
+        raise ValueError(f"--set {given[:80]}: write FIELD=VALUE. {valid}")
+    if len(names) > DEEPEST:
+        raise ValueError(f"--set {given[:80]}: {len(names)} names (valid: {DEEPEST} at most)")
     try:
-        value = yaml.safe_load(value)
-    except (yaml.YAMLError, ValueError):  # ValueError: a date that does not exist
-        raise ValueError(f"--set {given}: the value is not valid YAML") from None
+        value = parsed_yaml(text)
+    except ValueError as error:
+        told = str(error).removeprefix("line 1: ")
+        raise ValueError(f"--set {given[:80]}: the value is not valid YAML: {told}") from None
     for key in reversed(names):
         value = {key: value}
     return value

@@ -27,9 +27,9 @@ from p2s.spec.part import Part
 from p2s.spec.pretraining import READINGS
 from p2s.spec.sanity import refuse_absurd
 from p2s.train import events
+from p2s.train import folder as kept
 from p2s.train.curve import Curve, LivePicture, drawn
 from p2s.train.engine import Loop, load, train
-from p2s.train.folder import BEST
 from p2s.train.watch import Watch
 
 # A detector that trains from scratch on a laptop; --set changes anything in it.
@@ -141,9 +141,8 @@ def run(job: Job) -> None:
         train(model, spec, data, job.output, seed=job.seed, loop=loop)
     if ranks.rank() == 0:
         write_atomic(job.output / "spec.json", spec.model_dump_json(indent=2).encode())
-        curve = json.loads((job.output / "curve.json").read_text())
-        write_atomic(job.output / PICTURE, drawn(curve))
-        _tell_best(job.output / BEST)
+        write_atomic(job.output / PICTURE, drawn(kept.curve(job.output)))
+        _tell_best(job.output / kept.BEST)
     click.echo(f"evaluating on {len(val.images)} images")
     answers = detect(model, val, spec.test)
     if ranks.rank() == 0:
@@ -244,8 +243,8 @@ def _live(job):
 
 def _tell_best(folder):
     if folder.exists():
-        told = json.loads((folder / "training.json").read_text())
-        told = f"AP {told['AP']:.1f} after {told['iteration']} iterations"
+        best = kept.told(folder)
+        told = f"AP {best.AP:.1f} after {best.iteration} iterations"
         click.echo(f"{told}, watched: the best, better than at the end; --model {folder}")
 
 

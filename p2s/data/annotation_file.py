@@ -1,25 +1,14 @@
-"""Annotation files: the JSON of a regular file in UTF-8, read within its size.
+"""Annotation files: their text, JSON in UTF-8.
 
 Fast and light on purpose, as `health` is.
 """
 
-import stat
-from pathlib import Path
 from typing import Any
 
 from pydantic_core import from_json
 
 BOM = b"\xef\xbb\xbf"  # of UTF-8: some editors write one
 UTF_16 = (b"\xff\xfe", b"\xfe\xff")
-
-
-def bytes_of(path: str | Path) -> bytes:
-    """The bytes of a regular file; ValueError, at once, for a pipe or a device: it may not end."""
-    status = Path(path).stat()
-    if not stat.S_ISREG(status.st_mode):
-        raise ValueError("not a regular file (valid: a file of JSON)")
-    with Path(path).open("rb") as file:
-        return file.read(status.st_size)  # no more, should it grow
 
 
 def parsed(text: bytes) -> Any:

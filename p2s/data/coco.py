@@ -12,10 +12,11 @@ from typing import Self
 
 import numpy as np
 
-from p2s.data.annotation_file import bytes_of, parsed
+from p2s.data.annotation_file import parsed
 from p2s.data.inside import leads_outside, outside
 from p2s.data.names import ImageFolder
 from p2s.data.picture import read_picture
+from p2s.files import bytes_of
 
 PER_IMAGE = ("images", "annotations", "negatives", "not_exhaustive")  # the last two: LVIS's
 

@@ -10,10 +10,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-from p2s.data.annotation_file import bytes_of, parsed
+from p2s.data.annotation_file import parsed
 from p2s.data.checks import fields, pictures
 from p2s.data.checks.pictures import Places
 from p2s.data.checks.problems import Problems, all_lines
+from p2s.files import bytes_of
 
 Look = Callable[[Places, Path, Problems, Problems], None]  # see p2s.data.checks.pictures.hold
 

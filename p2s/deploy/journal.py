@@ -5,10 +5,22 @@ import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+from pydantic import BaseModel, Field, ValidationError
 
 from p2s.deploy.detections import Detections
-from p2s.files import write_atomic
+from p2s.files import first_problem, read_json, write_atomic
+
+
+class Line(BaseModel):
+    """What must be in a line: a file, and the picture of it that was drawn, in the folder."""
+
+    file: str
+    picture: Annotated[str, Field(pattern=r"^[^/\\\0]+$")]
+    width: int
+    height: int
+    detections: list[dict[str, Any]]
 
 
 @dataclass
@@ -78,6 +90,13 @@ class Journal:
                 lines.seek(start)
                 yield lines.readline()
 
+    def _row(self, line):
+        try:
+            return Line.model_validate_json(line)
+        except ValidationError as error:
+            told = f"{first_problem(error)}; remove the line, or choose another folder"
+            raise ValueError(f"{self._lines}: {told}") from None
+
     def _read(self):
         """Find the lines, the last of a file counts; one that a kill cut short is removed."""
         if not self._lines.exists():
@@ -88,8 +107,8 @@ class Journal:
                 if not line.endswith(b"\n"):
                     lines.truncate(start)
                     return
-                row = json.loads(line)
-                self.places[row["file"]] = (start, row["picture"])
+                row = self._row(line)
+                self.places[row.file] = (start, row.picture)
                 start = lines.tell()
 
 
@@ -97,7 +116,7 @@ ELSEWHERE = "nothing was changed: choose another folder, or remove this one"
 
 
 def _refuse_other(kept, settings):
-    there = json.loads(kept.read_text())
+    there = read_json(kept, dict[str, Any])
     for name, value in settings.items():
         if there.get(name) != value:
             raise ValueError(f"{kept}: {name} {there.get(name)}, now {value}; {ELSEWHERE}")

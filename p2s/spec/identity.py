@@ -56,7 +56,7 @@ def imported_id(folder: Path) -> str:
     try:
         sha256 = json.loads(path.read_bytes())["sha256"]
         classes = json.loads((folder / "classes.json").read_bytes())
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         reason = f"{type(error).__name__}: {error}"
         raise ValueError(f"{folder}: not as an import leaves it: {reason}") from None
     return import_id(sha256, (folder / "spec.json").read_text(), classes)

@@ -12,6 +12,7 @@ from pydantic import (
 )
 
 Probability = Annotated[float, Field(ge=0, le=1)]
+LARGEST = 2**53  # whole numbers up to it are floats too
 # Marks a field that came after the first records: at its default it is no part of an identity.
 YOUNGER = "younger than the first records"
 # Marks a field that came later still: at its default no dump has it.
@@ -26,13 +27,16 @@ class Part(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _refuse_unknown(cls, fields: Any) -> Any:
-        unknown = sorted(set(fields) - set(cls.model_fields)) if isinstance(fields, dict) else []
-        if unknown:
+        if not isinstance(fields, dict):
+            return fields
+        if unknown := sorted(str(name) for name in fields if name not in cls.model_fields):
             raise ValueError(f"unknown {', '.join(unknown)}; valid: {', '.join(cls.field_words())}")
-        for name, value in fields.items() if isinstance(fields, dict) else ():
+        for name, value in fields.items():
             kind = cls.model_fields[name].annotation
             if isinstance(value, bool | str) and kind in (int, float):  # True is no 1, "2" no 2
                 raise ValueError(f"{name}: {value!r} is not a number")
+            if isinstance(value, int) and abs(value) > LARGEST:
+                raise ValueError(f"{name}: a number of more than {LARGEST.bit_length() - 1} bits")
         return fields
 
     @model_serializer(mode="wrap")

@@ -69,7 +69,9 @@ class Recipe(Chooser):
     optimizer: Annotated[Sgd | AdamW, Field(discriminator="kind"), YOUNGER] = Sgd()
     weight_decay: Annotated[float, Field(ge=0)] = 1e-4  # d2
     clip: PositiveFloat = 1.0  # C2: gradients clipped by value
-    short_edge: tuple[PositiveInt, ...] = (640, 672, 704, 736, 768, 800)  # Sec. 5: multi-scale
+    short_edge: Annotated[tuple[PositiveInt, ...], Field(min_length=1)] = (
+        *(640, 672, 704, 736, 768, 800),  # Sec. 5: multi-scale
+    )
     long_edge: PositiveInt = 1333  # Sec. 5
     flip: bool = True  # d2
     # In which order images train, see p2s.data.sampling

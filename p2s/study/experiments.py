@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field, PositiveFloat, PositiveInt, model_validator
 
-from p2s.files import read_yaml
+from p2s.files import bytes_of, read_yaml
 from p2s.spec import Coco, Spec, merge
 from p2s.spec.part import Part
 from p2s.spec.released import released
@@ -236,6 +236,8 @@ def refuse_unknown(kind: str, names: Iterable[str], valid: Collection[str]) -> N
 
 
 def _num_classes(spec, root):
+    if spec.data is None:
+        raise ValueError("data: none (valid: kind glyphs, coco, lvis, lvis_v1, objects365_v1)")
     if not isinstance(spec.data, Coco):
         return spec.data.classes
     val = annotation_files(spec.data, root)[1]
@@ -245,6 +247,6 @@ def _num_classes(spec, root):
 @lru_cache
 def _count_classes(path, _modified):
     try:
-        return len(json.loads(path.read_bytes())["categories"])
-    except (ValueError, KeyError, TypeError):
+        return len(json.loads(bytes_of(path))["categories"])
+    except (ValueError, KeyError, TypeError, RecursionError):
         raise ValueError(f"{path}: no JSON object with a list of categories") from None

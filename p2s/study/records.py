@@ -11,7 +11,14 @@ from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import BeforeValidator, Field, ValidationError
 
-from p2s.files import canonical_digest, finite_or_none, first_problem, write_atomic
+from p2s.files import (
+    bytes_of,
+    canonical_digest,
+    finite_or_none,
+    first_problem,
+    shortened,
+    write_atomic,
+)
 from p2s.spec.identity import NUMERICS_VERSION
 from p2s.spec.part import Part
 
@@ -69,13 +76,13 @@ def write(record: Any, folder: Path | str) -> Path:
 def read(path: Path | str, kind: type[Part] = Record) -> Any:
     """A Record or Bench; ValueError names file and field if it is damaged or was edited by hand."""
     try:
-        fields = json.loads(Path(path).read_bytes())
+        fields = json.loads(bytes_of(path, MAX_BYTES))
         digest = fields.pop("digest", None)
         record: Any = kind.model_validate(fields)
-    except (json.JSONDecodeError, UnicodeDecodeError, AttributeError, TypeError) as error:
-        raise ValueError(f"{path}: not a JSON record: {error}") from None
     except ValidationError as error:
         raise ValueError(f"{path}: {first_problem(error)}") from None
+    except (ValueError, AttributeError, TypeError, RecursionError) as error:
+        raise ValueError(f"{path}: not a JSON record: {shortened(str(error))}") from None
     if digest != canonical_digest(fields):
         raise ValueError(f"{path}: digest: the record was edited by hand; delete it or run again")
     if record.id != Path(path).stem:
@@ -116,7 +123,7 @@ def outlines(folder: Path, kept: Path) -> dict[str, Outline]:
         before = {
             stem: Outline._make(fields) for stem, fields in json.loads(kept.read_bytes()).items()
         }
-    except (OSError, ValueError, TypeError, AttributeError):
+    except (OSError, ValueError, TypeError, AttributeError, RecursionError):
         before = {}
     now = {path.stem: _outline(path, before.get(path.stem)) for path in folder.glob("*.json")}
     if now != before:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from p2s.data.catalogue import model_folder
-from p2s.files import canonical_hash, file_fingerprint, write_atomic
+from p2s.files import canonical_hash, file_fingerprint, read_json, write_atomic
 from p2s.spec import Coco, Glyphs, Spec
 from p2s.spec.identity import evaluation_id, imported_id, released_id, training_id
 from p2s.study import records
@@ -113,8 +113,7 @@ def _of_scenes(data: Glyphs, folder: Path) -> tuple[str, str]:
 
         drawn = [glyphs.fingerprint(data, split) for split in glyphs.SPLITS]
         write_atomic(path, json.dumps(drawn).encode())
-    train, val = json.loads(path.read_bytes())
-    return train, val
+    return read_json(path, tuple[str, str])
 
 
 @cache

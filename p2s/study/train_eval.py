@@ -30,6 +30,7 @@ from p2s.study import provenance, records
 from p2s.study.project import TRAIN_EVAL, Place, Project
 from p2s.study.runs import Run
 from p2s.train import engine
+from p2s.train import folder as kept
 from p2s.train.pretrain import read_glyphs
 from p2s.train.processes import together
 from p2s.train.watch import Watch
@@ -93,9 +94,7 @@ def trained(
         require(Place.here().device, Place.here().precision, count)
         together(partial(_trained_by_a_rank, run, project, val is not None), count)
     model = _trained(run, project, data, val)
-    curve = json.loads((folder / "curve.json").read_text())
-    seconds = json.loads((folder / "training.json").read_text())["seconds"]
-    return model, thinned(curve), round(seconds, 2)
+    return model, thinned(kept.curve(folder)), round(kept.told(folder).seconds, 2)
 
 
 def _released(run, project, data):
@@ -196,16 +195,16 @@ def measured(run: Run, project: Project, model: nn.Module, data: CocoSet) -> dic
 
 def write_record(run: Run, project: Project, fields: dict[str, Any]) -> Path:
     """Write the record of a run from the fields that the steps above gave; returns its path."""
-    machine = fields["machine"] | _trained_on(project.weights(run) / "training.json")
+    machine = fields["machine"] | _trained_on(project.weights(run))
     return records.write(run.record(**fields | {"machine": machine}), project.records(run.scale))
 
 
-def _trained_on(path):
+def _trained_on(folder):
     """Where a training ended, if not in one process on a CPU in fp32."""
-    place = json.loads(path.read_text()).get("where") if path.exists() else None
-    if not place or (place["device"][:3], place["precision"], place["processes"]) == PLAIN:
+    where = kept.told(folder).where if (folder / "training.json").exists() else None
+    if not where or (where.device[:3], where.precision, where.processes) == PLAIN:
         return {}
-    return {"trained_on": "{device}; {precision}; {processes} processes".format(**place)}
+    return {"trained_on": f"{where.device}; {where.precision}; {where.processes} processes"}
 
 
 def _numbers(spec, data, detections, proposals):

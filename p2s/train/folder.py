@@ -7,6 +7,7 @@ folder `best` in it is a model too, if an earlier one had a higher AP than the l
 """
 
 import io
+import math
 import sys
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
@@ -14,11 +15,11 @@ from typing import Any
 
 import torch
 from filelock import FileLock, Timeout
-from pydantic import TypeAdapter, ValidationError
+from pydantic import BaseModel
 from safetensors.torch import save
 from torch import nn
 
-from p2s.files import first_problem, write_atomic
+from p2s.files import read_json, write_atomic
 from p2s.model import weights
 from p2s.model.zoo import build
 from p2s.spec import Spec
@@ -29,6 +30,35 @@ STATE = "state.pt"
 BEST = "best"  # its training.json has iteration and AP besides
 KEPT = "nothing there was changed: choose another folder, or remove this one"
 PROGRESS = ("identity", "iteration", "seconds", "curve")  # kept in a state beside the weights
+
+
+class Where(BaseModel):
+    """Where a training ended."""
+
+    device: str
+    precision: str
+    processes: int
+
+
+class Told(BaseModel):
+    """What a training tells of itself in `training.json`."""
+
+    training_id: str
+    seed: int
+    seconds: float
+    iteration: int = 0  # of the best weights, as their AP
+    AP: float = math.nan
+    where: Where | None = None
+
+
+def told(folder: Path) -> Told:
+    """What `training.json` of a folder says; ValueError names the file and the field."""
+    return read_json(folder / "training.json", Told)
+
+
+def curve(folder: Path) -> dict[str, list[int | float]]:
+    """The losses by iteration of a finished training; ValueError names the file and the field."""
+    return read_json(folder / "curve.json", dict[str, list[int | float]])
 
 
 def finished(output: str | Path, identity: str) -> bool:
@@ -55,7 +85,8 @@ def described(folder: str | Path) -> tuple[Spec, list[str]]:
     folder = Path(folder)
     if not (folder / "model.safetensors").exists():
         raise ValueError(f"{folder} holds no trained model: model.safetensors is missing")
-    spec, classes = _parsed(folder / "spec.json", Spec), _parsed(folder / "classes.json", list[str])
+    spec = read_json(folder / "spec.json", Spec)
+    classes = read_json(folder / "classes.json", list[str])
     if len(classes) != spec.num_classes:
         raise ValueError(
             f"{folder / 'classes.json'}: the number of names is {len(classes)}, "
@@ -145,14 +176,6 @@ def alone_in(output: Path) -> AbstractContextManager:
     except Timeout:
         print(f"{output}: another process trains into it; waiting for its end", file=sys.stderr)
         return lock.acquire()
-
-
-def _parsed(path, kind):
-    """A JSON file as `kind`; ValueError names the file and the first field that is wrong."""
-    try:
-        return TypeAdapter(kind).validate_json(path.read_bytes())
-    except ValidationError as error:
-        raise ValueError(f"{path}: {first_problem(error)}") from None
 
 
 @contextmanager

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from p2s.files import write_atomic
+from p2s.files import read_json, write_atomic
 from p2s.train.folder import KEPT
 
 FILE = "settings.json"
@@ -45,6 +45,6 @@ def differences(kept: Any, asked: Any, name: str = "") -> Iterator[str]:
 
 def _kept(path):
     try:
-        return json.loads(path.read_bytes())
+        return read_json(path, dict[str, Any])
     except (OSError, ValueError):  # damaged: the identity decides
         return None

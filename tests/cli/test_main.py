@@ -214,7 +214,7 @@ def test_evaluate_refuses_a_place_for_its_numbers_before_the_work(files, tmp_pat
         (("--set", "recipe..rate=1"), "--set recipe..rate=1: write FIELD=VALUE"),
         (("--set", "recipe.rate"), "--set recipe.rate: write FIELD=VALUE. Any field of the Spec"),
         (("--set", "recipe.rate=["), "--set recipe.rate=[: the value is not valid YAML"),
-        (("--set", "recipe.rate=2024-99-99"), "the value is not valid YAML"),
+        (("--set", "recipe.rate=2024-99-99"), "rate: '2024-99-99' is not a number"),
         (("--set", "recipe.rate=30"), "more than 1 cannot train"),
         (("--seed", "1"), "another training"),
         (("--size", "0"), "size: Input should be greater than 0"),

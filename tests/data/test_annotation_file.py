@@ -7,8 +7,9 @@ import time
 import pytest
 
 from p2s.data import coco
-from p2s.data.annotation_file import bytes_of, parsed
+from p2s.data.annotation_file import parsed
 from p2s.data.health import check
+from p2s.files import bytes_of
 
 TABLES = {"images": [], "annotations": [], "categories": [{"id": 1, "name": "é"}]}
 
