@@ -15,6 +15,7 @@ from p2s.deploy.means import means_of
 from p2s.model.detector import first_head
 from p2s.model.zoo import build
 from p2s.spec import Spec
+from p2s.spec.memory import require_image
 
 SAY_OBJECT = ("score", "centerness", "objectness_logits", "objectness", "location")  # layers
 LIKELY_CLASSES = slice(1, 11)  # that random weights detect; torchvision's class 0 is background
@@ -38,6 +39,7 @@ def lively(spec: Spec, seed: int = 0) -> nn.Module:
 
 def picture(size: tuple[int, int], seed: int = 0) -> list[dict]:
     """An input of noise, height and width in pixels."""
+    require_image(*size, min(size))
     generator = torch.Generator().manual_seed(seed)
     image = torch.randint(256, (3, *size), dtype=torch.uint8, generator=generator)
     return [{"image": image, "height": size[0], "width": size[1]}]

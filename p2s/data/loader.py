@@ -13,6 +13,7 @@ from detectron2.structures import Boxes, Instances
 from p2s.data import sampling
 from p2s.data.coco import CocoSet
 from p2s.spec import Recipe, Test
+from p2s.spec.memory import require_image
 
 AUGMENTATION = 1  # a seed's stream of random numbers; the orders of images have others
 
@@ -72,6 +73,7 @@ def augment(sample: dict, short_edge: int, long_edge: int, flip: bool) -> dict:
     shortest = transforms.ResizeShortestEdge
     sides = shortest.get_output_shape(height, width, short_edge, long_edge)
     size = tuple(max(1, side) for side in sides)  # a very long picture's short side rounds to 0
+    require_image(*size, short_edge)
     steps = [transforms.HFlipTransform(size[1])] if flip else []
     if size != (height, width):
         steps.insert(0, transforms.ResizeTransform(height, width, *size))

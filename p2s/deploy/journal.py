@@ -17,7 +17,7 @@ class Line(BaseModel):
     """What must be in a line: a file, and the picture of it that was drawn, in the folder."""
 
     file: str
-    picture: Annotated[str, Field(pattern=r"^[^/\\\0]+$")]
+    picture: Annotated[str, Field(pattern=r"^[^./\\\x00][^/\\\x00]*$")]
     width: int
     height: int
     detections: list[dict[str, Any]]

@@ -15,6 +15,7 @@ from p2s.model.first.rpn import rpn
 from p2s.model.second import sigmoid as large_vocabulary
 from p2s.model.second.stage import second_stage
 from p2s.spec import Spec
+from p2s.spec.memory import require_weights
 from p2s.spec.second_stage import Softmax
 
 # All other first stages are one-stage detectors.
@@ -25,7 +26,9 @@ def build(spec: Spec) -> OneStageDetector | TwoStageDetector:
     """The detector of a Spec, in training mode and channels_last.
 
     Its weights are drawn from torch's global generator: seed that for a reproducible model.
+    ValueError, before anything is made, if this machine has not the memory.
     """
+    require_weights(spec)
     backbone = resnet_fpn(spec.backbone, spec.levels)
     if isinstance(spec.backbone.weights, Path):
         load_imagenet(backbone, spec.backbone.weights, spec.backbone)

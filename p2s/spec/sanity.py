@@ -1,6 +1,7 @@
 """Sanity: settings that cannot train are refused before anything long starts."""
 
 from p2s.spec.detector import Spec
+from p2s.spec.memory import require_training
 
 COARSEST = 32  # pixels of a cell of a trunk's last stage
 
@@ -25,6 +26,7 @@ def refuse_absurd(spec: Spec, processes: int) -> None:
             f"warmup of {recipe.warmup} iterations in a training of {recipe.iterations}: "
             "the learning rate would never be reached"
         )
+    require_training(spec, processes)
     if backbone.frozen_stages and backbone.weights is None:
         raise ValueError(
             f"backbone.frozen_stages {backbone.frozen_stages} without backbone.weights: random "

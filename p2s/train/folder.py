@@ -43,7 +43,6 @@ class Where(BaseModel):
 class Told(BaseModel):
     """What a training tells of itself in `training.json`."""
 
-    training_id: str
     seed: int
     seconds: float
     iteration: int = 0  # of the best weights, as their AP

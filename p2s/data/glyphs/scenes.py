@@ -13,6 +13,7 @@ import numpy as np
 from p2s.data.glyphs import ink, layout, longtail
 from p2s.files import canonical_hash
 from p2s.spec import Glyphs
+from p2s.spec.memory import require_scenes
 
 SPLITS = ("train", "val")
 
@@ -21,8 +22,9 @@ def fingerprint(glyphs: Glyphs, split: str) -> str:
     """The identity of the scenes of a split; the size of the other split has no part in it.
 
     It is of the settings and of the first scene's bytes, which another version of a font or of a
-    library may draw otherwise.
+    library may draw otherwise. ValueError for scenes that this machine has not the memory of.
     """
+    require_scenes(glyphs)
     glyphs = glyphs if split == "train" else hidden(glyphs)
     settings = glyphs.model_dump(mode="json", exclude=set(SPLITS) - {split})
     for name in glyphs.left_out():

@@ -1,0 +1,82 @@
+"""Memory: the least that a detector takes; more than this machine has is refused unasked for.
+
+An estimate from below, of what nobody can do without: weights, and pixels as a trunk takes them.
+"""
+
+from functools import cache
+
+import psutil
+
+from p2s.spec.data import Glyphs
+from p2s.spec.detector import Spec
+
+FLOAT = 4  # bytes
+TRUNK = 2700  # weights of a ResNet-18 in squares of its width; the others have more
+CELLS = 49  # of a pooled region
+PIXEL = 3 + 3 * FLOAT + 16  # bytes: stored, normalised, and a narrow stem's answer
+LEARNING = 3  # a weight, its gradient and its momentum
+SCENE = 1000  # bytes of what is kept of a drawn scene, besides its picture
+
+
+def require_weights(spec: Spec, copies: int = 1) -> None:
+    """ValueError with the field that is too large, unless so many copies of the weights fit."""
+    _require({field: copies * FLOAT * count for field, count in _weights(spec).items()})
+
+
+def require_training(spec: Spec, processes: int) -> None:
+    """As `require_weights`, of a training's weights, images and scenes in so many processes."""
+    require_weights(spec, 1 if spec.backbone.frozen_stages == 5 else LEARNING)
+    recipe, test = spec.recipe, spec.test
+    edge = min(max(recipe.short_edge), recipe.long_edge)
+    _require({f"recipe.short_edge {edge}": edge**2 * PIXEL})
+    part = -(-recipe.batch // processes)
+    _require({f"recipe.batch {recipe.batch} of {edge} pixels squared": part * edge**2 * PIXEL})
+    edge = min(test.short_edge, test.long_edge)
+    _require({f"test.short_edge {edge}": edge**2 * PIXEL})
+    if isinstance(spec.data, Glyphs):
+        require_scenes(spec.data)
+
+
+def require_scenes(data: Glyphs) -> None:
+    """As `require_weights`, of drawn scenes."""
+    sizes = {"size": 3 * data.size**2, "classes": FLOAT * data.classes}
+    sizes |= {split: SCENE * getattr(data, split) for split in ("train", "val")}
+    _require({f"data.{name} {getattr(data, name)}": size for name, size in sizes.items()})
+
+
+def require_image(height: int, width: int, short_edge: int) -> None:
+    """As `require_weights`, of an image that is enlarged or shrunk to this short edge."""
+    if height * width * PIXEL > _here():
+        _require({f"short_edge {short_edge}, {width} x {height} pixels": height * width * PIXEL})
+
+
+def _weights(spec):
+    """Numbers of weights by the field and value that ask for most of them."""
+    backbone, second = spec.backbone, spec.second_stage
+    channels, stages = backbone.fpn_channels, 0 if spec.second == "none" else len(second.iou)
+    heads = stages * (CELLS * channels * second.channels + second.channels**2)
+    classes = stages * second.channels if stages else 9 * channels
+    return {
+        f"backbone.width {backbone.width}": TRUNK * backbone.width**2,
+        f"backbone.fpn_channels {channels}": 9 * channels**2 * (3 + spec.first_stage.layers),
+        f"second_stage.channels {second.channels}": heads,
+        f"num_classes {spec.num_classes}": classes * spec.num_classes,
+    }
+
+
+def _require(needed):
+    if (total := sum(needed.values())) > _here():
+        most = max(needed, key=needed.__getitem__)
+        raise ValueError(
+            f"{most}: needs {_gigabytes(total)} GB of memory or more, this machine has "
+            f"{_gigabytes(_here())} (valid: less)"
+        )
+
+
+@cache
+def _here():
+    return psutil.virtual_memory().total
+
+
+def _gigabytes(size):
+    return f"{size / 2**30:.3g}"
