@@ -9,9 +9,9 @@ import os
 import time
 from collections import defaultdict
 from collections.abc import Generator, Iterable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import psutil
@@ -19,6 +19,7 @@ from filelock import FileLock, Timeout
 from pydantic import TypeAdapter, ValidationError
 from traitlets.config import Config
 
+from p2s.scratch import scratch
 from p2s.study import records
 from p2s.study.project import Project
 from p2s.study.runs import Run, Standing
@@ -114,13 +115,15 @@ def is_at_work(project: Project, run: Run) -> bool:
 def execute(project: Project, run: Run, template: Path) -> Standing:
     """Execute one run's notebook and return its Standing; no exception leaves this function."""
     os.environ.update(ONE_THREAD)  # the kernel inherits it
-    project.lock(run).parent.mkdir(parents=True, exist_ok=True)
     try:
+        project.lock(run).parent.mkdir(parents=True, exist_ok=True)
         # `status` holds the lock for a moment when it looks; another study holds it for long.
         with FileLock(project.lock(run), timeout=2):
             return _execute(project, run, template)
     except Timeout:
         return Standing(run, "running", "by another process")
+    except OSError as error:  # of the cache: a full disk, for one
+        return _failed(project, run, _one_line(type(error).__name__, error))
 
 
 def run_notebook(
@@ -140,8 +143,8 @@ def run_notebook(
     # papermill's own `cwd` would move this process, and with it the runs beside this one.
     how = {"resources": {"metadata": {"path": str(project.root)}}, "execution_timeout": timeout}
     try:
-        with TemporaryDirectory(prefix="p2s-", ignore_cleanup_errors=True) as folder:
-            sockets = _sockets(Path(folder))
+        with scratch() as folder:
+            sockets = _sockets(folder)
             execute_notebook(notebook, executed, values, config=sockets, **how, **KERNEL)
     except PapermillExecutionError as error:
         return _one_line(f"cell {error.exec_count}: {error.ename}", error.evalue)
@@ -262,7 +265,8 @@ def _result(project, future, run):
 
 
 def _failed(project, run, note):
-    """The Standing of a failure, which is remembered."""
-    project.failure(run).parent.mkdir(parents=True, exist_ok=True)
-    project.failure(run).write_text(note)
+    """The Standing of a failure, which is remembered where there is a place for it."""
+    with suppress(OSError):
+        project.failure(run).parent.mkdir(parents=True, exist_ok=True)
+        project.failure(run).write_text(note)
     return Standing(run, "failed", note)

@@ -12,7 +12,6 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext, redirect_stderr, redirect_stdout
 from multiprocessing import active_children, parent_process, resource_tracker
-from tempfile import TemporaryDirectory
 
 import torch
 import torch.distributed as dist
@@ -21,6 +20,7 @@ from torch.multiprocessing.spawn import ProcessExitedException, ProcessRaisedExc
 
 from p2s.files import first_problem
 from p2s.maths import ranks
+from p2s.scratch import scratch
 from p2s.train import stops
 
 BACKEND = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
@@ -81,7 +81,7 @@ def _start(work, count):
         for process in started:
             process.terminate()
 
-    with TemporaryDirectory(prefix="p2s-") as folder, stops.answered(pass_on):
+    with scratch() as folder, stops.answered(pass_on):
         context = _started(work, count, f"file://{folder}/ranks")
         started += context.processes
         if asked:
