@@ -1,8 +1,10 @@
 """Project: the one place that says where a study's files are."""
 
+import math
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import TYPE_CHECKING, NamedTuple
 
 from p2s.data.catalogue import model_folder
@@ -32,9 +34,9 @@ class Place(NamedTuple):
     def here(cls) -> "Place":
         """That of $P2S_DEVICE, $P2S_PRECISION and so on."""
         default, kinds = cls(), cls.__annotations__
-        names = [name for name in kinds if f"P2S_{name.upper()}" in os.environ]
+        given = {name: os.environ.get(f"P2S_{name.upper()}") for name in kinds}
         return default._replace(
-            **{name: kinds[name](os.environ[f"P2S_{name.upper()}"]) for name in names}
+            **{name: _value(name, kinds[name], text) for name, text in given.items() if text}
         )
 
     def variables(self) -> dict[str, str]:
@@ -67,6 +69,18 @@ class Project:
         """The folder of a scale's records."""
         return self.root / "results" / "runs" / scale
 
+    def require_places(self, scale: str) -> None:
+        """OSError names the first folder of a scale's records and cache that takes no file."""
+        parts = (self.cache / "runs" / scale, self.cache / "weights")
+        for folder in (self.records(scale), *parts):
+            try:
+                folder.mkdir(parents=True, exist_ok=True)
+                with TemporaryFile(dir=folder) as file:
+                    file.write(bytes(4096))
+            except OSError as error:
+                told = f"{folder}: cannot be written to: {error.strerror}"
+                raise OSError(f"{told} (valid: a folder with space)") from None
+
     @property
     def benches(self) -> Path:
         """The folder of measurements of speed."""
@@ -98,3 +112,15 @@ class Project:
         if run.weights:
             return model_folder(self.root, run.weights)
         return self.cache / "weights" / run.training_id
+
+
+def _value(name, kind, text):
+    """A value of the environment; ValueError names the variable. Numbers are more than 0."""
+    try:
+        value = kind(text)
+    except ValueError:
+        value = None
+    if value is None or kind is not str and not 0 < value < math.inf:
+        valid = "a device" if kind is str else f"{kind.__name__}, more than 0"
+        raise ValueError(f"$P2S_{name.upper()}: {text[:80]!r} (valid: {valid})")
+    return value

@@ -10,6 +10,7 @@ from functools import cache
 from importlib import metadata
 from pathlib import Path
 
+from p2s.files import bytes_of
 from p2s.study.project import PACKAGE
 
 PACKAGES = ("torch", "torchvision", "sal-detectron2", "detectron2", "hotcoco", "numpy", "pillow")
@@ -53,7 +54,7 @@ def _git(folder, *words):
 def source_hash(notebook: Path | str) -> str:
     """SHA-256 of the package's modules and a notebook's code cells; prose doesn't count."""
     code = {str(path.relative_to(PACKAGE)): path.read_text() for path in PACKAGE.rglob("*.py")}
-    cells = json.loads(Path(notebook).read_text())["cells"]
+    cells = json.loads(bytes_of(notebook))["cells"]
     code["notebook"] = ["".join(cell["source"]) for cell in cells if cell["cell_type"] == "code"]
     return hashlib.sha256(json.dumps(code, sort_keys=True).encode()).hexdigest()
 

@@ -114,6 +114,7 @@ def run(
         click.echo(f"{elsewhere} at work in another process: waiting for their records")
     _refuse_hopeless(study, waiting, processes)
     if waiting:
+        study.project.require_places(study.scale)
         runner.parameters(template, runner.given(study.project, waiting[0]))
     failed = 0
     bar = tqdm(total=len(waiting), disable=None, unit="run")  # only in a terminal
