@@ -111,7 +111,9 @@ def write_atomic(path: Path, content: bytes) -> None:
 
 
 def file_sha256(path: Path | str) -> str:
-    """The SHA-256 of a file's bytes in hex."""
+    """The SHA-256 of a file's bytes in hex; ValueError for a pipe or a device: it may not end."""
+    if not Path(path).is_file() and Path(path).exists():
+        raise ValueError(f"{path}: not a regular file (valid: a file on a disk)")
     with Path(path).open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 

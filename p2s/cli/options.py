@@ -5,7 +5,19 @@ from pathlib import Path
 
 import click
 
-FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+
+class RegularFile(click.Path):
+    """A file that is there and has an end: no pipe, no device."""
+
+    def convert(self, value, param, ctx):
+        """Its path; a usage error for anything else."""
+        path = super().convert(value, param, ctx)
+        if not path.is_file():
+            self.fail(f"{path} is a pipe or a device (valid: a file on a disk).", param, ctx)
+        return path
+
+
+FILE = RegularFile(exists=True, dir_okay=False, path_type=Path)
 FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 NEW_FOLDER = click.Path(file_okay=False, path_type=Path)
 NEW_FILE = click.Path(dir_okay=False, writable=True, path_type=Path)

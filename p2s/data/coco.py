@@ -5,18 +5,17 @@ Classes are numbered 0..K-1 in the order of the file's category ids. Crowd boxes
 
 import hashlib
 from collections import Counter
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Self
 
 import numpy as np
 
-from p2s.data.annotation_file import parsed
+from p2s.data.annotation_file import parsed, read
 from p2s.data.inside import leads_outside, outside
 from p2s.data.names import ImageFolder
 from p2s.data.picture import read_picture
-from p2s.files import bytes_of
 
 PER_IMAGE = ("images", "annotations", "negatives", "not_exhaustive")  # the last two: LVIS's
 
@@ -31,6 +30,7 @@ class CocoSet:
     classes: tuple[str, ...]
     category_ids: tuple[int, ...]  # class number: the file's id
     fingerprint: str  # SHA-256 of the annotation file
+    name: str = field(default="its annotation file", kw_only=True)  # as it is told
 
     def __len__(self):
         return len(self.images)
@@ -116,19 +116,20 @@ class CocoSet:
         if (width, height) != (row["width"], row["height"]):
             raise ValueError(
                 f"image {row['id']}: {row['file_name']} is {width} x {height}, "
-                f"its annotation file says {row['width']} x {row['height']}"
+                f"{self.name} says {row['width']} x {row['height']}"
             )
         return pixels
 
 
 def read_coco(annotation_file: str | Path, image_dir: str | Path) -> CocoSet:
     """A data set from its annotation file and picture folder; `health.check` it first."""
-    return of_tables(*tables(annotation_file), image_dir)
+    data = of_tables(*tables(annotation_file), image_dir)
+    return replace(data, name=f"{annotation_file}")
 
 
 def tables(annotation_file: str | Path) -> tuple[dict, str]:
     """The tables of an annotation file, by name, and its fingerprint."""
-    text = bytes_of(annotation_file)
+    text = read(annotation_file)
     return parsed(text), hashlib.sha256(text).hexdigest()
 
 

@@ -10,11 +10,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-from p2s.data.annotation_file import parsed
+from p2s.data.annotation_file import parsed, read
 from p2s.data.checks import fields, pictures
 from p2s.data.checks.pictures import Places
 from p2s.data.checks.problems import Problems, all_lines
-from p2s.files import bytes_of
 
 Look = Callable[[Places, Path, Problems, Problems], None]  # see p2s.data.checks.pictures.hold
 
@@ -72,7 +71,7 @@ def health(
 def _examined(file, folder, special, doubt, look):
     problems, doubts = defaultdict(list), defaultdict(list)
     try:
-        data = parsed(bytes_of(file))
+        data = parsed(read(file))
     except OSError as error:
         problems["file"].append(f"cannot be read: {error.strerror}")
         return problems, doubts, []

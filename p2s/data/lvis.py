@@ -81,7 +81,8 @@ def read_lvis(annotation_file: str | Path, image_dir: str | Path) -> LvisSet:
         for name in LISTS
     )
     told = {"negatives": negatives, "not_exhaustive": not_exhaustive}
-    return LvisSet(**vars(data), **told, groups=groups(data.image_counts))
+    known = vars(data) | {"name": f"{annotation_file}"}
+    return LvisSet(**known, **told, groups=groups(data.image_counts))
 
 
 def check(

@@ -17,7 +17,7 @@ from detectron2.modeling.backbone.fpn import LastLevelMaxPool, LastLevelP6P7
 from detectron2.modeling.backbone.resnet import BasicBlock, BasicStem, BottleneckBlock
 
 from p2s.model.layers import BatchNorm, group_norm
-from p2s.model.weights import read_weights, readable, require_fit
+from p2s.model.weights import read_weights, readable, require_finite, require_fit
 from p2s.spec import Backbone
 from p2s.spec.released import MSRA
 
@@ -67,6 +67,7 @@ def load_imagenet(fpn: FPN, path: str | Path, backbone: Backbone) -> None:
     wanted = {name: v for name, v in trunk.state_dict().items() if not UNUSED.search(name)}
     tensors = _still(wanted) | tensors if is_caffe else tensors
     require_fit(path, wanted, tensors, "this ResNet")
+    require_finite(path, tensors)
     trunk.load_state_dict(tensors, strict=False)  # only the counters of BN are left
 
 

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from p2s.model.naming import to_ours, to_theirs
 from p2s.model.recognition import name_of, refuse_alien, sizes
-from p2s.model.weights import read_weights, readable, require_fit
+from p2s.model.weights import read_weights, readable, require_finite, require_fit
 from p2s.model.zoo import build
 from p2s.spec import Spec
 from p2s.spec.released import released
@@ -63,6 +63,7 @@ def read_released(
     dropped |= _unneeded(tensors.keys() - wanted.keys())
     used = tensors.keys() - {key for keys in dropped.values() for key in keys}
     require_fit(path, wanted, {key: tensors[key] for key in sorted(used)}, name)
+    require_finite(path, tensors)
     model.load_state_dict(to_ours(tensors, ours, spec))
     return Released(name, spec, model, dropped)
 

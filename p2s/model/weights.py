@@ -46,6 +46,8 @@ FORMATS = {".pkl": _arrays, ".pt": _tensors, ".pth": _tensors, ".safetensors": l
 def readable(path: Path) -> Iterator[None]:
     """Turn whatever goes wrong while a file is read into a ValueError that names it."""
     try:
+        if path.exists() and not path.is_file():
+            raise ValueError("not a regular file")
         yield
     except Exception as error:  # what junk raises in torch and pickle is anybody's guess
         text = " ".join(str(error).split()).split(". ")[0]  # torch adds advice to run any code
