@@ -128,7 +128,8 @@ class Detections:
 
     def draw(self, above: float = 0.0) -> Image.Image:
         """The picture with the boxes of at least this score; a file is read once more."""
-        return drawn(self.picture.pixels(), self[self.score >= above].rows())
+        shown = self[self.score >= above].rows()
+        return drawn(self.picture.pixels(), shown, self.classes)
 
 
 def coco_results(

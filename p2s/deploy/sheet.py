@@ -28,7 +28,7 @@ def sample_sheet(
         sample = data.sample(int(index))
         answer = detections[index], proposals[index], data.classes
         found = Detections.of(Picture.of(sample["image"]), *answer)
-        truth = drawn(sample["image"], truth_rows(sample, data.classes))
+        truth = drawn(sample["image"], truth_rows(sample, data.classes), data.classes)
         lines.append((truth, found.draw(draw_above)))
     widest = max(truth.width for truth, _ in lines)
     height = sum(truth.height + GAP for truth, _ in lines) - GAP
