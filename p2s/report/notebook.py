@@ -149,4 +149,6 @@ class Page:
             display(Markdown(SCENES), scenes.scenes(examples))
         display(Markdown(LOSSES), curves.curves(main))
         made = origins.origins(self.study)
-        display(Markdown(ORIGIN), made.style.hide().format({"training hours": "{:.1f}"}))
+        display(
+            Markdown(ORIGIN), made.style.hide().format({"training hours": "{:.1f}"}, escape="html")
+        )

@@ -61,8 +61,9 @@ def _described(notebook, said):
 
 
 def prose(markdown: str) -> str:
-    """Markdown with $mathematics$ as HTML with MathML."""
-    return MarkdownWithMath(renderer=_Renderer(escape=False)).render(markdown)
+    """Markdown with $mathematics$ as HTML with MathML; what is HTML in it is shown, not obeyed."""
+    renderer = _Renderer(escape=True, allow_harmful_protocols=False)
+    return MarkdownWithMath(renderer=renderer).render(markdown)
 
 
 def mathematics(latex: str, display: str = "block") -> str:

@@ -25,6 +25,8 @@ SHARED_FIELDS = {  # that a scale's proposal_share multiplies
     "second_stage": ("regions",),
 }
 Name = Annotated[str, Field(min_length=1)]
+# A file or folder where the study keeps its kind, and nowhere else
+FileName = Annotated[str, Field(pattern=r"^[^./\\\x00][^/\\\x00]*$")]
 Measure = Literal["calibration", "fusion", "geometry", "posterior"]  # see p2s.study.train_eval
 # What tables print and contrasts compare; full: against the full truth of federated scenes.
 Metric = (
@@ -60,7 +62,7 @@ class Row(Strict):
     paper: PaperRow | None = None
     # A released detector under its name of `p2s fetch`, which is evaluated and not trained;
     # `detector` is then its name in p2s.spec.released.
-    weights: Name | None = None
+    weights: FileName | None = None
 
 
 class Variant(Strict):
@@ -98,7 +100,7 @@ class Experiment(Strict):
     title: Name
     question: Name
     claim: Name
-    notebook: Name  # its page in the report
+    notebook: FileName  # its page in the report
     measures: Annotated[tuple[Measure, ...], Field(strict=False)] = ()
     data_set: Name | None = None  # of the scale's; None: what the scale's changes say
     own_scenes: bool = False  # glyphs of each seed's own; else all seeds share theirs

@@ -1,10 +1,15 @@
 """Estimates in tables: a line an estimate for machines, a grid of cells for people."""
 
+import re
 from collections.abc import Callable
 
 import pandas as pd
+from pandas.api.types import is_numeric_dtype
 
 from p2s.report.intervals import DASH, Estimate, estimate
+
+FORMULA = ("=", "+", "-", "@", "\t", "\r")  # how spreadsheets are told to compute
+NUMBER = re.compile(r"[+-]?[\d.]+(e[+-]?\d+)?")
 
 
 def estimates(lines: pd.DataFrame, keys: list[str], value: str = "value") -> pd.DataFrame:
@@ -44,5 +49,16 @@ def rounded(value: float) -> str:
 
 
 def csv(frame: pd.DataFrame, shown: Callable[[float], str] = rounded) -> str:
-    """A frame as CSV text, its numbers as they are to be shown; a dash where no record is."""
+    """A frame as CSV text, its numbers as they are to be shown; a dash where no record is.
+
+    A text that a spreadsheet would compute begins with an apostrophe.
+    """
+    frame = frame.rename(columns=_inert).apply(
+        lambda column: column if is_numeric_dtype(column) else column.map(_inert)
+    )
     return frame.to_csv(index=False, float_format=shown, na_rep=DASH, lineterminator="\n")
+
+
+def _inert(value):
+    is_formula = isinstance(value, str) and value.startswith(FORMULA)
+    return f"'{value}" if is_formula and not NUMBER.fullmatch(value) else value
