@@ -8,6 +8,7 @@ from typing import Any
 
 from p2s.data.checks.problems import Problems, shown
 
+LONGEST = 2**31  # pixels of a side
 BORDER = 1  # pixels a box may stick out: COCO's own boxes are rounded
 TABLES = ("images", "annotations", "categories")
 # Two boxes of COCO train2017 are flat (cocoapi issue 355); reading leaves them out.
@@ -59,7 +60,7 @@ def image_sizes(rows: list[dict], problems: Problems) -> dict[int, tuple[int, in
     sizes = {}
     for row in rows:
         key, sides = row.get("id"), (row.get("width"), row.get("height"))
-        good = [_is_whole(side) and side > 0 for side in sides]
+        good = [_is_whole(side) and 0 < side < LONGEST for side in sides]
         if type(key) is int:
             sizes[key] = (int(sides[0]), int(sides[1])) if all(good) else None
         for field, fine in zip(("width", "height"), good, strict=True):

@@ -6,6 +6,7 @@ Fast and light on purpose, as `health` is.
 from collections import defaultdict
 from pathlib import Path
 
+from p2s.data.checks.fields import LONGEST
 from p2s.data.checks.header import ASIDE, Header, headers
 from p2s.data.checks.problems import LINES, Problems, shown
 from p2s.data.inside import outside
@@ -63,7 +64,7 @@ def leave_closed(places: Places, folder: Path, problems: Problems, doubts: Probl
 def _size_problem(row, header: Header):
     """In what the picture's size is not that of its row; nothing where a side is not known."""
     asked = row.get("width"), row.get("height")
-    known = all(isinstance(side, int | float) and side > 0 for side in asked)
+    known = all(isinstance(side, int | float) and 0 < side < LONGEST for side in asked)
     if asked == header.size or not known:
         return ""
     wide, high = header.size
