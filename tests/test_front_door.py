@@ -90,7 +90,7 @@ def test_the_readme_maps_every_room_of_the_package_and_every_page_of_the_documen
 
 def test_tests_stand_where_their_modules_stand_and_no_folder_is_crowded():
     package, tests = folders("p2s"), folders("tests")
-    assert tests.keys() - {"support", "slurm"} <= package.keys() and len(tests) > 10
+    assert tests.keys() - {"support", "slurm", "malformed"} <= package.keys() and len(tests) > 10
     assert max(package.values()) <= MODULES and max(tests.values()) <= MODULES
 
 

@@ -10,10 +10,10 @@ class RegularFile(click.Path):
     """A file that is there and has an end: no pipe, no device."""
 
     def convert(self, value, param, ctx):
-        """Its path; a usage error for anything else."""
+        """Its path; ValueError for anything else."""
         path = super().convert(value, param, ctx)
         if not path.is_file():
-            self.fail(f"{path} is a pipe or a device (valid: a file on a disk).", param, ctx)
+            raise ValueError(f"{path}: not a regular file (valid: a file on a disk)")
         return path
 
 

@@ -107,3 +107,12 @@ def test_detections_of_unknown_settings_are_not_written_over(tmp_path):
 def test_no_picture_is_an_empty_list(tmp_path):
     Journal.at(tmp_path / "out", SETTINGS).write([])
     assert json.loads((tmp_path / "out" / "detections.json").read_text()) == []
+
+
+@pytest.mark.parametrize("name", ["../a.png", "/tmp/a.png", "a/b.png", "..", ".a", "a\\b", "", 5])
+def test_a_line_whose_picture_leads_out_of_the_folder_is_refused(tmp_path, name):
+    row = {"file": "a.png", "width": 4, "height": 4, "picture": name, "detections": []}
+    (tmp_path / "settings.json").write_text(json.dumps({"draw_above": 0.3}))
+    (tmp_path / "detections.jsonl").write_text(json.dumps(row) + "\n")
+    with pytest.raises(ValueError, match="detections.jsonl: picture: .*; remove the line"):
+        Journal.at(tmp_path, {"draw_above": 0.3})
