@@ -36,7 +36,11 @@ class Place(NamedTuple):
         default, kinds = cls(), cls.__annotations__
         given = {name: os.environ.get(f"P2S_{name.upper()}") for name in kinds}
         return default._replace(
-            **{name: _value(name, kinds[name], text) for name, text in given.items() if text}
+            **{
+                name: _value(name, getattr(default, name), text)
+                for name, text in given.items()
+                if text
+            }
         )
 
     def variables(self) -> dict[str, str]:
@@ -114,13 +118,17 @@ class Project:
         return self.cache / "weights" / run.training_id
 
 
-def _value(name, kind, text):
-    """A value of the environment; ValueError names the variable. Numbers are more than 0."""
+def _value(name, default, text):
+    """A value of the environment in the type of its default; ValueError names the variable.
+
+    A number is more than 0, or its default.
+    """
+    kind = type(default)
     try:
         value = kind(text)
     except ValueError:
         value = None
-    if value is None or kind is not str and not 0 < value < math.inf:
-        valid = "a device" if kind is str else f"{kind.__name__}, more than 0"
+    if value is None or kind is not str and value != default and not 0 < value < math.inf:
+        valid = f"{kind.__name__}, more than 0, or {default}"
         raise ValueError(f"$P2S_{name.upper()}: {text[:80]!r} (valid: {valid})")
     return value

@@ -119,7 +119,9 @@ def test_a_pipe_is_refused_at_once(files, tmp_path):
     os.mkfifo(tmp_path / "pipe.json")
     done = train(files.model_copy(update={"train": tmp_path / "pipe.json"}), tmp_path)
     assert done.exit_code == 2
-    assert done.stderr == f"p2s: {tmp_path}/pipe.json: not a regular file (valid: a file on a disk)\n"
+    assert (
+        done.stderr == f"p2s: {tmp_path}/pipe.json: not a regular file (valid: a file on a disk)\n"
+    )
 
 
 def test_more_objects_than_ap_counts_are_told_under_the_table(files, tmp_path):
