@@ -16,6 +16,7 @@ from pydantic import TypeAdapter, ValidationError
 DEEPEST, MOST_NODES = 50, 200_000  # of a YAML file
 MOST_YAML, MOST_JSON = 2**24, 2**28  # bytes
 MOST_LETTERS = 1000  # of a line that tells of a file
+TEXT = "tag:yaml.org,2002:str"
 TAGS = tuple(
     f"tag:yaml.org,2002:{name}" for name in ("null", "bool", "int", "float", "str", "seq", "map")
 )
@@ -148,7 +149,8 @@ def finite_or_none(value: Any) -> Any:
 class _Plain(yaml.SafeLoader):
     """YAML of plain values, and bounded; a repeated key is an error, PyYAML keeps the last one.
 
-    No value is of a type that JSON lacks, and what aliases repeat counts as often as it is there.
+    A key is what is written, also a number. No value is of a type that JSON lacks, and what aliases
+    repeat counts as often as it is there.
     """
 
     depth = size = 0
@@ -183,11 +185,13 @@ class _Plain(yaml.SafeLoader):
 
     def construct_mapping(self, node, deep=False):
         seen = []
-        for key, _ in node.value:
-            name = self.construct_object(key, deep=True)
-            _refuse(not isinstance(name, str), f"key {name!s:.40}: not a text", key)
-            _refuse(name in seen, f"given twice: {name}", key)
-            seen.append(name)
+        for place, (key, value) in enumerate(node.value):
+            is_text = isinstance(key, yaml.ScalarNode) and key.tag in TAGS
+            _refuse(not is_text, "a key that is not a text", key)
+            _refuse(key.value in seen, f"given twice: {key.value}", key)
+            seen.append(key.value)
+            named = yaml.ScalarNode(TEXT, key.value, key.start_mark, key.end_mark)
+            node.value[place] = named, value
         return super().construct_mapping(node, deep)
 
 

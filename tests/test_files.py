@@ -29,7 +29,7 @@ def test_a_sound_file_is_read(tmp_path):
         ("x: 1", "x: 1, x: 1", "line 1: given twice: x"),
         ("b:", "a:", "line 2: given twice: a"),
         ("y:", "x:", "line 5: given twice: x"),
-        ("y:", "? [p]\n    :", "line 5: key ['p']: not a text"),
+        ("y:", "? [p]\n    :", "line 5: a key that is not a text"),
         ("y: 4", "y: [4", "line 6: expected"),
         ("y: 4", "y: *z", "line 5: found undefined alias"),
         ("y: 4", "y: \0", "line 5: special characters are not allowed"),
