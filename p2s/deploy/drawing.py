@@ -12,15 +12,17 @@ from p2s.deploy.fonts import font_of, readable
 def drawn(image: np.ndarray, boxes: list[dict], classes: Sequence[str]) -> Image.Image:
     """A picture of an image (H, W, 3) with labelled boxes, the first of them on top.
 
-    A box is a dict with "box" (x1, y1, x2, y2), "class" and, if it has one, "score". A class whose
-    name no font has all glyphs of is told by its number among the `classes`.
+    A box is a dict with "box" (x1, y1, x2, y2), "class" and, if it has them, "score" and "note", a
+    word before the class. A class whose name no font has all glyphs of is told by its number among
+    the `classes`.
     """
     picture = Image.fromarray(image)
     pen, size = ImageDraw.Draw(picture), max(10, picture.width // 50)
     for row in reversed(boxes):
-        color = _color(row["class"])
+        color = _color(row.get("note", "") + row["class"])
         label, path = readable(row["class"], f"class {classes.index(row['class'])}")
         font = font_of(path, size)
+        label = row.get("note", "") + label
         label += f" {row['score']:.2f}" if "score" in row else ""
         left, top, right, bottom = row["box"]
         pen.rectangle((left, top, max(left, right), max(top, bottom)), outline=color, width=2)

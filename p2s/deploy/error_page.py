@@ -73,13 +73,13 @@ def _shown(data, detections, wrong: Wrong):
     missed = [data.annotations[wrong.image][k] for k in wrong.missed]
     boxes = [_row(found, k, data.classes) for k in wrong.false]
     boxes += [
-        {"box": _corners(item["bbox"]), "class": f"missed: {name[item['category_id']]}"}
+        {"box": _corners(item["bbox"]), "class": name[item["category_id"]], "note": "missed: "}
         for item in missed
     ]
     return {
         "name": data.images[wrong.image]["file_name"],
         "told": f"{len(wrong.missed)} missed, {len(wrong.false)} wrong, {wrong.right} found",
-        "picture": _embedded(drawn(sample["image"], boxes)),
+        "picture": _embedded(drawn(sample["image"], boxes, data.classes)),
     }
 
 

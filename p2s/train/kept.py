@@ -29,7 +29,6 @@ MOMENTS = {  # of a parameter, by optimiser
     torch.optim.SGD: ("momentum_buffer",),
     torch.optim.AdamW: ("exp_avg", "exp_avg_sq", "step"),
 }
-SOME = "AP"  # the column of a curve that need not begin with the training
 Kind = TypeVar("Kind", bound="_Kept")
 Numbers = Annotated[Tensor, AfterValidator(require_dense)]
 Number = Annotated[float, Field(ge=0, allow_inf_nan=False)]
@@ -66,7 +65,7 @@ class State(_Kept):
 
     @model_validator(mode="after")
     def _has_a_curve_to_here(self):
-        columns = {name: len(values) for name, values in self.curve.items() if name != SOME}
+        columns = {name: len(values) for name, values in self.curve.items()}
         if other := [name for name, length in columns.items() if length != self.iteration]:
             told = f"{columns[other[0]]} values of {other[0]!r}"
             raise ValueError(f"curve: {told} (valid: iteration, {self.iteration})")

@@ -48,8 +48,9 @@ def files_by_folder(root: Path, endings: Iterable[str]) -> dict[Path, list[Path]
     for place, folders, names in os.walk(root):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         fitting = sorted(name for name in names if name.lower().endswith(wanted) and name[0] != ".")
-        if fitting:
-            found[Path(place)] = [Path(place) / name for name in fitting]
+        files = [path for name in fitting if (path := Path(place) / name).is_file()]  # no pipe
+        if files:
+            found[Path(place)] = files
     return found
 
 

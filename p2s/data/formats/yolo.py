@@ -89,7 +89,8 @@ def _labels(place):
     """The label files in a folder, by their names without ending."""
     if not place.is_dir():
         return {}
-    files = [path for path in sorted(place.glob("*.txt")) if path.name not in NAMES]
+    labels = (path for path in sorted(place.glob("*.txt")) if path.is_file())
+    files = [path for path in labels if path.name not in NAMES]
     return {path.stem: path for path in files if not path.name.startswith("README")}
 
 
