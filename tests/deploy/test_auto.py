@@ -3,9 +3,10 @@
 import pytest
 import torch
 
-from p2s.bench.nets import picture
+from p2s.bench.nets import lively, picture
 from p2s.deploy import auto, chip, fast
-from tests.support.tiny import tiny
+from p2s.spec import Spec
+from tests.support.tiny import TINY, tiny
 
 CPU = torch.device("cpu")
 
@@ -62,12 +63,13 @@ def test_the_fastest_is_measured_once(monkeypatch):
 def test_a_choice_that_finds_something_else_is_passed_over(monkeypatch, capsys):
     wrong, right = auto.Choice("openvino", "bf16", True), auto.Choice("torch", "fp32", False)
     monkeypatch.setattr(auto, "by_speed", lambda *_: [wrong, right])
-    model, image = tiny("CenterNet2"), picture((96, 96))
+    spec = Spec.named("CenterNet2").changed(TINY)
+    model, other, image = lively(spec), lively(spec, seed=1), picture((96, 96))
 
     def optimize(given, *how):
-        return tiny("CenterNet*").eval() if how[-1] == "openvino" else given
+        return other if how[-1] == "openvino" else given
 
-    assert auto.optimized(optimize, model.eval(), CPU, image) is model
+    assert auto.optimized(optimize, model, CPU, image) is model
     assert capsys.readouterr().err.endswith(": torch fp32\n")
 
 
