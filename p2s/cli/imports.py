@@ -22,7 +22,7 @@ def import_(file, name, classes, output, settings):
 
     found = import_file(file, output, name, class_names(classes) if classes else (), settings)
     backbone, count = found.spec.backbone, found.spec.num_classes
-    click.echo(f"{file} is {found.name}: ResNet-{backbone.depth}, {count} classes")
+    click.echo(f"{file} is {found.name}: {backbone.title}, {count} classes")
     for reason, keys in found.dropped.items():
         click.echo(f"not needed: {len(keys)} of {reason} (first: {keys[0]})")
     click.echo(f"--model {output}")

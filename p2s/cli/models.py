@@ -7,7 +7,7 @@ import click
 from p2s.cli.options import model_folder
 from p2s.files import finite_or_none, read_json
 
-WIDTHS = "{:25}{:12}{:9}{:>7}{:>8}{:>7}  {}"
+WIDTHS = "{:29}{:12}{:9}{:>7}{:>8}{:>7}  {}"
 HEAD = ("detector", "first", "second", "M", "GFLOP", "AP", "weights for p2s fetch")
 
 
@@ -91,13 +91,14 @@ def _detector(folder, spec):
     if (imported := folder / "imported.json").exists():
         origin = read_json(imported, dict[Literal["as", "file", "sha256", "dropped"], Any])
         return f"{origin.get('as')} ({stages}), imported from {origin.get('file')}"
-    like = ("first", "second", "levels")
-    names = [
-        name
-        for name in NAMED
-        if all(getattr(Spec.named(name), word) == getattr(spec, word) for word in like)
-    ]
+    names = [name for name in NAMED if _kinds(Spec.named(name)) == _kinds(spec)]
     return f"{names[-1]} ({stages})" if names else stages
+
+
+def _kinds(spec):
+    """What its name says of a detector."""
+    backbone = spec.backbone
+    return spec.first, spec.second, spec.levels, backbone.trunk.kind, backbone.neck.kind
 
 
 def _training(folder, spec):

@@ -25,7 +25,7 @@ from p2s.model.zoo import build
 from p2s.spec import Coco, Spec, Test
 from p2s.spec.part import Part
 from p2s.spec.pretraining import READINGS
-from p2s.spec.sanity import refuse_absurd
+from p2s.spec.sanity import refuse_absurd, refuse_fixed_statistics
 from p2s.train import events
 from p2s.train import folder as kept
 from p2s.train.curve import Curve, LivePicture, drawn
@@ -97,7 +97,9 @@ class Job(Where):
     def require_places(self, processes: int, here: int) -> None:
         """ValueError unless so many processes, of them `here` on this machine, can train it."""
         require(self.device, self.precision, here)
-        refuse_absurd(self.spec(["any"]), processes)
+        spec = self.spec(["any"])
+        refuse_absurd(spec, processes)
+        refuse_fixed_statistics(spec)
 
     def spec(self, classes: Sequence[str]) -> Spec:
         """The Spec to train: the named detector, made small, then the options, then --set."""

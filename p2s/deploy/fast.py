@@ -93,7 +93,7 @@ def fold(model: nn.Module) -> nn.Module:
             norm, conv.norm = conv.norm, None
             fixed = (norm.running_mean, norm.running_var, norm.eps, norm.weight, norm.bias)
             conv.weight, conv.bias = fuse_conv_bn_weights(conv.weight, conv.bias, *fixed)
-        if conv.norm is None and conv.activation is None:
+        if type(conv) is Conv2d and conv.norm is None and conv.activation is None:
             # detectron2's wrapper has nothing left to add; quantisers know torch's own class only,
             # and FPN holds its convolutions in lists too, where no other object could replace them.
             conv.__class__ = nn.Conv2d

@@ -102,12 +102,15 @@ def decode_ltrb(points: Tensor, ltrb: Tensor) -> Tensor:
 
 
 def size_ranges(units: Tensor) -> Tensor:
-    """The half diagonals, from 4 to 10 units, of the boxes that each level answers for, (L, 2).
+    """The half diagonals of the boxes that each of L levels answers for, (L, 2).
 
     Neighbours overlap; the finest level takes all smaller boxes, the coarsest all larger ones. For
-    units of 8 to 128 (Sec. 5; C2): 0-80, 64-160, 128-320, 256-640, 512-inf pixels.
+    units of 8 to 128 (Sec. 5; C2): 0-80, 64-160, 128-320, 256-640, 512-inf pixels, from 4 to 10
+    units. For three, of 8 to 32 (C2): 0-64, 48-192, 128-inf.
     """
     low, high = units * 4.0, units * 10.0
+    if len(units) == 3:
+        low[1], high[0], high[1] = units[1] * 3, units[0] * 8, units[1] * 12
     low[0], high[-1] = 0, math.inf
     return torch.stack((low, high), -1)
 

@@ -60,7 +60,7 @@ def structure_numbers(spec: Spec, size: tuple[int, int]) -> dict[str, Any]:
         cells = sum(level[0, 0].numel() for level in maps)
         return {
             "fusion": spec.test.fusion,
-            "backbone": f"ResNet-{spec.backbone.depth}",
+            "backbone": spec.backbone.title,
             "levels": spec.levels,
             "trunk": trunk,
             **_dense(first_head(model), maps, cells),
@@ -111,6 +111,17 @@ def _heads(stages, proposals, channels):
     return blocks
 
 
+def _of_deformed(
+    _features: Any, weight: torch.Size, *_: Any, out_shape: torch.Size, **__: Any
+) -> int:
+    """The operations of a deformable convolution: those of a plain one."""
+    return 2 * out_shape[0] * out_shape[2:].numel() * weight.numel()
+
+
+# What torch's counter does not know: sampling is not counted.
+UNKNOWN = {torch.ops.torchvision.deform_conv2d.default: _of_deformed}
+
+
 def _block(layers, channels, multiply_adds):
     return {"layers": layers, "channels": channels, "multiply_adds": multiply_adds}
 
@@ -121,7 +132,7 @@ def _convolutions(module):
 
 def _counted(module, *inputs):
     """Multiply-adds of a module by the names of its parts, "Global" in all; its output."""
-    with FlopCounterMode(display=False) as counter:
+    with FlopCounterMode(display=False, custom_mapping=UNKNOWN) as counter:
         output = module(*inputs)
     counts = {
         name.split(".", 1)[-1]: sum(ops.values()) // 2  # an operation each: multiply, add

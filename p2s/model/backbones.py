@@ -1,4 +1,4 @@
-"""Trunks and pyramids: detectron2's ResNet of any width with its FPN.
+"""Backbones: a trunk and its neck, and a trunk's weights from others' files.
 
 By default images are RGB with ImageNet's mean and deviation, and a bottleneck block strides in its
 3x3 convolution, both as in torchvision. The Caffe weights of detectron2's MSRA models need what a
@@ -12,16 +12,18 @@ from pathlib import Path
 
 import torch
 from detectron2.checkpoint.c2_model_loading import convert_basic_c2_names
-from detectron2.modeling.backbone import FPN, ResNet
+from detectron2.modeling.backbone import FPN
+from detectron2.modeling.backbone import Backbone as Maps
 from detectron2.modeling.backbone.fpn import LastLevelMaxPool, LastLevelP6P7
-from detectron2.modeling.backbone.resnet import BasicBlock, BasicStem, BottleneckBlock
 
-from p2s.model.layers import BatchNorm, group_norm
+from p2s.model.necks.bifpn import BiFPN
+from p2s.model.necks.dla_up import DlaUp
+from p2s.model.trunks.dla import Dla
+from p2s.model.trunks.resnet import resnet
 from p2s.model.weights import read_weights, readable, require_finite, require_fit
 from p2s.spec import Backbone
+from p2s.spec.backbone import Levels
 from p2s.spec.released import MSRA
-
-BLOCKS = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3), 50: (3, 4, 6, 3), 101: (3, 4, 23, 3)}  # He, Table 1
 
 # torchvision's names, or those of detectron2's conversion of them, to detectron2's
 RENAMED = (
@@ -35,27 +37,47 @@ RENAMED = (
 UNUSED = re.compile(r"^(stem\.)?fc(1000)?\.|^linear\.|num_batches_tracked$|^stem\.conv1\.bias$")
 
 
-def resnet_fpn(backbone: Backbone, levels: tuple[int, int]) -> FPN:
-    """The FPN of a spec's backbone, with maps "p3".."p7" or "p2".."p6" for levels (3, 7), (2, 6).
+def make_backbone(backbone: Backbone, levels: Levels) -> Maps:
+    """The trunk and neck of a spec's backbone, with maps "p3".."p7" for levels (3, 7), and so on.
+
+    Weights are random, from torch's global generator. `bottom_up` is the trunk.
+    """
+    stages = [f"res{stage}" for stage in range(levels[0], 6)]
+    trunk = TRUNKS[backbone.trunk.kind](backbone, stages)
+    return NECKS[backbone.neck.kind](trunk, backbone, levels)
+
+
+def strides_and_channels(backbone: Maps) -> tuple[dict[str, int], int]:
+    """The stride of each level by its name, the finest first, and the channels of all."""
+    shapes = backbone.output_shape()
+    [channels] = {shape.channels for shape in shapes.values()}
+    return {name: shape.stride for name, shape in shapes.items()}, channels
+
+
+def fpn(trunk: Maps, backbone: Backbone, levels: Levels) -> FPN:
+    """detectron2's FPN on the stages of a trunk.
 
     P6 and P7 are convolutions of P5 (Tian et al., 2019, FCOS), or of res5 (Lin et al., 2017b); P6
-    of P2-P6 is P5 subsampled (Lin et al., 2017). Weights are random, from torch's global generator.
+    of P2-P6 is P5 subsampled (Lin et al., 2017).
     """
-    channels, p6_from = backbone.fpn_channels, backbone.p6_from
-    below = channels if p6_from == "p5" else _block(backbone, 8 * backbone.width)[1]
-    tops = {(3, 7): LastLevelP6P7(below, channels, p6_from), (2, 6): LastLevelMaxPool()}
-    stages = [f"res{stage}" for stage in range(levels[0], 6)]
-    return FPN(_resnet(backbone, stages), stages, channels, top_block=tops[levels])
+    channels, p6_from, shapes = backbone.fpn_channels, backbone.p6_from, trunk.output_shape()
+    below = channels if p6_from == "p5" else shapes["res5"].channels
+    tops = {7: partial(LastLevelP6P7, below, channels, p6_from), 6: LastLevelMaxPool, 5: type(None)}
+    return FPN(trunk, [*shapes], channels, top_block=tops[levels[1]]())
 
 
-def load_imagenet(fpn: FPN, path: str | Path, backbone: Backbone) -> None:
-    """Fill the trunk of an FPN from a local ResNet file of torchvision or detectron2.
+TRUNKS = {"resnet": resnet, "resnext": resnet, "res2net": resnet, "dla": Dla}
+NECKS = {"fpn": fpn, "bifpn": BiFPN, "dla_up": DlaUp}
+
+
+def load_imagenet(maps: Maps, path: str | Path, backbone: Backbone) -> None:
+    """Fill the trunk of a backbone from a local ResNet file of torchvision or detectron2.
 
     Reads .safetensors, .pth or .pt and detectron2's .pkl, Caffe's names too. Raises ValueError,
     with the file and what is wrong, unless it holds exactly this trunk and no code, and images come
     to the trunk of a Spec as to the file's; its classifier is dropped.
     """
-    trunk = fpn.bottom_up
+    trunk = maps.bottom_up
     content = read_weights(path)
     if is_caffe := "conv1_w" in content:
         _require_msra(path, backbone)
@@ -69,27 +91,6 @@ def load_imagenet(fpn: FPN, path: str | Path, backbone: Backbone) -> None:
     require_fit(path, wanted, tensors, "this ResNet")
     require_finite(path, tensors)
     trunk.load_state_dict(tensors, strict=False)  # only the counters of BN are left
-
-
-def _resnet(backbone, out_features):
-    ours = {"GN": partial(group_norm, group_width=2), "BN": BatchNorm}
-    norm = ours.get(backbone.norm, backbone.norm)
-    stem = BasicStem(out_channels=backbone.width, norm=norm)
-    stages, channels = [], backbone.width
-    for stage, blocks in enumerate(BLOCKS[backbone.depth]):
-        kind, out, more = _block(backbone, backbone.width * 2**stage)
-        strides = [1 if stage == 0 else 2] + [1] * (blocks - 1)
-        shape = {"in_channels": channels, "out_channels": out, "stride_per_block": strides}
-        stages.append(ResNet.make_stage(kind, blocks, norm=norm, **shape, **more))
-        channels = out
-    return ResNet(stem, stages, out_features=out_features, freeze_at=backbone.frozen_stages)
-
-
-def _block(backbone, width):
-    if backbone.depth < 50:
-        return BasicBlock, width, {}
-    settings = {"bottleneck_channels": width, "stride_in_1x1": backbone.stride_in == "1x1"}
-    return BottleneckBlock, 4 * width, settings
 
 
 def _require_msra(path, backbone):

@@ -9,8 +9,8 @@ from typing import Any
 
 from torch import Tensor
 
-from p2s.model.backbones import BLOCKS
 from p2s.model.first.designs import NINE
+from p2s.model.trunks.resnet import BLOCKS
 from p2s.spec import Spec
 from p2s.spec.released import RELEASED, released
 

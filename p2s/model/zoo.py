@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from p2s.model import joint
-from p2s.model.backbones import load_imagenet, resnet_fpn
+from p2s.model.backbones import load_imagenet, make_backbone, strides_and_channels
 from p2s.model.detector import OneStageDetector, TwoStageDetector
 from p2s.model.first.cascade_rpn import cascade_rpn
 from p2s.model.first.contract import dense_detector, dense_stage
@@ -29,11 +29,10 @@ def build(spec: Spec) -> OneStageDetector | TwoStageDetector:
     ValueError, before anything is made, if this machine has not the memory.
     """
     require_weights(spec)
-    backbone = resnet_fpn(spec.backbone, spec.levels)
+    backbone = make_backbone(spec.backbone, spec.levels)
     if isinstance(spec.backbone.weights, Path):
         load_imagenet(backbone, spec.backbone.weights, spec.backbone)
-    strides = {name: shape.stride for name, shape in backbone.output_shape().items()}
-    where = (spec, strides, spec.backbone.fpn_channels)
+    where = (spec, *strides_and_channels(backbone))
     if spec.second == "none":
         model = OneStageDetector(backbone, first_stage(*where), spec.backbone.pixels)
     else:

@@ -5,7 +5,6 @@ Paper values are the defaults; the comment beside a field is its source: a secti
 silent. Everything under `test` changes an evaluation, never a training.
 """
 
-from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import (
@@ -17,6 +16,7 @@ from pydantic import (
     model_validator,
 )
 
+from p2s.spec.backbone import Backbone, Levels
 from p2s.spec.changes import kind_of, merge
 from p2s.spec.data import Coco, Glyphs
 from p2s.spec.first_stage import CenterNet, FirstStage, ProposalNetwork
@@ -24,38 +24,6 @@ from p2s.spec.names import NAMED
 from p2s.spec.part import UNWRITTEN, Part, Probability
 from p2s.spec.recipe import Recipe
 from p2s.spec.second_stage import AnnotatedClasses, SecondStage, Softmax
-
-
-class Pixels(Part):
-    """How an image comes to the trunk: the order of channels, and their statistics in that order.
-
-    Every image is read as RGB in 0..255.
-    """
-
-    order: Literal["RGB", "BGR"] = "RGB"
-    mean: tuple[float, float, float] = (0.485 * 255, 0.456 * 255, 0.406 * 255)  # torchvision
-    std: tuple[PositiveFloat, PositiveFloat, PositiveFloat] = (
-        *(0.229 * 255, 0.224 * 255, 0.225 * 255),  # torchvision
-    )
-
-
-class Backbone(Part):
-    """A ResNet trunk with a feature pyramid (Sec. 5, Hyperparameters; App. B)."""
-
-    depth: Literal[18, 34, 50, 101] = 50  # Sec. 5: ResNet-50
-    width: PositiveInt = 64  # channels of the stem; the paper's ResNets have 64
-    norm: Literal["FrozenBN", "BN", "GN"] = "FrozenBN"  # d2
-    fpn_channels: PositiveInt = 256  # d2
-    frozen_stages: Annotated[int, Field(ge=0, le=5)] = (
-        2  # d2 freeze_at; 0 when trained from scratch
-    )
-    # A local torchvision or detectron2 file; else a study's own, see p2s.train.pretrain
-    weights: Literal["glyphs", "characters"] | Path | None = None
-    pixels: Annotated[Pixels, UNWRITTEN] = Pixels()
-    # The convolution of a bottleneck block that strides; torchvision; d2's MSRA trunks: 1x1
-    stride_in: Annotated[Literal["3x3", "1x1"], UNWRITTEN] = "3x3"
-    # What P6 of P3-P7 is a convolution of; C2; d2's RetinaNet: res5
-    p6_from: Annotated[Literal["p5", "res5"], UNWRITTEN] = "p5"
 
 
 class Test(Part):
@@ -85,7 +53,8 @@ class Spec(Part):
 
     second: Literal["none", "faster", "cascade"] = "cascade"
     num_classes: PositiveInt = 80
-    levels: tuple[int, int] = (3, 7)  # Sec. 5: P3-P7; the original RPN detectors P2-P6
+    # Sec. 5: P3-P7; the original RPN detectors P2-P6; App. B: real-time P3-P5
+    levels: Levels = (3, 7)
     # Of all that the paper has in pixels of an image whose short edge is 800: anchors, size
     # ranges, the canonical size of pooling, an untrained box.
     zoom: Annotated[PositiveFloat, UNWRITTEN] = 1.0
@@ -120,19 +89,27 @@ class Spec(Part):
 
     @model_validator(mode="after")
     def _has_its_levels_and_stages(self):
-        if self.levels not in ((2, 6), (3, 7)):
-            raise ValueError(f"levels {self.levels}; valid: (2, 6), (3, 7)")
+        self.backbone.require_levels(self.levels)
+        if self.levels not in (design := self.first_stage.design).levels:
+            raise ValueError(
+                f"levels {self.levels} with first {design.kind}, whose anchors are of five levels; "
+                f"valid: {', '.join(map(str, design.levels))}"
+            )
         if self.second == "none" and isinstance(self.first_stage.design, ProposalNetwork):
             raise ValueError(
                 f"first {self.first} with second none: an RPN has no classes; "
                 "valid second: faster, cascade"
             )
+        (finest, coarsest), pooled = self.levels, self.second_stage.pooled
+        if pooled and not finest <= pooled[0] <= pooled[1] <= coarsest:
+            raise ValueError(
+                f"second_stage.pooled {pooled} with levels {self.levels}; valid: two of "
+                f"{finest} to {coarsest}, the finest first"
+            )
         given = len(self.second_stage.iou)
         stages = {"none": given, "faster": 1, "cascade": 3}[self.second]
         if given != stages:
             raise ValueError(f"second_stage.iou has {given} values; {self.second} needs {stages}")
-        if self.backbone.p6_from != "p5" and self.levels != (3, 7):
-            raise ValueError(f"backbone.p6_from {self.backbone.p6_from}; valid levels: (3, 7)")
         return self
 
     @model_validator(mode="after")

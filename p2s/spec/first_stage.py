@@ -7,14 +7,17 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, PositiveFloat, PositiveInt, model_validator
 
+from p2s.spec.backbone import Levels
 from p2s.spec.choice import Choice, Chooser
-from p2s.spec.part import YOUNGER, Probability
+from p2s.spec.part import UNWRITTEN, YOUNGER, Probability
 
 
 class DesignChoice(Choice):
     """Which first stage."""
 
     has_one_label: ClassVar[bool] = False  # a location: what a likelihood of both stages needs
+    levels: ClassVar[tuple[Levels, ...]] = ((2, 6), (3, 7))  # that its anchors are for
+    deforms: ClassVar[bool] = False  # whether a layer of its towers can be deformable
 
 
 class ProposalNetwork(DesignChoice):
@@ -44,6 +47,7 @@ class CascadeRpn(ProposalNetwork):
 class DenseDesign(DesignChoice):
     """A one-stage detector, or a first stage made of it."""
 
+    deforms = True
     # Of scores; none: the plain likelihood
     weighting: Annotated[Literal["focal", "none"], YOUNGER] = "focal"
 
@@ -51,7 +55,7 @@ class DenseDesign(DesignChoice):
 class RetinaNet(DenseDesign):
     """RetinaNet: anchors of IoU .5 and .4."""
 
-    has_one_label = True
+    has_one_label, deforms = True, False
     kind: Literal["retinanet"] = "retinanet"
     norm: Annotated[Literal["GN"] | None, YOUNGER] = None  # of the towers, which have none; d2
 
@@ -59,7 +63,7 @@ class RetinaNet(DenseDesign):
 class CenterNet(DenseDesign):
     """CenterNet*: objects are peaks of a heat map (Sec. 5)."""
 
-    has_one_label = True
+    has_one_label, levels = True, ((2, 6), (3, 7), (3, 5), (2, 2))
     kind: Literal["centernet"] = "centernet"
     extra_positives: bool = (
         True  # Sec. 5: 3x3 cells with regression loss < .2; C2: off in its two-stage base
@@ -83,6 +87,7 @@ class Gfl(DenseDesign):
 class Fcos(DenseDesign):
     """FCOS with centres sampled."""
 
+    levels = ((2, 6), (3, 7), (3, 5))
     kind: Literal["fcos"] = "fcos"
 
 
@@ -95,10 +100,21 @@ class FirstStage(Chooser):
         Rpn | GaRpn | CascadeRpn | RetinaNet | CenterNet | Atss | Gfl | Fcos,
         Field(discriminator="kind"),
     ] = CenterNet()
+    # The last layer of each tower has a modulated deformable convolution; C2: in large detectors
+    deformable: Annotated[bool, UNWRITTEN] = False
     weight: PositiveFloat = 0.5  # Sec. 5: first-stage loss weight; applied once
     pre_nms: PositiveInt = 4000  # C2: candidates a level in training
     proposals: PositiveInt = 2000  # C2: kept in training
     nms: Probability = 0.9  # C2
+
+    @model_validator(mode="after")
+    def _has_a_tower_that_deforms(self):
+        if self.deformable and not self.design.deforms:
+            valid = ", ".join(kind for kind, d in self.kinds()["design"].items() if d.deforms)
+            raise ValueError(
+                f"deformable does nothing with first {self.design.kind}; valid: {valid}"
+            )
+        return self
 
     @model_validator(mode="after")
     def _one_layer_adapts(self):

@@ -4,7 +4,8 @@ Sources: the configurations of CenterNet2's authors (C2) and of detectron2's mod
 of layers are read from the file, see p2s.model.released.
 """
 
-from p2s.spec.detector import Pixels, Spec
+from p2s.spec.backbone import Pixels
+from p2s.spec.detector import Spec
 
 # Choices of the authors that the paper does not state
 AUTHORS = {

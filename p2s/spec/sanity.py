@@ -33,3 +33,14 @@ def refuse_absurd(spec: Spec, processes: int) -> None:
             "weights would stay frozen; set backbone.weights to a file, or "
             "backbone.frozen_stages=0 with backbone.norm BN or GN"
         )
+
+
+def refuse_fixed_statistics(spec: Spec) -> None:
+    """ValueError for a trunk whose normalisation nobody has learnt, nor will (FrozenBN)."""
+    backbone = spec.backbone
+    if backbone.norm == "FrozenBN" and backbone.weights is None:
+        raise ValueError(
+            f"backbone.norm FrozenBN of a {backbone.title} without backbone.weights: its "
+            "statistics would never be learnt; set backbone.weights to a file, or "
+            "backbone.norm to BN or GN"
+        )

@@ -7,6 +7,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, PositiveInt, model_validator
 
+from p2s.spec.backbone import Levels
 from p2s.spec.choice import Choice, Chooser
 from p2s.spec.part import UNWRITTEN, YOUNGER, Probability
 
@@ -74,6 +75,8 @@ class SecondStage(Chooser):
     channels: PositiveInt = 1024  # d2: two fully connected layers
     # C2, d2's Cascade: one box for all classes of a region; d2's Faster: one for each
     boxes: Annotated[Literal["agnostic", "by_class"], UNWRITTEN] = "agnostic"
+    # The levels that regions are pooled from; None: all, but P6 of P2-P6; C2's large: P3-P4
+    pooled: Annotated[Levels | None, UNWRITTEN] = None
 
     @model_validator(mode="after")
     def _likelihoods_are_of_a_softmax(self):

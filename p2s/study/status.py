@@ -14,7 +14,7 @@ from tqdm import tqdm
 
 from p2s.data import releases
 from p2s.spec import Coco, Spec
-from p2s.spec.sanity import refuse_absurd
+from p2s.spec.sanity import refuse_absurd, refuse_fixed_statistics
 from p2s.study import provenance, records, runner
 from p2s.study.experiments import annotation_files
 from p2s.study.project import TRAIN_EVAL
@@ -184,6 +184,7 @@ def _refuse_absurd(study, run, processes):
         return
     try:
         refuse_absurd(run.spec, processes)
+        refuse_fixed_statistics(run.spec)
     except ValueError as error:
         raise ValueError(f"{run.label}: {error}") from None
 

@@ -16,7 +16,7 @@ from p2s.data import glyphs
 from p2s.data.glyphs import ink
 from p2s.data.glyphs.styles import STYLES
 from p2s.files import canonical_hash
-from p2s.model.backbones import resnet_fpn
+from p2s.model.backbones import make_backbone, strides_and_channels
 from p2s.model.detector import TwoStageDetector
 from p2s.spec import Spec
 from p2s.spec.pretraining import READINGS, Reading
@@ -103,9 +103,9 @@ def read_glyphs(
 
 def reader(spec: Spec, reading: Reading) -> TwoStageDetector:
     """What is trained: the backbone of a Spec under a `Reader` of given boxes."""
-    backbone = resnet_fpn(spec.backbone, spec.levels)
-    strides = {name: shape.stride for name, shape in backbone.output_shape().items()}
-    ordered, channels = [strides[name] for name in sorted(strides)], spec.backbone.fpn_channels
+    backbone = make_backbone(spec.backbone, spec.levels)
+    strides, channels = strides_and_channels(backbone)
+    ordered = [strides[name] for name in sorted(strides)]
     layers = normalised_layers if reading.locations else plain_layers
     regions = RegionReader(ordered, spec.zoom, layers(channels, reading.channels))
     readers = {"region": (regions, reading.channels)}

@@ -43,6 +43,12 @@ def test_size_ranges_are_the_papers_for_p3_to_p7():
     assert ranges.tolist() == expected
 
 
+def test_size_ranges_are_the_authors_for_p3_to_p5_and_one_level_takes_all():
+    expected = [[0, 64], [48, 192], [128, math.inf]]
+    assert geo.size_ranges(torch.tensor([8, 16, 32])).tolist() == expected
+    assert geo.size_ranges(torch.tensor([4])).tolist() == [[0, math.inf]]
+
+
 def test_half_diagonal_and_area_of_a_3_4_5_box():
     one = torch.tensor([[1.0, 1.0, 7.0, 9.0]])
     assert geo.half_diagonal(one).item() == 5

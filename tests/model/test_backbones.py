@@ -14,7 +14,7 @@ from detectron2.modeling import build_resnet_backbone
 from safetensors.torch import save_file
 from torch import nn
 
-from p2s.model.backbones import load_imagenet, resnet_fpn
+from p2s.model.backbones import load_imagenet, make_backbone
 from p2s.spec import Backbone
 from p2s.spec.released import MSRA
 
@@ -77,7 +77,7 @@ def write(state, path):
 )
 def test_a_trunk_with_torchvisions_weights_gives_its_maps(tmp_path, depth, suffix, norm):
     peer = torchvision_resnet(depth)
-    fpn = resnet_fpn(Backbone(depth=depth, norm=norm), (2, 6)).eval()
+    fpn = make_backbone(Backbone(depth=depth, norm=norm), (2, 6)).eval()
     load_imagenet(fpn, write(peer.state_dict(), tmp_path / f"weights.{suffix}"), Backbone())
     with torch.no_grad():
         images = torch.randn(2, 3, 64, 96)
@@ -89,7 +89,7 @@ def test_a_trunk_with_torchvisions_weights_gives_its_maps(tmp_path, depth, suffi
 @pytest.mark.parametrize("depth", [18, 34, 50, 101])
 @pytest.mark.parametrize("levels", [(2, 6), (3, 7)])
 def test_maps_have_the_promised_names_strides_and_channels(depth, levels):
-    fpn = resnet_fpn(narrow(depth=depth), levels).eval()
+    fpn = make_backbone(narrow(depth=depth), levels).eval()
     shapes = fpn.output_shape()
     with torch.no_grad():
         maps = fpn(torch.randn(1, 3, 128, 256))
@@ -101,14 +101,14 @@ def test_maps_have_the_promised_names_strides_and_channels(depth, levels):
 
 def test_p6_of_p2_to_p6_is_p5_subsampled():
     with torch.no_grad():
-        maps = resnet_fpn(narrow(), (2, 6)).eval()(torch.randn(1, 3, 128, 256))
+        maps = make_backbone(narrow(), (2, 6)).eval()(torch.randn(1, 3, 128, 256))
     assert torch.equal(maps["p6"], maps["p5"][..., ::2, ::2])
 
 
 @pytest.mark.parametrize("depth", [18, 34, 50, 101])
 def test_a_full_width_trunk_has_torchvisions_parameters(depth):
     with torch.device("meta"):
-        ours = resnet_fpn(Backbone(depth=depth, norm="BN", frozen_stages=0), (3, 7)).bottom_up
+        ours = make_backbone(Backbone(depth=depth, norm="BN", frozen_stages=0), (3, 7)).bottom_up
         peer = torchvision.models.get_model(f"resnet{depth}", weights=None)
     shapes = [sorted(tuple(p.shape) for p in model.parameters()) for model in (ours, peer)]
     classifier = sorted(tuple(p.shape) for p in peer.fc.parameters())
@@ -120,7 +120,7 @@ def test_a_full_width_trunk_has_torchvisions_parameters(depth):
     [("FrozenBN", FrozenBatchNorm2d), ("BN", nn.BatchNorm2d), ("GN", nn.GroupNorm)],
 )
 def test_every_convolution_of_the_trunk_has_the_chosen_norm(norm, kind):
-    trunk = resnet_fpn(narrow(norm=norm), (3, 7)).bottom_up
+    trunk = make_backbone(narrow(norm=norm), (3, 7)).bottom_up
     convolutions = [m for m in trunk.modules() if isinstance(m, nn.Conv2d)]
     assert all(isinstance(conv.norm, kind) for conv in convolutions)
 
@@ -128,7 +128,7 @@ def test_every_convolution_of_the_trunk_has_the_chosen_norm(norm, kind):
 @pytest.mark.parametrize("norm", ["BN", "GN"])
 @pytest.mark.parametrize("frozen", [0, 1, 3, 5])
 def test_frozen_stages_get_no_gradient_and_the_others_do(norm, frozen):
-    trunk = resnet_fpn(narrow(norm=norm, frozen_stages=frozen), (3, 7)).bottom_up
+    trunk = make_backbone(narrow(norm=norm, frozen_stages=frozen), (3, 7)).bottom_up
     stages = [trunk.stem, *trunk.stages]
     trainable = [any(p.requires_grad for p in stage.parameters()) for stage in stages]
     assert trainable == [i >= frozen for i in range(5)]
@@ -138,12 +138,12 @@ def test_one_seed_gives_one_network():
     nets = []
     for _ in range(2):
         torch.manual_seed(3)
-        nets.append(resnet_fpn(narrow(), (3, 7)).state_dict())
+        nets.append(make_backbone(narrow(), (3, 7)).state_dict())
     assert all(torch.equal(value, nets[1][name]) for name, value in nets[0].items())
 
 
 def test_a_narrow_trunk_in_channels_last_equals_the_usual_layout():
-    fpn, images = resnet_fpn(narrow(), (3, 7)).eval(), torch.randn(2, 3, 64, 64)
+    fpn, images = make_backbone(narrow(), (3, 7)).eval(), torch.randn(2, 3, 64, 64)
     with torch.no_grad():
         usual = fpn(images)["p3"]
         ours = fpn.to(memory_format=torch.channels_last)(images)["p3"]
@@ -162,7 +162,7 @@ def test_a_narrow_trunk_in_channels_last_equals_the_usual_layout():
 def test_a_file_that_does_not_fit_is_named_with_its_first_misfits(tmp_path, backbone, complaint):
     path = write(torchvision_resnet(18).state_dict(), tmp_path / "resnet18.pth")
     with pytest.raises(ValueError, match=f"resnet18.pth does not fit.*{complaint}"):
-        load_imagenet(resnet_fpn(backbone, (3, 7)), path, Backbone())
+        load_imagenet(make_backbone(backbone, (3, 7)), path, Backbone())
 
 
 def detectron2s_trunk():
@@ -198,7 +198,7 @@ def test_an_msra_trunk_gives_detectron2s_maps(tmp_path):
     path = caffe_file(peer, tmp_path / "R-50.pkl")
     DetectionCheckpointer(peer).load(str(path))
     backbone = Backbone(width=8, fpn_channels=16, **MSRA)
-    fpn = resnet_fpn(backbone, (2, 6)).eval()
+    fpn = make_backbone(backbone, (2, 6)).eval()
     load_imagenet(fpn, path, backbone)
     with torch.no_grad():
         images = torch.randn(2, 3, 64, 96)
@@ -213,11 +213,11 @@ def test_an_msra_trunk_gives_detectron2s_maps(tmp_path):
 def test_an_msra_trunk_is_refused_where_images_come_otherwise(tmp_path, changes):
     path, backbone = caffe_file(detectron2s_trunk(), tmp_path / "R-50.pkl"), Backbone(**changes)
     with pytest.raises(ValueError, match="R-50.pkl is an MSRA trunk; valid: .*BGR.*stride_in=1x1"):
-        load_imagenet(resnet_fpn(narrow(depth=50), (3, 7)), path, backbone)
+        load_imagenet(make_backbone(narrow(depth=50), (3, 7)), path, backbone)
 
 
 def test_an_unknown_format_is_refused(tmp_path):
-    fpn = resnet_fpn(narrow(), (3, 7))
+    fpn = make_backbone(narrow(), (3, 7))
     with pytest.raises(ValueError, match="weights.onnx: unknown format; valid: .pkl"):
         load_imagenet(fpn, tmp_path / "weights.onnx", Backbone())
 
@@ -225,11 +225,11 @@ def test_an_unknown_format_is_refused(tmp_path):
 def test_a_checkpoint_of_other_things_than_tensors_is_refused(tmp_path):
     torch.save({"epoch": 3, "state_dict": {"conv1.weight": torch.zeros(2)}}, tmp_path / "c.pth")
     with pytest.raises(ValueError, match="c.pth: not a readable weights file: .*dict"):
-        load_imagenet(resnet_fpn(narrow(), (3, 7)), tmp_path / "c.pth", Backbone())
+        load_imagenet(make_backbone(narrow(), (3, 7)), tmp_path / "c.pth", Backbone())
 
 
 def test_a_failed_load_leaves_the_weights_alone(tmp_path):
-    fpn = resnet_fpn(narrow(), (3, 7))
+    fpn = make_backbone(narrow(), (3, 7))
     before = {name: value.clone() for name, value in fpn.state_dict().items()}
     path = write(torchvision_resnet(18).state_dict(), tmp_path / "wide.pth")
     with pytest.raises(ValueError, match="wide.pth"):

@@ -7,13 +7,13 @@ from hypothesis import given, settings
 from pydantic import ValidationError
 
 from p2s.files import canonical_hash
-from p2s.spec import NAMED, FirstStage, Recipe, SecondStage, Spec
+from p2s.spec import NAMED, Backbone, FirstStage, Recipe, SecondStage, Spec
 from p2s.spec.first_stage import Gfl, Rpn
 from p2s.spec.second_stage import Federated, Sigmoid
 from tests.support import ROOT
 from tests.support.random_specs import specs
 
-OWNERS = [FirstStage, SecondStage, Recipe]
+OWNERS = [FirstStage, SecondStage, Recipe, Backbone]
 KINDS = [
     (owner, name, kind, of_kind)
     for owner in OWNERS
@@ -42,6 +42,14 @@ DUMPS = {
     "GA RPN": "adeb78f2afa67291",
     "Cascade RPN": "36da1db9528aec2a",
     "FCOS-RT": "b957c77b327e982c",
+    "CenterNet2-X101-DCN": "3612774f75e19a32",
+    "CenterNet*-X101-DCN": "6e90be6550148aed",
+    "CascadeRCNN-X101-DCN": "c97d91eaec668389",
+    "CenterNet2-R2-101-DCN-BiFPN": "b72bb6ca1dd64101",
+    "CenterNet2-DLA-BiFPN-P3": "e8ab12922a08dc82",
+    "CenterNet2-DLA-BiFPN-P5": "3481b57d8a92fb58",
+    "FCOS-RT-DLA-BiFPN-P3": "7e1d7fdbcfdd774a",
+    "CenterNet-DLA": "6f72186092dba4a0",
 }
 
 
@@ -87,6 +95,7 @@ def test_every_committed_record_holds_the_dump_of_its_spec():
     for path in sorted((ROOT / "results" / "runs").glob("*/*.json")):
         recorded = json.loads(path.read_bytes())["spec"]
         dump = Spec.model_validate(recorded).model_dump(mode="json")
+        assert recorded["backbone"] == dump["backbone"], path
         for part in ("first_stage", "second_stage", "recipe"):  # older records lack younger fields
             assert recorded[part].items() <= dump[part].items(), path
         assert {
@@ -96,8 +105,10 @@ def test_every_committed_record_holds_the_dump_of_its_spec():
 
 @pytest.mark.parametrize(("owner", "name", "kind", "of_kind"), KINDS)
 def test_a_choice_may_be_written_as_its_kind_alone(owner, name, kind, of_kind):
-    layers = {"layers": 1} if owner is FirstStage else {}
-    assert owner.model_validate({name: kind, **layers}) == owner(**{name: of_kind()}, **layers)
+    beside = {"layers": 1} if owner is FirstStage else {}
+    if owner is Backbone:
+        beside = {"depth": 34} | ({"trunk": "dla"} if kind == "dla_up" else {})
+    assert owner.model_validate({name: kind, **beside}) == owner(**{name: of_kind()}, **beside)
 
 
 @pytest.mark.parametrize(("owner", "name", "kind", "of_kind"), KINDS)
@@ -132,6 +143,14 @@ PAIRS = [  # of settings: as they are written, and as records have them
     ({"recipe": {"optimizer": {"momentum": 0.5}}}, {"recipe": {"momentum": 0.5}}),
     ({"first": {"ignore_above": 0.85}}, {"first_stage": {"ignore_above": 0.85}}),
     ({"first_stage": {"design": "gfl"}}, {"first": "gfl"}),
+    (
+        {"backbone": {"neck": {"kind": "bifpn", "layers": 7}}},
+        {"backbone": {"neck": "bifpn", "bifpn_layers": 7}},
+    ),
+    (
+        {"backbone": {"trunk": {"kind": "resnext", "groups": 64}}},
+        {"backbone": {"trunk": "resnext", "resnext_groups": 64}},
+    ),
 ]
 
 

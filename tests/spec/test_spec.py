@@ -1,6 +1,7 @@
 """Spec: named rows of the paper's tables, strict words, identities."""
 
 import json
+import re
 
 import pytest
 from pydantic import ValidationError
@@ -51,6 +52,8 @@ TRAINING = {  # layers and weight of the first stage; candidates a level, propos
     # There are no proposals, nor regions: these are the defaults.
     "alone": (4, 1, 4000, 2000, 0.9, 512, 0.01),
     "RetinaNet": (4, 1, 4000, 2000, 0.9, 512, 0.01),
+    "one layer": (1, 1, 4000, 2000, 0.9, 512, 0.01),
+    "real-time": (4, 0.5, 4000, 2000, 0.9, 512, 0.02),
 }
 TEST = {  # fusion; candidates a level, proposals, their NMS and floor; NMS and threshold
     "probabilistic": ("product", 1000, 256, 0.9, 1e-4, 0.7, 0.05),
@@ -59,6 +62,8 @@ TEST = {  # fusion; candidates a level, proposals, their NMS and floor; NMS and 
     "two steps": ("class", 1000, 300, 0.8, 0, 0.5, 1e-3),
     "alone": ("product", 1000, 256, 0.9, 1e-4, 0.6, 0.05),
     "RetinaNet": ("product", 1000, 256, 0.9, 1e-4, 0.5, 0.05),
+    "one layer": ("product", 1000, 256, 0.9, 1e-4, 0.6, 0.05),
+    "real-time": ("product", 1000, 128, 0.9, 1e-4, 0.7, 0.05),
 }
 ROWS = {  # first and second stage, levels, positive IoU, and which settings
     "FasterRCNN-RPN": ("rpn", "faster", (2, 6), (0.5,), "by class"),
@@ -81,6 +86,17 @@ ROWS = {  # first and second stage, levels, positive IoU, and which settings
     "GA RPN": ("ga_rpn", "faster", (2, 6), (0.6,), "guided"),
     "Cascade RPN": ("cascade_rpn", "faster", (2, 6), (0.65,), "two steps"),
     "FCOS-RT": ("fcos", "none", (3, 7), None, "alone"),
+    "CenterNet2-X101-DCN": ("centernet", "cascade", (3, 7), (0.6, 0.7, 0.8), "probabilistic"),
+    "CenterNet*-X101-DCN": ("centernet", "none", (3, 7), None, "alone"),
+    "CascadeRCNN-X101-DCN": ("rpn", "cascade", (2, 6), (0.5, 0.6, 0.7), "by class"),
+    "CenterNet2-R2-101-DCN-BiFPN": (
+        *("centernet", "cascade", (3, 7), (0.6, 0.7, 0.8)),
+        "probabilistic",
+    ),
+    "CenterNet2-DLA-BiFPN-P3": ("centernet", "cascade", (3, 5), (0.6, 0.7, 0.8), "real-time"),
+    "CenterNet2-DLA-BiFPN-P5": ("centernet", "cascade", (3, 7), (0.6, 0.7, 0.8), "real-time"),
+    "FCOS-RT-DLA-BiFPN-P3": ("fcos", "none", (3, 5), None, "alone"),
+    "CenterNet-DLA": ("centernet", "none", (2, 2), None, "one layer"),
 }
 
 
@@ -172,6 +188,62 @@ def test_unknown_name_lists_the_valid_ones():
 def test_contradictions_are_refused(fields):
     with pytest.raises(ValidationError):
         Spec(**fields)
+
+
+@pytest.mark.parametrize(
+    ("fields", "told"),
+    [
+        (
+            {"levels": (2, 6), "backbone": {"neck": "bifpn"}},
+            r"levels \(2, 6\) with backbone.neck bifpn; valid: \(3, 7\), \(3, 5\)$",
+        ),
+        ({"levels": (3, 6)}, r"neck fpn; valid: \(2, 6\), \(3, 7\), \(3, 5\)$"),
+        (
+            {"levels": (3, 5), "first": "retinanet"},
+            r"levels \(3, 5\) with first retinanet, whose anchors are of five levels; "
+            r"valid: \(2, 6\), \(3, 7\)$",
+        ),
+        (
+            {"levels": (2, 2), "backbone": {"neck": "dla_up"}},
+            "backbone.neck dla_up with trunk resnet; valid: trunk dla, or neck fpn, bifpn$",
+        ),
+        ({"backbone": {"trunk": "dla"}}, "backbone.depth 50 with trunk dla; valid: 18, 34$"),
+        (
+            {"backbone": {"depth": 18, "deformable_stages": 1}},
+            "deformable_stages 1 with a ResNet-18; valid: 0, or trunk resnet of depth 50 or 101",
+        ),
+        (
+            {"backbone": {"trunk": "dla", "depth": 34, "stride_in": "1x1"}},
+            "stride_in 1x1 does nothing with trunk dla; valid: resnet, resnext, res2net$",
+        ),
+        ({"backbone": {"trunk": "vgg"}}, "'resnet', 'resnext', 'res2net', 'dla'"),
+        (
+            {"backbone": {"bifpn_layers": 3}},
+            "bifpn_layers does nothing with neck fpn; valid: bifpn$",
+        ),
+        (
+            {"backbone": {"neck": "bifpn", "p6_from": "res5"}},
+            r"p6_from res5; valid levels: \(3, 7\), of neck fpn$",
+        ),
+        (
+            {"first": "rpn", "first_stage": {"deformable": True}},
+            "deformable does nothing with first rpn; valid: centernet, atss, gfl, fcos$",
+        ),
+        (
+            {"second_stage": {"pooled": (2, 4)}},
+            r"second_stage.pooled \(2, 4\) with levels \(3, 7\); valid: two of 3 to 7, the finest",
+        ),
+        (
+            {"second": "faster", "second_stage": {"iou": [0.6], "pooled": (5, 4)}},
+            r"pooled \(5, 4\) with levels",
+        ),
+    ],
+)
+def test_what_a_trunk_or_neck_cannot_give_is_told_in_a_line(fields, told):
+    with pytest.raises(ValidationError) as error:
+        Spec(**fields)
+    [problem] = error.value.errors()
+    assert re.search(told, problem["msg"]) and len(problem["msg"].splitlines()) == 1
 
 
 def test_a_spec_is_frozen():

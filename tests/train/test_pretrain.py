@@ -7,7 +7,7 @@ from safetensors.torch import load_file
 from p2s.data.glyphs import ink
 from p2s.data.glyphs.styles import STYLES
 from p2s.data.loader import train_batch
-from p2s.model.backbones import resnet_fpn
+from p2s.model.backbones import make_backbone
 from p2s.model.zoo import build
 from p2s.spec import Glyphs, Recipe, Spec, identity
 from p2s.spec.identity import training_id
@@ -49,7 +49,7 @@ def test_a_label_is_spelt_by_its_style_and_its_character():
 
 def test_the_first_trains_and_the_next_gets_the_same_weights(tmp_path, monkeypatch):
     spec = spec_of()
-    backbones = [resnet_fpn(spec.backbone, spec.levels) for _ in range(2)]
+    backbones = [make_backbone(spec.backbone, spec.levels) for _ in range(2)]
     assert not _equal(*backbones)
     pretrain.read_glyphs(backbones[0], spec, tmp_path, READING)
     monkeypatch.setattr(pretrain.engine, "train_batch", lambda *_: pytest.fail("trained again"))
@@ -66,7 +66,7 @@ def test_a_pyramid_takes_of_anothers_reading_what_both_have(tmp_path):
     spec = spec_of("characters")
     assert spec.levels == (3, 7)
     torch.manual_seed(0)
-    backbone = resnet_fpn(spec.backbone, spec.levels)
+    backbone = make_backbone(spec.backbone, spec.levels)
     before = {name: value.clone() for name, value in backbone.state_dict().items()}
     pretrain.read_glyphs(backbone, spec, tmp_path, BOTH)
     [folder] = (tmp_path / "pretrained").iterdir()

@@ -20,7 +20,7 @@ from p2s.model.first.candidates import (
     proposal_selection,
 )
 from p2s.model.first.dense import DenseProposer
-from p2s.model.first.heads import separate_towers, shared_tower
+from p2s.model.first.heads import deformable_tower, separate_towers, shared_tower
 from p2s.spec import Spec, Test
 
 TRAINING_FLOOR = 1e-4  # P(O); C2
@@ -74,7 +74,7 @@ def dense_stage(
     stage = spec.first_stage
     design = designs.OF_FIRST_STAGE[spec.first](stage)
     assign = class_agnostic(design.objective.assign)
-    towers = shared_tower(channels, stage.layers, design.tower)
+    towers = shared_tower(channels, stage.layers, _tower(spec, design))
     return make(
         head=design.head(towers, channels, 1, len(strides)),
         strides=strides,
@@ -94,7 +94,7 @@ def dense_detector(spec: Spec, strides: dict[str, int], channels: int) -> OneSta
     In training it returns losses and no detections.
     """
     design = designs.OF_DETECTOR[spec.first](spec.first_stage)
-    towers = separate_towers(channels, spec.first_stage.layers, design.tower)
+    towers = separate_towers(channels, spec.first_stage.layers, _tower(spec, design))
     return OneStage(
         head=design.head(towers, channels, spec.num_classes, len(strides)),
         strides=strides,
@@ -103,3 +103,7 @@ def dense_detector(spec: Spec, strides: dict[str, int], channels: int) -> OneSta
         score=design.score,
         anchors=replace(design.anchors, zoom=spec.zoom),
     )
+
+
+def _tower(spec, design):
+    return deformable_tower if spec.first_stage.deformable else design.tower

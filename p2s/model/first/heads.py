@@ -10,6 +10,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from p2s.model.deformable import DeformConv
 from p2s.model.layers import group_norm, prior_bias
 
 GROUP_WIDTH = 8  # least channels of a group: 32 groups at the paper's 256 channels; C2
@@ -41,6 +42,13 @@ def plain_tower(channels: int, layers: int) -> nn.Sequential:
     """The same without normalisation, as RetinaNet has it (d2)."""
     modules = tower(channels, layers, lambda _: nn.Identity())
     keep_gain(module for module in modules if isinstance(module, nn.Conv2d))
+    return modules
+
+
+def deformable_tower(channels: int, layers: int) -> nn.Sequential:
+    """The tower, of which the last convolution is deformable, as large detectors have it (C2)."""
+    modules = tower(channels, layers)
+    modules[-3] = DeformConv(modules[-3])
     return modules
 
 

@@ -191,10 +191,12 @@ def second_stage(
 
     `make` takes what detectron2's CascadeROIHeads does, `predict` what its predictors do.
 
-    Regions are pooled from every level of P3-P7, and from P2-P5 of P2-P6: there P6 serves the
-    RPN only (Lin et al., 2017, Feature Pyramid Networks, Sec. 4.2).
+    Regions are pooled from the levels that a Spec names, else from all, but P6 of P2-P6: there it
+    serves the RPN only (Lin et al., 2017, Feature Pyramid Networks, Sec. 4.2).
     """
-    names = sorted(name for name in strides if spec.levels == (3, 7) or name != "p6")
+    every = (2, 5) if spec.levels == (2, 6) else spec.levels
+    finest, coarsest = spec.second_stage.pooled or every
+    names = [name for name in strides if finest <= int(name[1:]) <= coarsest]
     pooled = ShapeSpec(channels=channels, height=RESOLUTION, width=RESOLUTION)
     stage, ious = spec.second_stage, spec.second_stage.iou
     trunks = [RegionHead(pooled, conv_dims=[], fc_dims=[stage.channels] * 2) for _ in ious]

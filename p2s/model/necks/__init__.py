@@ -1,0 +1,1 @@
+"""Necks: from the stages of a trunk to levels of equal width."""
