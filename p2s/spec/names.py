@@ -37,6 +37,23 @@ _ONE_STAGE = {
     "recipe": {"rate": 0.01},
     "test": {"nms": 0.6},
 }
+# App. B: ResNeXt-32x8d-101-DCN; C2: regions are pooled from P3 and P4
+_LARGE = {"backbone": {"trunk": "resnext", "depth": 101, "deformable_stages": 2}}
+_DEFORMABLE = {"first_stage": {"deformable": True}}
+_POOLED = {"second_stage": {"pooled": (3, 4)}}
+# App. C
+_EXTRA_LARGE = {
+    "trunk": "res2net",
+    "depth": 101,
+    "deformable_stages": 2,
+    "stride_in": "1x1",  # C2
+    "neck": {"kind": "bifpn", "layers": 7},
+    "fpn_channels": 288,
+}
+# App. B; C2: batch normalisation that learns, nothing frozen
+_DLA = {"trunk": "dla", "depth": 34, "norm": "BN", "frozen_stages": 0}
+_REAL_TIME = {**_DLA, "neck": {"kind": "bifpn", "form": "fcos"}, "fpn_channels": 160}
+_FAST = {"proposals": 128, "short_edge": 512, "long_edge": 736}
 NAMED = {
     "FasterRCNN-RPN": {**_RPN, **_FASTER, "levels": (2, 6), "second_stage": {"iou": (0.5,)}},
     "CascadeRCNN-RPN": {
@@ -63,4 +80,49 @@ NAMED = {
     "GA RPN": _mmdetection("ga_rpn", nms=0.7, iou=0.6, weight=1.0),
     "Cascade RPN": _mmdetection("cascade_rpn", nms=0.8, iou=0.65, weight=0.7),
     "FCOS-RT": {"first": "fcos", **_ONE_STAGE},
+    "CenterNet2-X101-DCN": {**_CASCADE, **_LARGE, **_DEFORMABLE, **_POOLED},
+    "CenterNet*-X101-DCN": {
+        **_ONE_STAGE,
+        **_LARGE,
+        "first_stage": {"weight": 1.0, "deformable": True},
+    },
+    "CascadeRCNN-X101-DCN": {
+        **_RPN,
+        **_CASCADE,
+        **_LARGE,
+        "levels": (2, 6),
+        "second_stage": {"iou": (0.5, 0.6, 0.7)},
+    },
+    "CenterNet2-R2-101-DCN-BiFPN": {
+        **_CASCADE,
+        **_DEFORMABLE,
+        **_POOLED,
+        "backbone": _EXTRA_LARGE,
+        "test": {"short_edge": 1560, "long_edge": 1560},
+    },
+    "CenterNet2-DLA-BiFPN-P3": {
+        **_CASCADE,
+        "levels": (3, 5),
+        "backbone": _REAL_TIME,
+        "test": _FAST,
+    },
+    "CenterNet2-DLA-BiFPN-P5": {
+        **_CASCADE,
+        "backbone": _REAL_TIME,
+        "test": {**_FAST, "short_edge": 608, "long_edge": 900},
+    },
+    "FCOS-RT-DLA-BiFPN-P3": {
+        "first": "fcos",
+        **_ONE_STAGE,
+        "levels": (3, 5),
+        "backbone": _REAL_TIME,
+        "test": {"nms": 0.6, "short_edge": 512, "long_edge": 736},
+    },
+    "CenterNet-DLA": {
+        **_ONE_STAGE,
+        "levels": (2, 2),
+        "first_stage": {"weight": 1.0, "layers": 1},
+        "backbone": {**_DLA, "neck": "dla_up"},
+        "test": {"nms": 0.6, "short_edge": 608, "long_edge": 900},
+    },
 }

@@ -19,7 +19,7 @@ from tests.support.tiny import CLASSES, lively_folder
 def listed():
     done = p2s("list")
     assert done.exit_code == 0, done.output
-    return {line[:25].strip(): line[25:].split() for line in done.output.splitlines()}
+    return {line[:29].strip(): line[29:].split() for line in done.output.splitlines()}
 
 
 def test_every_named_detector_is_listed_with_its_stages(listed):

@@ -9,6 +9,10 @@ REFERENCE = "CenterNet2"
 BOTH = ["Tfirst", "Ttot"]
 SHORT = {"CascadeRCNN-RPN (P3-P7)": "CascadeRCNN"}  # in Tables 6 to 8
 OF_CLASSES = {365: 8, 1203: 7}  # tables by the number of classes of their data
+TIMELESS = (  # Table 2 has FCOS-RT with another trunk and input, Table 3 no runtimes
+    *("FCOS-RT", "CenterNet2-X101-DCN", "CenterNet*-X101-DCN", "CascadeRCNN-X101-DCN"),
+    "CenterNet2-R2-101-DCN-BiFPN",
+)
 CELLS = {  # of Tfirst and Ttot; other detectors are in Table 1 under their own names
     "FasterRCNN-RPN": [(1, "FasterRCNN-RPN (original)", column) for column in BOTH],
     "CascadeRCNN-RPN": [(1, "CascadeRCNN-RPN (original)", column) for column in BOTH],
@@ -16,7 +20,11 @@ CELLS = {  # of Tfirst and Ttot; other detectors are in Table 1 under their own 
     "CascadeRCNN-RPN (P3-P7)": [None, (6, "1000", "CascadeRCNN Runtime")],
     "GA RPN": [None, (11, "GA RPN", "Runtime")],
     "Cascade RPN": [None, (11, "Cascade RPN", "Runtime")],
-    "FCOS-RT": [None, None],  # Table 2 has it with another trunk and input
+    "FCOS-RT-DLA-BiFPN-P3": [None, (2, "FCOS-RT (DLA-BiFPN-P3)", "Runtime")],
+    "CenterNet2-DLA-BiFPN-P3": [None, (2, "CenterNet2 (DLA-BiFPN-P3, 48)", "Runtime")],
+    "CenterNet2-DLA-BiFPN-P5": [None, (2, "CenterNet2 (DLA-BiFPN-P5, 288)", "Runtime")],
+    "CenterNet-DLA": [None, (2, "CenterNet (DLA)", "Runtime")],
+    **dict.fromkeys(TIMELESS, [None, None]),
     REFERENCE: [(1, "CascadeRCNN-CenterNet", column) for column in BOTH],
 }
 

@@ -10,7 +10,7 @@ from p2s.report.figures import speed as figures
 from p2s.report.products import Products
 from p2s.report.tables import speed as tables
 from p2s.report.tables.benches import latest
-from p2s.report.tables.runtimes import first_and_total, of_row, total
+from p2s.report.tables.runtimes import TIMELESS, first_and_total, of_row, total
 from p2s.spec import NAMED
 from p2s.study import benches, records
 from p2s.study.benches import Bench
@@ -155,10 +155,10 @@ def test_detectors_stand_beside_the_papers_ratios(measured):
     assert frame.loc["FasterRCNN-RPN", ["Tfirst, paper", "Ttot, paper"]].tolist() == list(paper)
 
 
-@pytest.mark.parametrize("name", [name for name in NAMED if name != "FCOS-RT"])
+@pytest.mark.parametrize("name", [name for name in NAMED if name not in TIMELESS])
 def test_the_paper_prints_a_total_of_every_named_detector(name):
     first, whole = first_and_total(name)
-    assert whole > 30 and not first > whole
+    assert whole >= (18 if "DLA" in name else 30) and not first > whole
     assert np.isnan(total(name, 81, "classes"))
 
 
