@@ -9,6 +9,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
+from p2s.model.backbone_naming import backbone_rules
 from p2s.spec import Spec
 
 HEAD, THEIR_HEAD = r"^proposal_generator\.head\.", "proposal_generator.centernet_head."
@@ -63,12 +64,20 @@ def to_ours(theirs: dict[str, Tensor], ours: dict[str, Tensor], spec: Spec) -> d
 
 
 def _names(ours: dict[str, Tensor], spec: Spec) -> Iterator[tuple[str, list[str]]]:
-    renamed = RENAMED[spec.first, spec.second]
+    renamed = (*RENAMED[spec.first, spec.second], *backbone_rules(spec), *_deformable(spec))
     for name in [name for name in ours if name not in OURS_ALONE]:
         if name == SCALES:
             yield name, [f"{THEIR_HEAD}scales.{level}.scale" for level in range(len(ours[name]))]
         else:
             yield name, [_renamed(name, renamed)]
+
+
+def _deformable(spec):
+    """Of the last layer of a tower, where it is deformable."""
+    if not spec.first_stage.deformable:
+        return ()
+    last = 3 * spec.first_stage.layers - 3
+    return ((rf"(_tower\.{last})\.(weight|bias)$", r"\1.conv.\2"),)
 
 
 def _renamed(name, renamed):

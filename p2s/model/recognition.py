@@ -9,8 +9,9 @@ from typing import Any
 
 from torch import Tensor
 
+from p2s.model import backbone_recognition
+from p2s.model.backbone_recognition import rows
 from p2s.model.first.designs import NINE
-from p2s.model.trunks.resnet import BLOCKS
 from p2s.spec import Spec
 from p2s.spec.released import RELEASED, released
 
@@ -21,7 +22,7 @@ FIRST = {  # the first stage by a start of its keys
 }
 SECOND = {"faster": "roi_heads.box_predictor.cls_score.", "cascade": "roi_heads.box_predictor.0."}
 LAYERS = {  # of a tower
-    "centernet": re.compile(r"centernet_head\.bbox_tower\.\d+\.weight$"),
+    "centernet": re.compile(r"centernet_head\.bbox_tower\.\d+(\.conv)?\.weight$"),
     "rpn": re.compile(r"rpn_head\.conv.*weight$"),
     "retinanet": re.compile(r"^head\.bbox_subnet\.\d+\.weight$"),
 }
@@ -33,12 +34,8 @@ ALIEN = {  # what has no net of ours, by keys
     r"^backbone\.body\.": "a detector of torchvision's: it rounds anchors and pools regions half a "
     "cell away, which no Spec says; torchvision's ResNets are files for backbone.weights",
     r"^(conv1_w|(stem\.)?conv1\.weight)$": "a trunk alone: a file for backbone.weights",
-    r"^backbone\.bottom_up\.(base|dla)": "a DLA trunk; valid: ResNet",
-    r"^backbone\.bottom_up\..*conv2_offset\.": "deformable convolutions; valid: a plain ResNet",
-    r"^backbone\.bottom_up\..*convs\.": "a Res2Net trunk; valid: ResNet",
     r"^roi_heads\.res5\.": "a C4 head; valid: FPN",
 }
-TRUNK = "backbone.bottom_up."
 
 
 def refuse_alien(path: Path, tensors: dict[str, Tensor]) -> None:
@@ -55,7 +52,8 @@ def name_of(path: Path, tensors: dict[str, Tensor], asked: str | None = None) ->
         released(asked)
     if parts:
         classes = _classes(path, tensors, *parts)
-        valid = [name for name in RELEASED if _fits(released(name), name, parts, classes)]
+        kinds = (*parts, *backbone_recognition.kinds(tensors))
+        valid = [name for name in RELEASED if _fits(released(name), name, kinds, classes)]
     if asked in valid and parts:
         return asked
     if any(key.endswith("freq_weight") for key in tensors) and not asked:
@@ -69,19 +67,17 @@ def name_of(path: Path, tensors: dict[str, Tensor], asked: str | None = None) ->
 def sizes(path: Path, tensors: dict[str, Tensor], spec: Spec) -> dict[str, Any]:
     """Of the Spec of a released detector, the changes that its weights' shapes tell."""
     layers = [key for key in tensors if LAYERS[spec.first].search(key) and tensors[key].dim() == 4]
-    pyramid = "backbone.fpn_output{}.weight"
     changes = {
         "num_classes": _classes(path, tensors, spec.first, spec.second),
-        "levels": (2, 6) if pyramid.format(2) in tensors else (3, 7),
-        "backbone": _trunk(path, tensors)
-        | {"fpn_channels": _rows(path, tensors, pyramid.format(5))},
+        "levels": backbone_recognition.levels(tensors),
+        "backbone": backbone_recognition.sizes(path, tensors, spec.backbone),
         "first_stage": {"layers": len(layers)},
     }
     if spec.second == "none":
         return changes
     stage = {"faster": "", "cascade": "0."}[spec.second]
-    boxes = _rows(path, tensors, f"roi_heads.box_predictor.{stage}bbox_pred.weight")
-    hidden = _rows(path, tensors, f"roi_heads.box_head.{stage}fc1.weight")
+    boxes = rows(path, tensors, f"roi_heads.box_predictor.{stage}bbox_pred.weight")
+    hidden = rows(path, tensors, f"roi_heads.box_head.{stage}fc1.weight")
     by_class = {"boxes": "by_class"} if boxes > 4 and spec.second == "faster" else {}
     return changes | {"second_stage": {"channels": hidden, **by_class}}
 
@@ -99,36 +95,17 @@ def _stages(tensors):
     return (first, kind(SECOND, "none")) if first else None
 
 
-def _fits(spec, name, parts, classes):
+def _fits(spec, name, kinds, classes):
     counted = any("num_classes" in changes for changes in RELEASED[name][1:])
-    return (spec.first, spec.second) == parts and (not counted or spec.num_classes == classes)
+    backbone = spec.backbone
+    own = (spec.first, spec.second, backbone.trunk.kind, backbone.neck.kind)
+    fits = own == kinds[:4] and kinds[4] in (None, spec.levels)
+    return fits and (not counted or spec.num_classes == classes)
 
 
 def _classes(path, tensors, first, second):
     if second == "none":
         anchors = len(NINE) if first == "retinanet" else 1
-        return _rows(path, tensors, f"{SCORES.get(first, 'roi_heads')}.weight") // anchors
+        return rows(path, tensors, f"{SCORES.get(first, 'roi_heads')}.weight") // anchors
     stage = {"faster": "", "cascade": "0."}[second]
-    return _rows(path, tensors, f"roi_heads.box_predictor.{stage}cls_score.weight") - 1
-
-
-def _trunk(path, tensors):
-    blocks = [0, 0, 0, 0]
-    for key in tensors:
-        if match := re.match(re.escape(TRUNK) + r"res([2-5])\.\d+\.conv1\.weight$", key):
-            blocks[int(match[1]) - 2] += 1
-    deep = f"{TRUNK}res2.0.conv3.weight" in tensors
-    fits = [d for d, of_depth in BLOCKS.items() if of_depth == tuple(blocks) and deep == (d >= 50)]
-    if not fits:
-        raise ValueError(f"{path}: a trunk of {blocks} blocks; valid: ResNets {[*BLOCKS]}")
-    norm = f"{TRUNK}stem.conv1.norm."
-    has = {"BN": f"{norm}num_batches_tracked", "FrozenBN": f"{norm}running_mean"}
-    norms = [kind for kind, key in has.items() if key in tensors]
-    width = _rows(path, tensors, f"{TRUNK}stem.conv1.weight")
-    return {"depth": fits[0], "width": width, "norm": [*norms, "GN"][0]}
-
-
-def _rows(path, tensors, key):
-    if key not in tensors:
-        raise ValueError(f"{path}: {key} is missing; valid: keys of a released detector")
-    return len(tensors[key])
+    return rows(path, tensors, f"roi_heads.box_predictor.{stage}cls_score.weight") - 1

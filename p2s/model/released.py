@@ -20,6 +20,7 @@ UNNEEDED = {  # by what no detection depends on: patterns of keys
     "counters": r"\.num_batches_tracked$",
     "pixels, which the Spec has": r"^pixel_(mean|std)$",
     "anchors, which follow from the Spec": r"\.cell_anchors\.",
+    "layers that no map depends on": r"\.level[34]\.project\.",
     "head of masks": r"^roi_heads\.mask_head\.",
     "head of keypoints": r"^roi_heads\.keypoint_head\.",
     "frequencies of classes": r"\.(freq_weight|fed_loss_cls_weights)$",

@@ -17,6 +17,12 @@ MSRA = {
     "pixels": Pixels(order="BGR", mean=(103.53, 116.28, 123.675), std=(1, 1, 1)),
     "stride_in": "1x1",
 }
+FAIR = {  # Facebook's ResNeXt, BGR from Caffe too
+    "pixels": Pixels(order="BGR", mean=(103.53, 116.28, 123.675), std=(57.375, 57.12, 58.395))
+}
+TRUNKS = {"resnet": MSRA, "resnext": FAIR, "res2net": {}, "dla": {"pixels": MSRA["pixels"]}}
+_EXTRA_LARGE = ("CenterNet2-R2-101-DCN-BiFPN", AUTHORS)
+_PYRAMID = {"backbone": {"neck": "fpn", "fpn_channels": 256}}
 _RARE = {"num_classes": 1203, "test": {"score_threshold": 0.02, "nms": 0.5, "detections": 300}}
 _FEDERATED = {"kind": "federated", "sets": "per_batch"}
 _CASCADE = ("CenterNet2", AUTHORS)
@@ -28,6 +34,18 @@ RELEASED: dict[str, tuple] = {
     "CenterNet2-LVIS": (*_CASCADE, _RARE, {"second_stage": {"cls_loss": "sigmoid"}}),
     "CenterNet2-LVIS-Fed": (*_CASCADE, _RARE, {"second_stage": {"cls_loss": _FEDERATED}}),
     "CenterNet2-Objects365": (*_CASCADE, {"num_classes": 365, "test": {"detections": 300}}),
+    "CenterNet2-X101-DCN": ("CenterNet2-X101-DCN", AUTHORS),
+    "CenterNet2-R2-101-DCN": (
+        *_EXTRA_LARGE,
+        _PYRAMID,
+        {"test": {"short_edge": 800, "long_edge": 1333}},
+    ),
+    "CenterNet2-R2-101-DCN-BiFPN": _EXTRA_LARGE,
+    "CenterNet2-DLA-BiFPN-P3": ("CenterNet2-DLA-BiFPN-P3", AUTHORS),
+    "CenterNet2-DLA-BiFPN-P5": (  # C2: CenterNet2_DLA-BiFPN-P5_640_24x_ST
+        *("CenterNet2-DLA-BiFPN-P5", AUTHORS),
+        {"backbone": {"neck": {"layers": 3}, "pixels": Pixels()}},
+    ),
     "FasterRCNN-RPN": ("FasterRCNN-RPN",),  # d2, also the boxes of Mask R-CNN
     "CascadeRCNN-RPN": ("CascadeRCNN-RPN",),  # d2, the boxes of Cascade Mask R-CNN
     "RetinaNet": (
@@ -42,7 +60,8 @@ def released(name: str) -> Spec:
     if name not in RELEASED:
         raise ValueError(f"unknown released detector {name!r}; valid: {', '.join(RELEASED)}")
     named, *changes = RELEASED[name]
-    spec = Spec.named(named).changed({"backbone": MSRA})
+    spec = Spec.named(named)
+    spec = spec.changed({"backbone": TRUNKS[spec.backbone.trunk.kind]})
     for change in changes:
         spec = spec.changed(change)
     return spec

@@ -8,6 +8,8 @@ from p2s.model.released import read_released
 from p2s.spec.released import RELEASED, released
 from tests.support.released import THEIRS, ZOO, small, theirs, write
 
+# Maps of long rows of fusions differ by 1e-5 of their values, and boxes of 400 pixels with them.
+ROUNDING = {name: 5e-3 for name in THEIRS if "BiFPN" in name or "R2" in name}
 ANCHORS = {f"proposal_generator.anchor_generator.cell_anchors.{k}": torch.zeros(3, 4) for k in "01"}
 
 
@@ -23,19 +25,20 @@ def blue_first(inputs):
 
 
 @torch.no_grad()
-def assert_same_detections(ours, their):
-    """Boxes in pixels and scores within 1e-3, one to one; theirs takes BGR as detectron2 does."""
+def assert_same_detections(ours, their, pixels=1e-3):
+    """Boxes within so many pixels, scores within 1e-4, one to one; some take RGB, others BGR."""
     inputs = [noise(0), noise(1, 128, 256)]
-    for one, other in zip(ours(inputs), their(blue_first(inputs)), strict=True):
+    theirs = their(blue_first(inputs) if ours.pixels.order == "BGR" else inputs)
+    for one, other in zip(ours(inputs), theirs, strict=True):
         one, other = one["instances"], other["instances"]
-        assert one.image_size == other.image_size and len(one) == len(other) >= 100
+        assert one.image_size == other.image_size and len(one) == len(other) >= 50
         assert other.pred_boxes.tensor.diff(dim=0).abs().max() > 10  # they differ from each other
         gap = (one.pred_boxes.tensor[:, None] - other.pred_boxes.tensor).abs().amax(2)
         gap = torch.maximum(gap, (one.scores[:, None] - other.scores).abs())
         gap[one.pred_classes[:, None] != other.pred_classes] = torch.inf
         partner = gap.argmin(1)
-        assert sorted(partner) == list(range(len(other))) and gap.amin(1).max() < 1e-3
-        torch.testing.assert_close(one.scores, other.scores[partner], rtol=0, atol=1e-5)
+        assert sorted(partner) == list(range(len(other))) and gap.amin(1).max() < pixels
+        torch.testing.assert_close(one.scores, other.scores[partner], rtol=0, atol=1e-4)
 
 
 @pytest.mark.parametrize("name", [*THEIRS, *ZOO])
@@ -43,9 +46,11 @@ def test_detections_are_those_of_the_net_that_the_file_is_of(name, tmp_path):
     peer = theirs(name, tmp_path)
     path = tmp_path / ("model.pkl" if name in ZOO else "model.pth")
     found = read_released(write(peer.state_dict(), path), name)
-    assert_same_detections(found.model, peer)
+    assert_same_detections(found.model, peer, ROUNDING.get(name, 1e-3))
     pixels = found.spec.backbone.pixels
-    assert (pixels.order, pixels.std, found.spec.backbone.stride_in) == ("BGR", (1, 1, 1), "1x1")
+    if found.spec.backbone.title == "ResNet-50":
+        assert (pixels.order, pixels.std) == ("BGR", (1, 1, 1))
+        assert found.spec.backbone.stride_in == "1x1"
     assert list(peer.pixel_mean.flatten()) == pytest.approx(pixels.mean)
 
 
@@ -66,7 +71,9 @@ def test_a_detector_and_its_sizes_are_told_from_the_keys(name, suffix, tmp_path)
     found = read_released(write(state, tmp_path / f"m.{suffix}"))
     backbone = found.spec.backbone
     assert (found.name, found.spec.num_classes, found.spec.first_stage.layers) == (name, 4, 1)
-    assert (backbone.depth, backbone.width, backbone.fpn_channels) == (18, 8, 256)
+    channels = released(name).backbone.fpn_channels
+    assert (backbone.depth, backbone.width, backbone.fpn_channels) == (18, 8, channels)
+    assert found.spec.levels == released(name).levels
     assert backbone.norm == ("BN" if suffix == "pkl" else "FrozenBN")
     again = to_theirs(found.model.state_dict(), found.spec)
     assert again.keys() == state.keys()
@@ -131,10 +138,6 @@ def changed(change):
             lambda s: s.pop("backbone.bottom_up.res4.1.conv1.weight"),
             r"a trunk of \[2, 2, 1, 2\] blocks; valid: ResNets",
         ),
-        (
-            lambda s: s.update({"backbone.bottom_up.res3.0.conv2_offset.weight": torch.zeros(1)}),
-            "is of deformable convolutions",
-        ),
     ],
 )
 def test_whatever_does_not_fit_is_told_in_a_line(change, told, tmp_path):
@@ -150,7 +153,6 @@ def test_whatever_does_not_fit_is_told_in_a_line(change, told, tmp_path):
         ("backbone.body.conv1.weight", "torchvision's: it rounds anchors"),
         ("conv1.weight", "a trunk alone: a file for backbone.weights"),
         ("conv1_w", "a trunk alone: a file for backbone.weights"),
-        ("backbone.bottom_up.base.base_layer.0.weight", "a DLA trunk; valid: ResNet"),
         ("x", r"keys are such as \['x'\]; valid --as: CenterNet2, FasterRCNN-CenterNet, .*Retina"),
     ],
 )

@@ -68,6 +68,38 @@ OBJECTS365 = {
     "MODEL.ROI_HEADS.NUM_CLASSES": 365,
     "TEST.DETECTIONS_PER_IMAGE": 300,
 }
+DEFORMABLE = {
+    "MODEL.CENTERNET.USE_DEFORMABLE": True,
+    "MODEL.RESNETS.DEPTH": 50,
+    "MODEL.RESNETS.DEFORM_ON_PER_STAGE": [False, False, True, True],
+    "MODEL.RESNETS.DEFORM_MODULATED": True,
+    "MODEL.ROI_HEADS.IN_FEATURES": ["p3", "p4"],
+}
+X101 = {
+    "MODEL.PIXEL_STD": [57.375, 57.12, 58.395],
+    "MODEL.RESNETS.STRIDE_IN_1X1": False,
+    "MODEL.RESNETS.NUM_GROUPS": 32,
+    "MODEL.RESNETS.WIDTH_PER_GROUP": 2,
+    "MODEL.RESNETS.STEM_OUT_CHANNELS": 16,
+    "MODEL.RESNETS.RES2_OUT_CHANNELS": 64,
+}
+RGB = {
+    "INPUT.FORMAT": "RGB",
+    "MODEL.PIXEL_MEAN": [123.675, 116.28, 103.53],
+    "MODEL.PIXEL_STD": [58.395, 57.12, 57.375],
+}
+R2 = {
+    **RGB,
+    "MODEL.RESNETS.STEM_OUT_CHANNELS": 64,
+    "MODEL.RESNETS.WIDTH_PER_GROUP": 26,
+    "MODEL.RESNETS.RES2_OUT_CHANNELS": 256,
+}
+REAL_TIME = {
+    **CASCADE,
+    "MODEL.FPN.IN_FEATURES": ["dla3", "dla4", "dla5"],
+    "MODEL.CENTERNET.POST_NMS_TOPK_TEST": 128,
+    "MODEL.DLA.NORM": "BN",
+}
 THEIRS = {
     "CenterNet2": CASCADE,
     "FasterRCNN-CenterNet": {**TWO_STAGE, "MODEL.ROI_HEADS.NAME": "CustomROIHeads"},
@@ -79,6 +111,37 @@ THEIRS = {
         "DATASETS.TRAIN": ("lvis_v1_train",),
     },
     "CenterNet2-Objects365": OBJECTS365,
+    "CenterNet2-X101-DCN": {**CASCADE, **DEFORMABLE, **X101},
+    "CenterNet2-R2-101-DCN": {
+        **CASCADE,
+        **DEFORMABLE,
+        **R2,
+        "MODEL.BACKBONE.NAME": "build_p67_res2net_fpn_backbone",
+    },
+    "CenterNet2-R2-101-DCN-BiFPN": {
+        **CASCADE,
+        **DEFORMABLE,
+        **R2,
+        "MODEL.BACKBONE.NAME": "build_res2net_bifpn_backbone",
+        "MODEL.BIFPN.NUM_BIFPN": 2,
+        "MODEL.BIFPN.OUT_CHANNELS": 288,
+    },
+    "CenterNet2-DLA-BiFPN-P3": {
+        **REAL_TIME,
+        "MODEL.BACKBONE.NAME": "build_p35_fcos_dla_bifpn_backbone",
+        "MODEL.BIFPN.NUM_LEVELS": 3,
+        "MODEL.BIFPN.NUM_BIFPN": 4,
+        "MODEL.ROI_HEADS.IN_FEATURES": ["p3", "p4", "p5"],
+        "MODEL.CENTERNET.IN_FEATURES": ["p3", "p4", "p5"],
+        "MODEL.CENTERNET.FPN_STRIDES": [8, 16, 32],
+        "MODEL.CENTERNET.SOI": [[0, 64], [48, 192], [128, 1000000]],
+    },
+    "CenterNet2-DLA-BiFPN-P5": {
+        **REAL_TIME,
+        **RGB,
+        "MODEL.BACKBONE.NAME": "build_p37_fcos_dla_bifpn_backbone",
+        "MODEL.BIFPN.NUM_BIFPN": 3,
+    },
 }
 ZOO = {  # of detectron2
     "FasterRCNN-RPN": "COCO-Detection/faster_rcnn_R_50_FPN_1x",
@@ -140,7 +203,10 @@ def loud(model):
 def theirs(name, folder):
     """Their own net of a released name, with random weights, in evaluation mode."""
     torch.manual_seed(0)
-    return loud(build_model(configured(name, folder))).eval()
+    make = build_model
+    if name not in ZOO:
+        from p2s.bench.peers import made as make
+    return loud(make(configured(name, folder))).eval()
 
 
 TRAINING = {"iteration": 9, "optimizer": {"state": {}}, "scheduler": {"last_epoch": 9}}
