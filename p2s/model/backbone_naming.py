@@ -20,7 +20,7 @@ RES2NET: Rules = (  # their stem is one row of layers, their scales have norms b
     (r"\bconv2\.convs\.(\d)\.offset\.", r"conv2_offsets.\1."),
 )
 DLA: Rules = (  # their norms stand beside the convolutions
-    (r"\b(conv)(\d)\.norm\.", r"bn\2."),
+    (r"\bconv(\d)\.norm\.", r"bn\1."),
     (r"\broot\.norm\.", "root.bn."),
     (r"\broot\.weight", "root.conv.weight"),
     (r"\b(base_layer|level[01]|project)\.norm\.", r"\1.1."),
@@ -47,7 +47,7 @@ def backbone_rules(spec: Spec) -> Rules:
     form = getattr(neck, "form", neck.kind)
     top = spec.levels[1] - spec.levels[0]  # the coarsest of the levels 0, 1, ...
     necks = {"efficientdet": efficientdet, "fcos": fcos, "dla_up": lambda _: DLA_UP}
-    rules = TRUNKS[trunk] + necks.get(form, lambda _: ())(top)
+    rules = necks.get(form, lambda _: ())(top) + TRUNKS[trunk]
     place = DLA_PLACES.get(form, OURS) if trunk == "dla" else OURS
     return (*rules, (rf"^{re.escape(OURS)}(?!dla6)", place))
 
