@@ -104,3 +104,10 @@ def _given(top, way, index):
 
 def _conv_and_bn(part):
     return part.replace("norm.", "bn.") if part.startswith("norm.") else f"conv.{part}"
+
+
+def renamed(name: str, rules: Rules) -> str:
+    """A name by rules, one after the other."""
+    for pattern, replacement in rules:
+        name = re.sub(pattern, replacement, name)
+    return name

@@ -3,13 +3,12 @@
 Ours are detectron2's own modules but for dense heads and for Faster's head, a cascade of one stage.
 """
 
-import re
 from collections.abc import Iterator
 
 import torch
 from torch import Tensor
 
-from p2s.model.backbone_naming import backbone_rules
+from p2s.model.backbone_naming import backbone_rules, renamed
 from p2s.spec import Spec
 
 HEAD, THEIR_HEAD = r"^proposal_generator\.head\.", "proposal_generator.centernet_head."
@@ -64,12 +63,12 @@ def to_ours(theirs: dict[str, Tensor], ours: dict[str, Tensor], spec: Spec) -> d
 
 
 def _names(ours: dict[str, Tensor], spec: Spec) -> Iterator[tuple[str, list[str]]]:
-    renamed = (*RENAMED[spec.first, spec.second], *backbone_rules(spec), *_deformable(spec))
+    rules = (*RENAMED[spec.first, spec.second], *backbone_rules(spec), *_deformable(spec))
     for name in [name for name in ours if name not in OURS_ALONE]:
         if name == SCALES:
             yield name, [f"{THEIR_HEAD}scales.{level}.scale" for level in range(len(ours[name]))]
         else:
-            yield name, [_renamed(name, renamed)]
+            yield name, [renamed(name, rules)]
 
 
 def _deformable(spec):
@@ -78,9 +77,3 @@ def _deformable(spec):
         return ()
     last = 3 * spec.first_stage.layers - 3
     return ((rf"(_tower\.{last})\.(weight|bias)$", r"\1.conv.\2"),)
-
-
-def _renamed(name, renamed):
-    for pattern, replacement in renamed:
-        name = re.sub(pattern, replacement, name)
-    return name

@@ -6,12 +6,13 @@ import torch
 from torch import nn
 
 from p2s.model import joint
-from p2s.model.backbones import load_imagenet, make_backbone, strides_and_channels
+from p2s.model.backbones import make_backbone, strides_and_channels
 from p2s.model.detector import OneStageDetector, TwoStageDetector
 from p2s.model.first.cascade_rpn import cascade_rpn
 from p2s.model.first.contract import dense_detector, dense_stage
 from p2s.model.first.guided_anchoring import guided_anchoring
 from p2s.model.first.rpn import rpn
+from p2s.model.imagenet import load_imagenet
 from p2s.model.second import sigmoid as large_vocabulary
 from p2s.model.second.stage import second_stage
 from p2s.spec import Spec

@@ -14,7 +14,8 @@ from detectron2.modeling import build_resnet_backbone
 from safetensors.torch import save_file
 from torch import nn
 
-from p2s.model.backbones import load_imagenet, make_backbone
+from p2s.model.backbones import make_backbone
+from p2s.model.imagenet import load_imagenet
 from p2s.spec import Backbone
 from p2s.spec.released import MSRA
 

@@ -6,8 +6,10 @@ import torchvision
 from detectron2.layers import FrozenBatchNorm2d
 from torch import nn
 
-from p2s.model.backbones import load_imagenet, make_backbone
+from p2s.model.backbone_naming import DLA, RES2NET, renamed
+from p2s.model.backbones import make_backbone
 from p2s.model.deformable import DeformConv
+from p2s.model.imagenet import load_imagenet
 from p2s.spec import Backbone
 
 TRUNKS = [("resnet", 50), ("resnext", 50), ("res2net", 50), ("dla", 34), ("dla", 18)]
@@ -36,6 +38,33 @@ def test_a_resnext_with_torchvisions_weights_gives_its_maps(tmp_path):
         ):
             x = layer(x)
             torch.testing.assert_close(found[name], x, atol=1e-4, rtol=1e-4)
+
+
+def others(state, rules):
+    """Weights of a trunk as others' files have them."""
+    return {renamed(name, rules): value for name, value in state.items()}
+
+
+@pytest.mark.parametrize(
+    ("trunk", "depth", "rules", "has"),
+    [
+        ("dla", 34, DLA, "level3.tree1.tree1.bn1.weight"),
+        ("res2net", 50, RES2NET, "res2.0.convs.0.weight"),
+    ],
+)
+def test_other_trunks_are_read_by_others_names(tmp_path, trunk, depth, rules, has):
+    peer = narrow(trunk, depth).bottom_up
+    for weight in peer.parameters():
+        nn.init.uniform_(weight, 0.1, 0.2)
+    state = others(peer.state_dict(), rules)
+    idle = {"level3.project.0.weight": torch.zeros(1), "fc.weight": torch.zeros(1)}
+    torch.save(state | (idle if trunk == "dla" else {}), tmp_path / "t.pth")
+    ours = narrow(trunk, depth, deformable_stages=0 if trunk == "dla" else 1)
+    load_imagenet(ours, tmp_path / "t.pth", Backbone(trunk=trunk, depth=depth))
+    found = ours.bottom_up.state_dict()
+    assert has in state
+    assert all(torch.equal(found[name], value) for name, value in peer.state_dict().items())
+    assert all(not found[name].any() for name in found.keys() - peer.state_dict().keys())
 
 
 @pytest.mark.parametrize(("trunk", "depth"), TRUNKS)

@@ -1,0 +1,88 @@
+"""ImageNet's weights: others' files of a trunk.
+
+By default images are RGB with ImageNet's mean and deviation, and a bottleneck block strides in its
+3x3 convolution, both as in torchvision. Caffe weights of detectron2's MSRA and FAIR models need
+what a Spec calls p2s.spec.released.TRUNKS. Files of a DLA have its authors' names, of a Res2Net
+those of CenterNet2's authors.
+"""
+
+import json
+import re
+from pathlib import Path
+
+import torch
+from detectron2.checkpoint.c2_model_loading import convert_basic_c2_names
+from detectron2.modeling.backbone import Backbone as Maps
+from torch import Tensor
+
+from p2s.model.backbone_naming import DLA, RES2NET, renamed
+from p2s.model.weights import read_weights, readable, require_finite, require_fit
+from p2s.spec import Backbone
+from p2s.spec.released import TRUNKS
+
+# torchvision's names, or those of detectron2's conversion of them, to detectron2's
+TORCHVISION = (
+    (r"^(conv1|bn1)\.", r"stem.\1."),
+    (r"^layer(\d)\.", lambda match: f"res{int(match[1]) + 1}."),
+    (r"\bbn(\d)\.", r"conv\1.norm."),
+    (r"\bdownsample\.0\.", "shortcut."),
+    (r"\bdownsample\.1\.", "shortcut.norm."),
+)
+OURS = {"dla": DLA, "res2net": RES2NET}  # our names to others'
+# Classifier, counters, a bias of zeros
+UNUSED = re.compile(r"^(stem\.)?fc(1000)?\.|^linear\.|num_batches_tracked$|^stem\.conv1\.bias$")
+IDLE = re.compile(r"^level[34]\.project\.")  # layers of a DLA-34 that no map depends on
+OFFSETS = re.compile(r"\.offset\.(weight|bias)$")  # of deformable convolutions: not pretrained
+
+
+def load_imagenet(maps: Maps, path: str | Path, backbone: Backbone) -> None:
+    """Fill the trunk of a backbone from a local file of others.
+
+    Reads .safetensors, .pth or .pt and detectron2's .pkl, Caffe's names too. Raises ValueError,
+    with the file and what is wrong, unless it holds exactly this trunk and no code, and images come
+    to the trunk of a Spec as to the file's; its classifier is dropped.
+    """
+    trunk = maps.bottom_up
+    content = read_weights(path)
+    if is_caffe := "conv1_w" in content:
+        _require_pixels_of_caffe(path, backbone)
+        content = dict(zip(convert_basic_c2_names([*content]), content.values(), strict=True))
+    wanted = {name: v for name, v in trunk.state_dict().items() if not UNUSED.search(name)}
+    with readable(path):  # a checkpoint may hold other things than tensors
+        content = content.get("model", content)
+        tensors = {name: torch.as_tensor(value) for name, value in content.items()}
+    tensors = _as_ours(tensors, wanted, backbone.trunk.kind)
+    tensors = _still(wanted) | tensors if is_caffe else tensors
+    require_fit(path, wanted, tensors, f"this {backbone.trunk.title}")
+    require_finite(path, tensors)
+    trunk.load_state_dict(tensors, strict=False)  # only the counters of BN are left
+
+
+def _as_ours(tensors: dict[str, Tensor], wanted: dict[str, Tensor], kind: str) -> dict[str, Tensor]:
+    """The tensors of a file by our names, with our own offsets where it has none."""
+    if kind in OURS:
+        ours = {renamed(name, OURS[kind]): name for name in wanted}
+        tensors = {ours.get(name, name): value for name, value in tensors.items()}
+    else:
+        tensors = {renamed(name, TORCHVISION): value for name, value in tensors.items()}
+    used = {name: value for name, value in tensors.items() if not UNUSED.search(name)}
+    used = {name: v for name, v in used.items() if name in wanted or not IDLE.search(name)}
+    return {name: value for name, value in wanted.items() if OFFSETS.search(name)} | used
+
+
+def _require_pixels_of_caffe(path, backbone):
+    needed = TRUNKS[backbone.trunk.kind]
+    if any(getattr(backbone, name) != value for name, value in needed.items()):
+        pixels = json.dumps(needed["pixels"].model_dump(mode="json"))
+        stride = f" --set backbone.stride_in={needed['stride_in']}" if "stride_in" in needed else ""
+        whose = "an MSRA trunk" if stride else "a FAIR trunk"
+        raise ValueError(f"{path} is {whose}; valid: --set 'backbone.pixels={pixels}'{stride}")
+
+
+def _still(wanted):
+    """Means of 0 and variances of 1: Caffe's files have the statistics in their scales."""
+    return {
+        name: torch.full_like(value, name.endswith("var"))
+        for name, value in wanted.items()
+        if "running_" in name
+    }
