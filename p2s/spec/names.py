@@ -53,6 +53,7 @@ _EXTRA_LARGE = {
 # App. B; C2: batch normalisation that learns, nothing frozen
 _DLA = {"trunk": "dla", "depth": 34, "norm": "BN", "frozen_stages": 0}
 _REAL_TIME = {**_DLA, "neck": {"kind": "bifpn", "form": "fcos"}, "fpn_channels": 160}
+_SINGLE_SCALE = {**_DLA, "neck": "dla_up"}
 _FAST = {"proposals": 128, "short_edge": 512, "long_edge": 736}
 NAMED = {
     "FasterRCNN-RPN": {**_RPN, **_FASTER, "levels": (2, 6), "second_stage": {"iou": (0.5,)}},
@@ -122,7 +123,7 @@ NAMED = {
         **_ONE_STAGE,
         "levels": (2, 2),
         "first_stage": {"weight": 1.0, "layers": 1},
-        "backbone": {**_DLA, "neck": "dla_up"},
+        "backbone": _SINGLE_SCALE,
         "test": {"nms": 0.6, "short_edge": 608, "long_edge": 900},
     },
 }
