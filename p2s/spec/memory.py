@@ -11,7 +11,7 @@ from p2s.spec.data import Glyphs
 from p2s.spec.detector import Spec
 
 FLOAT = 4  # bytes
-TRUNK = 2700  # weights of a ResNet-18 in squares of its width; the others have more
+TRUNK = {18: 2000, 34: 3500, 50: 5700, 101: 10_000}  # weights by depth, in squares of the width
 CELLS = 49  # of a pooled region
 PIXEL = 3 + 3 * FLOAT + 16  # bytes: stored, normalised, and a narrow stem's answer
 LEARNING = 3  # a weight, its gradient and its momentum
@@ -57,7 +57,7 @@ def _weights(spec):
     heads = stages * (CELLS * channels * second.channels + second.channels**2)
     classes = stages * second.channels if stages else 9 * channels
     return {
-        f"backbone.width {backbone.width}": TRUNK * backbone.width**2,
+        f"backbone.width {backbone.width}": TRUNK[backbone.depth] * backbone.width**2,
         f"backbone.fpn_channels {channels}": 9 * channels**2 * (3 + spec.first_stage.layers),
         f"second_stage.channels {second.channels}": heads,
         f"num_classes {spec.num_classes}": classes * spec.num_classes,

@@ -31,7 +31,7 @@ def test_the_estimate_is_from_below_and_not_far_off(name, changes):
     spec = Spec.named(name).changed(changes)
     with torch.device("meta"):
         count = sum(weight.numel() for weight in build(spec).parameters())
-    assert 0.3 * count < sum(memory._weights(spec).values()) <= count
+    assert 0.25 * count < sum(memory._weights(spec).values()) <= count
 
 
 @pytest.mark.parametrize(("changes", "told"), VAST)
