@@ -8,6 +8,7 @@ import torch
 from torch.nn.utils import clip_grad_value_
 
 from p2s.maths.finite import noted, refuse_nonfinite
+from p2s.model.deformable import DeformConv
 from p2s.model.device import place
 from p2s.model.zoo import build
 from p2s.spec import NAMED, Spec
@@ -42,13 +43,20 @@ def waits(spec):
     return waits.count
 
 
+def deformable(spec):
+    """How many gradients torchvision's deformable convolutions make, which lose the pretence."""
+    with torch.device("meta"):
+        layers = build(spec.changed(TINY)).modules()
+    return sum(isinstance(layer, DeformConv) for layer in layers)
+
+
 @pytest.mark.parametrize("name", NAMED)
 def test_a_step_asks_a_device_once(name):
     spec = Spec.named(name)
     count = waits(spec)
     assert count["read"] == 1
     assert 0 < count["shape"] <= ADAPTIVE.get(name, SHAPES[spec.second])
-    assert 0 < count["sent"] <= SENT
+    assert 0 < count["sent"] <= SENT + deformable(spec)
 
 
 @pytest.mark.cuda
