@@ -24,7 +24,7 @@ def _onnx():
 
 
 def _openvino():
-    from p2s.deploy.openvino_export import export
+    from p2s.deploy.by_openvino.export import export
 
     return export
 

@@ -63,7 +63,7 @@ def optimize(
 def _by_openvino(fast, place, precision, calibration):
     if place.type != "cpu":
         raise ValueError(f"engine 'openvino' on {place}; valid: device cpu")
-    from p2s.deploy.openvino import serve
+    from p2s.deploy.by_openvino.parts import serve
 
     return serve(fast, precision, calibration)
 

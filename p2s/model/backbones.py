@@ -1,5 +1,6 @@
 """Backbones: a trunk and its neck, from a Spec."""
 
+from collections.abc import Callable
 from functools import partial
 
 from detectron2.modeling.backbone import FPN
@@ -11,7 +12,7 @@ from p2s.model.necks.dla_up import DlaUp
 from p2s.model.trunks.dla import Dla
 from p2s.model.trunks.resnet import resnet
 from p2s.spec import Backbone
-from p2s.spec.backbone import Levels
+from p2s.spec.backbone import Fpn, Levels
 
 
 def make_backbone(backbone: Backbone, levels: Levels) -> Maps:
@@ -20,8 +21,10 @@ def make_backbone(backbone: Backbone, levels: Levels) -> Maps:
     Weights are random, from torch's global generator. `bottom_up` is the trunk.
     """
     stages = [f"res{stage}" for stage in range(levels[0], 6)]
-    trunk = TRUNKS[backbone.trunk.kind](backbone, stages)
-    return NECKS[backbone.neck.kind](trunk, backbone, levels)
+    make_trunk = partial(TRUNKS[backbone.trunk.kind], backbone, stages)
+    if isinstance(backbone.neck, Fpn):
+        return fpn(make_trunk, backbone, levels)
+    return NECKS[backbone.neck.kind](make_trunk(), backbone, levels)
 
 
 def strides_and_channels(backbone: Maps) -> tuple[dict[str, int], int]:
@@ -31,17 +34,22 @@ def strides_and_channels(backbone: Maps) -> tuple[dict[str, int], int]:
     return {name: shape.stride for name, shape in shapes.items()}, channels
 
 
-def fpn(trunk: Maps, backbone: Backbone, levels: Levels) -> FPN:
+def fpn(make_trunk: Callable[[], Maps], backbone: Backbone, levels: Levels) -> FPN:
     """detectron2's FPN on the stages of a trunk.
 
     P6 and P7 are convolutions of P5 (Tian et al., 2019, FCOS), or of res5 (Lin et al., 2017b); P6
     of P2-P6 is P5 subsampled (Lin et al., 2017).
     """
-    channels, p6_from, shapes = backbone.fpn_channels, backbone.p6_from, trunk.output_shape()
-    below = channels if p6_from == "p5" else shapes["res5"].channels
-    tops = {7: partial(LastLevelP6P7, below, channels, p6_from), 6: LastLevelMaxPool, 5: type(None)}
-    return FPN(trunk, [*shapes], channels, top_block=tops[levels[1]]())
+    channels = backbone.fpn_channels
+    # Drawn before the trunk, and for any levels: the first weights of all records are.
+    top = LastLevelP6P7(channels, channels, "p5")
+    trunk = make_trunk()
+    shapes = trunk.output_shape()
+    if backbone.p6_from == "res5":
+        top = LastLevelP6P7(shapes["res5"].channels, channels, "res5")
+    tops = {7: top, 6: LastLevelMaxPool(), 5: None}
+    return FPN(trunk, [*shapes], channels, top_block=tops[levels[1]])
 
 
 TRUNKS = {"resnet": resnet, "resnext": resnet, "res2net": resnet, "dla": Dla}
-NECKS = {"fpn": fpn, "bifpn": BiFPN, "dla_up": DlaUp}
+NECKS = {"bifpn": BiFPN, "dla_up": DlaUp}

@@ -138,13 +138,13 @@ def told(folder):
     found, problems = records.survey(folder)
     said = {
         stem: (
-            *("", record.detector, record.spec["num_classes"]),
+            *("", records.kind(record.detector, record.spec)),
             *(record.spec.get("recipe", {}).get("iterations", 0), record.source_hash),
             *(record.timings.get("train_s"), record.timings.get("evaluate_s")),
         )
         for stem, record in found.items()
     }
-    return said | {stem: (problem, "", 0, 0, "", None, None) for stem, problem in problems.items()}
+    return said | {stem: (problem, "", 0, "", None, None) for stem, problem in problems.items()}
 
 
 def outlined(folder, kept):
@@ -245,5 +245,5 @@ def test_a_damaged_file_of_outlines_costs_a_full_read_and_no_more(kept, read, co
 def test_a_record_that_tells_of_no_classes_or_times_has_an_outline(tmp_path):
     records.write(example(), tmp_path / "runs")
     found = records.outlines(tmp_path / "runs", tmp_path / "kept.json")["a1"]
-    assert (found.problem, found.num_classes, found.train_s) == ("", 0, None)
+    assert (found.problem, found.iterations, found.train_s) == ("", 0, None)
     assert records.outlines(tmp_path / "none", tmp_path / "other.json") == {}

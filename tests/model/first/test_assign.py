@@ -11,9 +11,9 @@ from detectron2.structures import Boxes
 from p2s.maths import geometry
 from p2s.model.first import assign
 
-STRIDES = (8, 16, 32)
-GRID = geometry.locations([(16, 20), (8, 10), (4, 5)], STRIDES)
-LEVEL_SIZES = {8: (0, 80), 16: (64, 160), 32: (128, math.inf)}
+STRIDES = (8, 16, 32, 64)  # three levels have other ranges
+GRID = geometry.locations([(16, 20), (8, 10), (4, 5), (2, 3)], STRIDES)
+LEVEL_SIZES = {8: (0, 80), 16: (64, 160), 32: (128, 320), 64: (256, math.inf)}
 
 
 def truths(seed, count, classes=3):
@@ -114,8 +114,8 @@ def test_an_object_smaller_than_a_cell_is_a_positive_without_a_box():
 
 def test_an_object_larger_than_the_image_is_on_the_coarsest_level():
     targets = peaks_of(torch.tensor([[-1e4, -1e4, 1.01e4, 1.01e4]]), torch.tensor([2]))
-    assert GRID.level[targets.peaks[:, 2] > 0].tolist() == [2]
-    assert GRID.level[targets.weight > 0].tolist() == [2] * 9
+    assert GRID.level[targets.peaks[:, 2] > 0].tolist() == [3]
+    assert GRID.level[targets.weight > 0].tolist() == [3] * 6
 
 
 def test_of_two_objects_on_one_centre_both_are_positives_and_the_smaller_is_regressed():

@@ -235,8 +235,12 @@ def test_costs_are_relative_to_the_first_number_of_each_detector(measured):
 def test_every_target_is_judged_from_the_records(measured):
     lines = tables.targets(measured).set_index("target")
     unmeasured = lines[lines["measured"].isna()]
-    assert unmeasured.index.tolist() == ["int8 by onnxruntime: AP from that of fp32"]
-    assert unmeasured["verdict"].tolist() == ["not measured"]
+    assert unmeasured.index.tolist() == [
+        "int8 by OpenVINO: times as fast as the authors'",
+        "int8 by onnxruntime: AP from that of fp32",
+        "int8 by OpenVINO: AP from that of fp32",
+    ]
+    assert set(unmeasured["verdict"]) == {"not measured"}
     expected = {
         "fp32: times as fast as the authors'": (2, "reached"),
         "bf16: times as fast as the authors'": (3, "missed"),

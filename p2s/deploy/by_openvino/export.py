@@ -7,8 +7,8 @@ from tempfile import TemporaryDirectory
 import numpy as np
 
 from p2s.deploy import onnx_export
+from p2s.deploy.by_openvino.parts import openvino, ready
 from p2s.deploy.exported import Exported
-from p2s.deploy.openvino import openvino, ready
 from p2s.model.detector import OneStageDetector, TwoStageDetector
 
 

@@ -5,10 +5,10 @@ import torch
 
 from p2s.bench.nets import lively, picture
 from p2s.deploy import chip, fast
+from p2s.deploy.by_openvino.export import OpenVinoDetector, export
 from p2s.deploy.matching import unmatched
 from p2s.deploy.onnx_export import OnnxDetector
 from p2s.deploy.onnx_export import export as export_onnx
-from p2s.deploy.openvino_export import OpenVinoDetector, export
 from p2s.spec import Spec
 
 SMALL = {

@@ -32,7 +32,7 @@ def serve(model: nn.Module, precision: str, calibration: Sequence[dict] = ()) ->
     for part in parts:
         part.forward = Graph(part, precision)
     if precision == "int8":
-        from p2s.deploy.openvino_int8 import quantize
+        from p2s.deploy.by_openvino.int8 import quantize
 
         quantize(model, parts[:2], calibration)
     return model
