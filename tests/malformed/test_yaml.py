@@ -89,7 +89,11 @@ EXPERIMENT = [  # place, value, the expected part of the line
     (f"{ROW}.changes", {"data": None}, "scale tiny: good : "),
     (f"{ROW}.changes", {"data": {"kind": "x"}}, "data: Input tag 'x'"),
     (f"{ROW}.changes", {"data": "glyph"}, "data: Input"),
-    (f"{ROW}.changes", {"levels": [1, 2]}, "levels .1, 2.; valid: .2, 6., .3, 7."),
+    (
+        f"{ROW}.changes",
+        {"levels": [1, 2]},
+        "levels .1, 2. with backbone.neck fpn; valid: .2, 6., .3, 7.",
+    ),
     (f"{ROW}.changes", {"levels": "37"}, "levels: Input should be a valid tuple"),
     (f"{ROW}.at", {"huge": {}}, "unknown scale in t.yaml: at: 'huge'; valid: tiny"),
     ("contrasts", [{"name": "a", "row": "good", "than": "x"}], "contrasts|contrast"),
