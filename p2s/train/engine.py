@@ -292,5 +292,5 @@ def _alike(batch):
     if ranks.ranks() == 1:
         return batch
     sizes = [inputs["image"].shape[-2:] for inputs in batch]
-    size = ranks.largest(max(sides) for sides in zip(*sizes, strict=True))
+    size = tuple(ranks.largest(max(sides) for sides in zip(*sizes, strict=True)))
     return [inputs | {"padded_to": size} for inputs in batch]

@@ -74,7 +74,7 @@ def test_tf32_is_a_precision_there(precision, rounds, pretended):
 
 @pytest.mark.parametrize("precision", ["int8", "fp64"])
 def test_what_a_gpu_cannot_is_told(precision, pretended):
-    with pytest.raises(ValueError, match=f"'{precision}' on a GPU; valid: fp32, tf32, bf16$"):
+    with pytest.raises(ValueError, match=f"'{precision}' on a GPU; valid: auto, fp32, tf32, bf16$"):
         fast.optimize(place(plain("CenterNet*"), GPU), precision, calibration=picture(SIZE))
 
 

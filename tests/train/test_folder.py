@@ -25,7 +25,11 @@ def test_a_folder_without_a_model_is_told(tmp_path):
     [
         ("model.safetensors", "junk", "model.safetensors: not a readable weights file"),
         ("spec.json", "{", "spec.json: Invalid JSON"),
-        ("spec.json", '{"levels": [1, 2]}', "spec.json: levels .1, 2.; valid"),
+        (
+            "spec.json",
+            '{"levels": [1, 2]}',
+            "spec.json: levels .1, 2. with backbone.neck fpn; valid",
+        ),
         ("spec.json", '{"num_classes": 3}', "classes.json: .* is 2, .* spec.json is 3"),
         ("classes.json", '["cat"]', "classes.json: .* is 1, but num_classes .* is 2"),
         ("classes.json", '["cat", 2]', "classes.json: 1: Input should be a valid string"),
