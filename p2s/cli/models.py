@@ -115,6 +115,6 @@ def _training(folder, spec):
 def _numbers(folder):
     if not (kept := folder / "metrics.json").exists():
         return "not evaluated; `p2s evaluate` does"
-    metrics = read_json(kept, dict[str, float | None | dict[str, float | None]])
+    metrics = read_json(kept, dict[str, float | None | dict[str, float | str | None]])
     told = {name: metrics.get(name) for name in ("AP", "AP50", "AP75")}
     return ", ".join(f"{name} {'-' if v is None else format(v, '.1f')}" for name, v in told.items())

@@ -5,6 +5,7 @@ import json
 import pytest
 
 from p2s.cli import models
+from p2s.cli.own_data import write_metrics
 from p2s.data.catalogue import read_catalogue
 from p2s.files import file_sha256
 from p2s.model.zoo import build
@@ -70,7 +71,9 @@ def test_info_tells_what_a_folder_holds(tmp_path, monkeypatch):
     assert "FasterRCNN-RPN (P3-P7) (rpn + faster, P3-P7)" in text
     assert f"3: {', '.join(CLASSES)}" in text and "not evaluated" in text
     assert file_sha256(folder / "model.safetensors") in text and "width 16" in text
-    (folder / "metrics.json").write_text(json.dumps({"AP": 41.27, "AP50": None, "AP75": 0.0}))
+    numbers = {"AP": 41.27, "AP50": float("nan"), "AP75": 0.0, "per_class": {"cat": 1.0}}
+    where = {"device": "cpu, 1 threads", "precision": "fp32"}
+    write_metrics(folder / "metrics.json", numbers, where)
     (folder / "training.json").write_text(json.dumps({"seed": 3, "seconds": 90.0}))
     text = p2s("info", folder).output
     assert "AP 41.3, AP50 -, AP75 0.0" in text
