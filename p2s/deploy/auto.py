@@ -13,6 +13,7 @@ from time import perf_counter
 from typing import NamedTuple
 
 import torch
+from detectron2.structures import Instances
 from torch import nn
 
 from p2s.deploy import chip
@@ -75,21 +76,24 @@ def optimized(
     optimize: Callable, model: nn.Module, device: torch.device, calibration: Sequence[dict]
 ) -> nn.Module:
     """The model by the fastest choice that is equal enough on the calibration images, told."""
+    wanted = _found(model, calibration)
     for choice in by_speed(optimize, device, bool(calibration)):
         fast = optimize(model, choice.precision, choice.compile, calibration, device, choice.engine)
-        if are_alike(model, fast, calibration):
+        if are_alike(_found(fast, calibration), wanted):
             print(f"optimised for {described(device)}: {choice}", file=sys.stderr)
             return fast
     return model
 
 
+def are_alike(found: Sequence[Instances], wanted: Sequence[Instances]) -> bool:
+    """Whether the detections of each image are the same but for MOST of all."""
+    differ = sum(unmatched(*pair, **ALIKE)[1] for pair in zip(found, wanted, strict=True))
+    return differ <= MOST * sum(map(len, wanted))
+
+
 @torch.no_grad()
-def are_alike(model: nn.Module, fast: nn.Module, images: Sequence[dict]) -> bool:
-    """Whether two models find the same in images but for MOST of it."""
-    answers = [(model([image])[0], fast([image])[0]) for image in images]
-    pairs = [[answer["instances"].to("cpu") for answer in pair] for pair in answers]
-    differ = sum(unmatched(found, wanted, **ALIKE)[1] for wanted, found in pairs)
-    return differ <= MOST * sum(len(wanted) for wanted, _ in pairs)
+def _found(model, images):
+    return [model([image])[0]["instances"].to("cpu") for image in images]
 
 
 def _seconds(optimize, device, choice):

@@ -15,7 +15,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_weights
 from torch.utils._pytree import tree_map_only
 
 from p2s.deploy import chip
-from p2s.deploy.means import Means, means_of
+from p2s.deploy.means import CPU, Means, means_of
 from p2s.model.detector import first_head, region_heads, set_first_head
 from p2s.model.device import device_of, round_products, widened
 
@@ -46,31 +46,24 @@ def optimize(
         from p2s.deploy import auto
 
         return auto.optimized(optimize, model, place, calibration)
-    if engine not in ENGINES:
-        raise ValueError(f"engine {engine!r}; valid: {', '.join(ENGINES)}")
     means = means_of(place)
-    _refuse(means, precision, calibration)
+    _refuse(means, precision, calibration, engine)
+    compile = engine == "torch" and compile and _has_compiler(means)
+    if (engine, precision, compile) == ("torch", "int8", False):
+        raise ValueError("precision 'int8' of engine 'torch' needs torch.compile")
     if place.type == "cuda":
         round_products(precision)
     else:
         chip.warn_if_slow(precision)
     fast = fold(copy.deepcopy(model).to(place).eval()).requires_grad_(False)
     if engine == "openvino":
-        return _by_openvino(fast, place, precision, calibration)
-    return _by_torch(fast, means, precision, compile and _has_compiler(means), calibration)
+        from p2s.deploy.by_openvino.parts import serve
 
-
-def _by_openvino(fast, place, precision, calibration):
-    if place.type != "cpu":
-        raise ValueError(f"engine 'openvino' on {place}; valid: device cpu")
-    from p2s.deploy.by_openvino.parts import serve
-
-    return serve(fast, precision, calibration)
+        return serve(fast, precision, calibration)
+    return _by_torch(fast, means, precision, compile, calibration)
 
 
 def _by_torch(fast, means, precision, compile, calibration):
-    if precision == "int8" and not compile:
-        raise ValueError("precision 'int8' of engine 'torch' needs torch.compile")
     fast = means.relayed(fast)
     if precision == "int8":
         from p2s.deploy.quantize import quantize
@@ -126,7 +119,11 @@ def _has_compiler(means):
     return has_one
 
 
-def _refuse(means, precision, calibration):
+def _refuse(means, precision, calibration, engine):
+    if engine not in ENGINES:
+        raise ValueError(f"engine {engine!r}; valid: {', '.join(ENGINES)}")
+    if engine == "openvino" and means is not CPU:
+        raise ValueError(f"engine 'openvino' on {means.device}; valid: device cpu")
     if precision not in means.precisions:
         valid = ", ".join(("auto", *means.precisions))
         raise ValueError(f"precision {precision!r} on {means.device}; valid: {valid}")
