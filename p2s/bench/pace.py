@@ -7,9 +7,7 @@ pictures is left out.
 import json
 from collections.abc import Callable
 from functools import partial
-from pathlib import Path
 from statistics import median
-from tempfile import TemporaryDirectory
 
 import torch
 from torch.nn.utils import clip_grad_value_
@@ -20,6 +18,7 @@ from p2s.bench.training import noise_batch
 from p2s.maths import ranks
 from p2s.model.device import described, device_of, place, require
 from p2s.model.zoo import build
+from p2s.scratch import scratch
 from p2s.spec import Spec
 from p2s.study.project import Place
 from p2s.study.times import Pace
@@ -42,8 +41,8 @@ def pace(where: Place, spec: Spec) -> Pace:
     require(where.device, where.precision, where.processes)  # before any process is started
     device = device_of(where.device)
     spec = spec.changed({"backbone": {"weights": None}})
-    with threads(1), TemporaryDirectory(prefix="p2s-") as folder:
-        kept = Path(folder) / "seconds.json"
+    with threads(1), scratch() as folder:
+        kept = folder / "seconds.json"
         together(partial(_step, spec, where, kept), where.processes)
         step = json.loads(kept.read_text())
         image = _image(spec, where)

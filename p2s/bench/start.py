@@ -5,7 +5,6 @@ import io
 import json
 import time
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -14,6 +13,7 @@ from PIL import Image
 from p2s.bench.timing import peak_memory
 from p2s.data import coco, health
 from p2s.data.loader import batch_indices
+from p2s.scratch import scratch
 
 IMAGES, OBJECTS, CLASSES = 118_287, 860_001, 80  # of COCO's train2017
 WIDTH, HEIGHT = 640, 480  # of its pictures
@@ -27,8 +27,7 @@ def start_times(share: float) -> dict[str, Any]:
     The annotations are invented, of so large a share of COCO's training set; so are its pictures,
     of which the check reads the headers and no step more.
     """
-    with TemporaryDirectory(prefix="p2s-") as name:
-        folder = Path(name)
+    with scratch() as folder:
         file, rows = invented(folder, share), []
         problems = _timed(rows, "health check", lambda: health.check(file, folder))
         data = _timed(rows, "reading", lambda: coco.read_coco(file, folder))

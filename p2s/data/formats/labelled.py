@@ -10,10 +10,10 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
 from p2s.data.checks.header import headers
+from p2s.scratch import scratch
 
 ALL = "all"  # the name of a part that is the whole data set
 Size = tuple[int, int]  # width and height in pixels, as a picture is seen
@@ -81,13 +81,13 @@ def instead(folder: Path, root: Path, word: str, other: str) -> Path:
 @contextmanager
 def linked(files: Mapping[str, Path]) -> Iterator[str]:
     """A folder that has files by other names; what is wrong in one is told with file and line."""
-    with TemporaryDirectory(prefix="p2s-labels-") as folder:
+    with scratch() as folder:
         for name, path in files.items():
-            (Path(folder) / name).symlink_to(path.absolute())
+            (folder / name).symlink_to(path.absolute())
         try:
-            yield folder
+            yield str(folder)
         except (ValueError, OSError) as error:
-            raise ValueError(_told(" ".join(str(error).split()), folder, files)) from None
+            raise ValueError(_told(" ".join(str(error).split()), str(folder), files)) from None
 
 
 def _told(text, folder, files):

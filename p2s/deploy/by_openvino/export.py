@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import numpy as np
 
@@ -10,6 +9,7 @@ from p2s.deploy import onnx_export
 from p2s.deploy.by_openvino.parts import openvino, ready
 from p2s.deploy.exported import Exported
 from p2s.model.detector import OneStageDetector, TwoStageDetector
+from p2s.scratch import scratch
 
 
 def export(
@@ -19,8 +19,8 @@ def export(
 
     As p2s.deploy.onnx_export.export: for RGB images (3, H, W) in 0..255 of one size.
     """
-    with TemporaryDirectory(prefix="p2s-") as folder:
-        onnx = Path(folder) / "model.onnx"
+    with scratch() as folder:
+        onnx = folder / "model.onnx"
         onnx_export.export(model, onnx, size)
         graph = openvino.convert_model(onnx)
     openvino.save_model(graph, path, compress_to_fp16=False)
