@@ -11,7 +11,6 @@ import pytest
 from p2s import NO_DETECTRON2
 from p2s.cli import own_data
 from p2s.data import glyphs
-from p2s.model.device import PRECISIONS
 from p2s.spec import Glyphs
 from p2s.spec import Test as Settings
 from p2s.train import engine, replay
@@ -295,7 +294,3 @@ def test_a_training_prints_no_warnings_of_the_libraries(files, tmp_path):
     words = words_of_train(files, tmp_path / "out", "--detector", "FasterRCNN-RPN")
     done = in_a_process(*words)
     assert done.returncode == 0 and done.stderr == ""
-
-
-def test_the_command_offers_the_precisions_that_there_are():
-    assert f"[{'|'.join(PRECISIONS)}]" in p2s("train", "--help").output
