@@ -45,7 +45,7 @@ smoke: $(READY) ## train and evaluate Table 5 at scale smoke
 notebooks: $(READY) ## execute every notebook, at scale smoke and as it stands from its folder
 	$(BIN)/python -m pytest tests/smoke_notebooks.py
 
-slurm: $(READY) ## train by jobs of a one-node Slurm, lose some, compare: needs Debian's slurm-wlm and munge
+slurm: $(READY) ## train by jobs of a Slurm of two nodes, lose some, compare: needs Debian's slurm-wlm and munge
 	$(BIN)/python -m pytest tests/slurm/lost_jobs.py
 
 drift: $(READY) ## hold tables and figures against the records

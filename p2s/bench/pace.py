@@ -32,9 +32,9 @@ ASPECT = 4 / 3  # of a tested picture
 
 
 def pace(where: Place, spec: Spec) -> Pace:
-    """The Pace of a Spec on a device in as many processes as a training has; an image in one.
+    """The Pace of a Spec on a device in as many processes as a node has; an image in one.
 
-    Each rank has its part of a step's batch. On a CPU, on one thread a process as in a study, no
+    Each rank has its part of a step's batch, a node that of its ranks. On a CPU, on one thread a process as in a study, no
     more images of it are taken than PIXELS allow, and the time is multiplied. ValueError without
     the device.
     """
@@ -57,7 +57,7 @@ def pace(where: Place, spec: Spec) -> Pace:
 def _step(spec, where, kept):
     """Write the seconds of a step of the whole batch; every rank has its part."""
     device = device_of(where.device)
-    part = len(range(spec.recipe.batch)[ranks.part()])
+    part = len(range(spec.recipe.batch // where.nodes)[ranks.part()])
     few = max(1, PIXELS // max(spec.recipe.short_edge) ** 2)
     count = part if device.type == "cuda" else min(part, few)
     spec = spec.changed({"recipe": {"batch": count}})

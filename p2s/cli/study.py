@@ -64,7 +64,7 @@ def study_run(scale, only, executor, measure, plan, dry_run, **places):
     status.plan(study, only=only, jobs=chosen.jobs, measure=pace)
     if not plan:
         with chosen.open(project) as places:
-            failed = status.run(study, places, only=only, processes=chosen.processes)
+            failed = status.run(study, places, only=only, processes=chosen.place.ranks)
         sys.exit(1 if failed else 0)
 
 

@@ -53,15 +53,15 @@ class Local(_Trains):
 class Slurm(_Trains):
     """Jobs of a Slurm cluster whose nodes share the project and its cache; a job executes one run.
 
-    The notebook is one process on the first node, and its training `processes` of them there, on
-    `gpus` if there are any; further nodes are allocated and idle.
+    The notebook is one process on the first node, and its training `processes` of them on every
+    node, on its `gpus` if there are any.
     """
 
     jobs: PositiveInt = 100  # at once, those that wait in the queue counted
     partition: Name | None = None  # None: the cluster's default
     account: Name | None = None
     minutes: PositiveInt = 240  # of a job
-    nodes: PositiveInt = 1  # of a job
+    nodes: PositiveInt = 1  # of a job, all of which a training is on
     cores: PositiveInt = 1  # of a process
     gpus: NonNegativeInt = 0  # of a node
     memory: PositiveInt = 8  # of a node, GiB
@@ -69,7 +69,7 @@ class Slurm(_Trains):
 
     @property
     def place(self) -> Place:
-        """Where a training computes, on the first node of a job."""
+        """Where a training computes."""
         told = self.model_dump(include=set(Place._fields))
         return Place(device="cuda" if self.gpus else "cpu", **told)
 

@@ -29,6 +29,12 @@ class Place(NamedTuple):
     processes: int = 1  # see p2s.train.processes
     workers: int = 0  # threads of a process that make batches ahead
     save_minutes: float = 1.0  # between two states of it
+    nodes: int = 1  # of a cluster, with so many processes each, see p2s.train.nodes
+
+    @property
+    def ranks(self) -> int:
+        """The processes of a training on all nodes."""
+        return self.nodes * self.processes
 
     @classmethod
     def here(cls) -> "Place":

@@ -29,10 +29,9 @@ from p2s.spec.pretraining import READINGS
 from p2s.study import provenance, records
 from p2s.study.project import TRAIN_EVAL, Place, Project
 from p2s.study.runs import Run
-from p2s.train import engine
+from p2s.train import engine, nodes, processes
 from p2s.train import folder as kept
 from p2s.train.pretrain import read_glyphs
-from p2s.train.processes import together
 from p2s.train.watch import Watch
 
 SCENES = 4  # validation images whose proposals and detections are kept, for figures
@@ -88,11 +87,15 @@ def trained(
     """
     if run.weights:
         return _released(run, project, data), {}, None
-    folder, count = project.weights(run), Place.here().processes
-    if count > 1 and not engine.finished(folder, run.training_id):
-        run.spec.recipe.require_parts(count)
-        require(Place.here().device, Place.here().precision, count)
-        together(partial(_trained_by_a_rank, run, project, val is not None), count)
+    folder, here = project.weights(run), Place.here()
+    if here.ranks > 1 and not engine.finished(folder, run.training_id):
+        run.spec.recipe.require_parts(here.ranks)
+        require(here.device, here.precision, here.processes)
+        work = partial(_trained_by_a_rank, run, project, val is not None)
+        if here.nodes > 1:
+            nodes.together(work, here.nodes, here.processes)
+        else:
+            processes.together(work, here.processes)
     model = _trained(run, project, data, val)
     return model, thinned(kept.curve(folder)), round(kept.told(folder).seconds, 2)
 

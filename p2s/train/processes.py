@@ -51,7 +51,7 @@ def together(work: Callable[[], None], count: int) -> None:
     reason in a line, if a rank died: the others are ended within half a minute.
     """
     if _of_torchrun():
-        _work_for_torchrun(work)
+        as_rank(work)
     elif count == 1:
         with _terminable():
             work()
@@ -63,7 +63,11 @@ def _of_torchrun():
     return "TORCHELASTIC_RUN_ID" in os.environ
 
 
-def _work_for_torchrun(work):
+def as_rank(work: Callable[[], None]) -> None:
+    """Do the work as one of ranks that others started, whose environment says which.
+
+    ValueError if a rank died, of the one that knows the reason first.
+    """
     rank, of_machine = (int(os.environ[name]) for name in ("RANK", "LOCAL_RANK"))
     try:
         with _one_reason(rank), _joined("env://", of_machine):

@@ -17,13 +17,14 @@ import torch
 import yaml
 from filelock import FileLock, Timeout
 
-from tests.slurm.one_node import missing, one_node
+from tests.slurm.two_nodes import missing, two_nodes
 from tests.support import ROOT
 
 STUDY = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
 STUDY += "from p2s.cli.main import main; main()"
 STEPS = 48  # of a training: experiments/schedule.yaml at smoke, which has the longest
 SMALL = {"jobs": 1, "minutes": 30, "memory": 1}
+BY_SLURM = ("--executor", "slurm")
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +32,7 @@ def slurm():
     """The environment of a Slurm."""
     if packages := missing():
         pytest.fail(f"missing: apt-get install {' '.join(packages)}", pytrace=False)
-    with one_node() as environment:
+    with two_nodes() as environment:
         environment.pop("P2S_CACHE", None)
         yield environment | {"PYTHONPATH": str(ROOT)}
 
@@ -42,9 +43,13 @@ def copies(tmp_path):
     for name in ("local", "slurm"):
         for part in ("experiments", "notebooks"):
             shutil.copytree(ROOT / part, tmp_path / name / part)
-        experiments = tmp_path / name / "experiments"
-        (experiments / "executors.yaml").write_text(yaml.safe_dump({"slurm": SMALL}))
+        ask_for(tmp_path / name)
     return tmp_path / "local", tmp_path / "slurm"
+
+
+def ask_for(root, **more):
+    text = yaml.safe_dump({"slurm": SMALL | more})
+    (root / "experiments" / "executors.yaml").write_text(text)
 
 
 def study(root, environment, *words):
@@ -103,17 +108,18 @@ def process(job, than=None):
     return None
 
 
+def records(root):
+    return [json.loads(path.read_text()) for path in root.glob("results/runs/smoke/*.json")]
+
+
 def metrics(root):
-    records = [json.loads(path.read_text()) for path in root.glob("results/runs/smoke/*.json")]
-    return {record["id"]: record["metrics"] for record in records}
+    return {record["id"]: record["metrics"] for record in records(root)}
 
 
 def test_jobs_that_are_lost_while_they_train_are_made_good_and_no_number_moves(slurm, copies):
     local, root = copies
     assert study(local, slurm).wait() == 0
-    words = ("--executor", "slurm")
-
-    stopped = study(root, slurm, *words)  # Ctrl-C: the job is cancelled, its training saved
+    stopped = study(root, slurm, *BY_SLURM)  # Ctrl-C: the job is cancelled, its training saved
     first = eventually(lambda: begun(root, []))
     time.sleep(3)
     stopped.send_signal(signal.SIGINT)
@@ -121,7 +127,7 @@ def test_jobs_that_are_lost_while_they_train_are_made_good_and_no_number_moves(s
     eventually(lambda: jobs(slurm) == ["1|CANCELLED"], 60)
     assert 0 < steps(first) < STEPS and not list(root.glob(".p2s/runs/smoke/*.failed"))
 
-    going_on = study(root, slurm, *words)
+    going_on = study(root, slurm, *BY_SLURM)
     second = eventually(lambda: begun(root, [first]))
     time.sleep(3)
     assert "3|RUNNING" in jobs(slurm) and (first / "model.safetensors").exists()
@@ -135,3 +141,20 @@ def test_jobs_that_are_lost_while_they_train_are_made_good_and_no_number_moves(s
     assert going_on.wait(600) == 0
     assert 0 < saved < STEPS and [job for job in jobs(slurm) if "FAILED" in job] == ["3|FAILED"]
     assert metrics(root) == metrics(local) and len(metrics(root)) == 4
+
+
+def test_a_training_on_two_nodes_is_one_of_two_processes_also_when_its_job_is_lost(slurm, copies):
+    local, root = copies
+    assert study(local, slurm, "--processes", "2").wait() == 0
+    ask_for(root, nodes=2)
+
+    on_nodes = study(root, slurm, *BY_SLURM)
+    folder = eventually(lambda: begun(root, []))
+    time.sleep(3)
+    [job] = [line.partition("|")[0] for line in jobs(slurm) if "RUNNING" in line]
+    asked(slurm, "scancel", job)
+    assert on_nodes.wait(600) == 0
+    assert f"{job}|CANCELLED" in jobs(slurm) and metrics(root) == metrics(local)
+    assert {one["machine"]["trained_on"] for one in records(root)} == {
+        "cpu, 1 threads; fp32; 2 processes"
+    }

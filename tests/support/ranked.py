@@ -10,7 +10,7 @@ from torch import nn
 
 from p2s.maths import ranks
 from p2s.model.layers import BatchNorm
-from p2s.train import engine
+from p2s.train import engine, stops
 from tests.support.tiny_training import DATA, SPEC, Tiny, batches
 
 
@@ -88,6 +88,18 @@ def raise_an_error():
 
 def raise_of_many_lines():
     raise TypeError("photo.jpg: odd\nas a report says\nand more")
+
+
+def note_its_stop(folder):
+    """What a training does with stops; the second would end it before it has noted the first."""
+    with stops.noted() as asked:
+        (folder / f"at work {ranks.rank()}").touch()
+        while not asked:
+            time.sleep(0.05)
+        os.kill(os.getpid(), signal.SIGUSR2)  # as Slurm's own warning
+        time.sleep(0.5)
+        (folder / f"stopped {ranks.rank()}").touch()
+    raise KeyboardInterrupt
 
 
 class DyingWhereItArrives:

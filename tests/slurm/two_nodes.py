@@ -1,4 +1,4 @@
-"""A real Slurm of one node in a folder, by the programs that are installed; it installs nothing."""
+"""A real Slurm of two nodes, both this machine, in a folder, by the programs that are installed; it installs nothing."""
 
 import os
 import shutil
@@ -6,11 +6,12 @@ import socket
 import subprocess
 import time
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from getpass import getuser
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from tempfile import NamedTemporaryFile, TemporaryDirectory
 
+NODES = ("first", "second")
 PROGRAMS = {
     "munge": ("munged", "mungekey"),
     "slurm-wlm": ("slurmctld", "slurmd", "sbatch", "srun", "squeue", "scancel", "scontrol"),
@@ -19,7 +20,6 @@ CONFIGURATION = """
 ClusterName=p2s
 SlurmctldHost={host}(127.0.0.1)
 SlurmctldPort={controller_port}
-SlurmdPort={node_port}
 SlurmUser={user}
 SlurmdUser={user}
 AuthType=auth/munge
@@ -27,9 +27,9 @@ CredType=cred/munge
 # A job that was queued again starts when its old credentials have expired: usually after 2 minutes.
 AuthInfo=socket={folder}/munge.socket,cred_expire=5
 StateSaveLocation={folder}/state
-SlurmdSpoolDir={folder}/spool
+SlurmdSpoolDir={folder}/spool/%n
 SlurmctldPidFile={folder}/slurmctld.pid
-SlurmdPidFile={folder}/slurmd.pid
+SlurmdPidFile={folder}/slurmd-%n.pid
 # Signals go to the job's own process, not to its kernel, as they do with cgroups.
 ProctrackType=proctrack/pgid
 TaskPlugin=task/none
@@ -39,7 +39,8 @@ MpiDefault=none
 SelectType=select/cons_tres
 SelectTypeParameters=CR_CPU_Memory
 ReturnToService=2
-NodeName={host} NodeAddr=127.0.0.1 CPUs={cpus} RealMemory={memory} State=UNKNOWN
+SlurmdParameters=config_overrides
+{nodes}
 PartitionName=all Nodes=ALL Default=YES MaxTime=INFINITE State=UP
 """
 
@@ -54,7 +55,7 @@ def missing() -> list[str]:
 
 
 @contextmanager
-def one_node() -> Generator[dict[str, str], None, None]:
+def two_nodes() -> Generator[dict[str, str], None, None]:
     """The environment in which Slurm's commands find one that runs meanwhile; all is removed."""
     with TemporaryDirectory(prefix="p2s-slurm-") as name:
         folder = Path(name)
@@ -75,34 +76,43 @@ def _daemons(folder, environment):
     subprocess.run(["mungekey", "--create", f"--keyfile={key}"], env=environment, check=True)
     files = (f"--key-file={key}", f"--socket={place}", f"--seed-file={folder / 'seed'}")
     more = (f"--pid-file={folder / 'munged.pid'}", f"--log-file={folder / 'munged.log'}")
-    nodes = ("sinfo", "--noheader", "--format=%T")
+    idle = ("sinfo", "--noheader", "--format=%D %T")
     with _daemon(("munged", "--foreground", *files, *more), folder, environment):
         _wait(place.exists, folder)
-        slurmctld = _daemon(("slurmctld", "-D"), folder, environment)
-        with slurmctld, _daemon(("slurmd", "-D"), folder, environment):
-            _wait(lambda: _told(environment, *nodes) == "idle", folder)
+        with ExitStack() as daemons:
+            for words in (("slurmctld", "-D"), *(("slurmd", "-D", "-N", name) for name in NODES)):
+                daemons.enter_context(_daemon(words, folder, environment))
+            _wait(lambda: _told(environment, *idle) == f"{len(NODES)} idle", folder)
             yield
 
 
 def _configuration(folder):
-    for name in ("state", "spool"):
-        (folder / name).mkdir()
-    with socket.create_server(("", 0)) as one, socket.create_server(("", 0)) as other:
-        controller_port, node_port = (each.getsockname()[1] for each in (one, other))
+    for name in ("state", *(f"spool/{node}" for node in NODES)):
+        (folder / name).mkdir(parents=True)
+    with ExitStack() as taken:
+        free = [taken.enter_context(socket.create_server(("", 0))) for _ in ("", *NODES)]
+        controller_port, *ports = (each.getsockname()[1] for each in free)
+    room = f"CPUs={os.cpu_count()} RealMemory={_memory()} State=UNKNOWN"
+    host = socket.gethostname().partition(".")[0]
+    where = f"NodeHostname={host} NodeAddr=127.0.0.1"
+    pairs = zip(NODES, ports, strict=True)
     return CONFIGURATION.format(
         folder=folder,
-        host=socket.gethostname().partition(".")[0],
+        host=host,
         user=getuser(),
         controller_port=controller_port,
-        node_port=node_port,
-        cpus=os.cpu_count(),
-        memory=os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2**20,
+        nodes="\n".join(f"NodeName={name} {where} Port={port} {room}" for name, port in pairs),
     )
+
+
+def _memory():
+    """MiB of a node: half of this machine's."""
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2**21
 
 
 @contextmanager
 def _daemon(words, folder, environment):
-    with (folder / f"{words[0]}.out").open("w") as log:
+    with NamedTemporaryFile("w", prefix=words[0], suffix=".out", dir=folder) as log:
         daemon = subprocess.Popen(words, env=environment, stdout=log, stderr=log)
         try:
             yield daemon
