@@ -40,7 +40,7 @@ def regenerate(project: Project, output: Path | None = None) -> list[Path]:
     _loaded.cache_clear()  # records may be new
     readme = project.root / "README.md"
     if output is None and readme.exists():
-        readme.write_text(front.filled(_loaded(project, COMMITTED[0]), readme.read_text()))
+        readme.write_text(front.filled(_loaded(project), readme.read_text()))
     output, written = Path(output or project.root / "results"), []
     for place, content in _products(project):
         path = output / place
@@ -98,7 +98,7 @@ def _write_page(project, path, output, index):
 
 def _products(project) -> Iterator[tuple[str, bytes]]:
     """Place and bytes of everything that git keeps of the report."""
-    study = _loaded(project, COMMITTED[0])
+    study = _loaded(project)
     spawned = get_context("spawn")  # a forked process may hang in torch, whose threads it lacks
     with ProcessPoolExecutor(min(os.cpu_count() or 1, 8), mp_context=spawned) as pool:
         spread = pool.map if len(study.records) >= FEW else map
@@ -110,7 +110,8 @@ def _products(project) -> Iterator[tuple[str, bytes]]:
 
 def _of_experiment(project, name) -> dict[str, bytes]:
     """The same of an experiment; nothing without a record."""
-    here = _loaded(project, committed_scale(_loaded(project, COMMITTED[0]), name))
+    study = _loaded(project)
+    here = study.at(committed_scale(study, name))
     answer = results(here, name)
     if answer.of("AP")["value"].isna().all():
         return {}
@@ -118,9 +119,9 @@ def _of_experiment(project, name) -> dict[str, bytes]:
     return dict(chain.from_iterable(files.items() for files in made))
 
 
-@lru_cache(maxsize=len(COMMITTED))
-def _loaded(project, scale):
-    return Study.load(project, scale)
+@lru_cache(maxsize=1)
+def _loaded(project):
+    return Study.load(project, COMMITTED[0])
 
 
 def _run(project, path, executed):
@@ -134,7 +135,7 @@ def _run(project, path, executed):
 def _stale_readme(project):
     path = project.root / "README.md"
     text = path.read_text() if path.exists() else ""
-    study = _loaded(project, COMMITTED[0])
+    study = _loaded(project)
     return ["README.md"] if text and front.filled(study, text) != text else []
 
 

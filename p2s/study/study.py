@@ -4,7 +4,7 @@ YAML is read, Specs are resolved and records are parsed one time, whoever asks.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import NamedTuple
 
@@ -45,6 +45,7 @@ class Study:
     scale: str
     scales: dict[str, Scale]
     experiments: dict[str, Experiment]
+    by_scale: dict[str, "Study"] = field(default_factory=dict, repr=False)  # what `at` has made
 
     @classmethod
     def load(cls, project: Project, scale: str) -> "Study":
@@ -57,9 +58,12 @@ class Study:
         return cls(project, scale, scales, experiments)
 
     def at(self, scale: str) -> "Study":
-        """The same experiments at another scale."""
+        """The same experiments at another scale; asked again, the same study."""
         refuse_unknown("scale", [scale], self.scales)
-        return self if scale == self.scale else replace(self, scale=scale)
+        self.by_scale.setdefault(self.scale, self)
+        if scale not in self.by_scale:
+            self.by_scale[scale] = replace(self, scale=scale)
+        return self.by_scale[scale]
 
     def asked(self, only: Iterable[str] = ()) -> list[Run]:
         """A run for each cell and seed, seed by seed; equal cells share an identity."""

@@ -27,7 +27,17 @@ def project(folder):
     kept = yaml.safe_load(table5.read_text())
     kept["variants"] = [one for one in kept["variants"] if one["name"] in VARIANTS]
     table5.write_text(yaml.safe_dump(kept, sort_keys=False))
-    return Project(Path(folder), Path(folder) / ".p2s")
+    made = Project(Path(folder), Path(folder) / ".p2s")
+    share_fingerprints(made)
+    return made
+
+
+def share_fingerprints(project):
+    """Let a project have those of scenes that this one has: to know them, scenes are drawn."""
+    known = Project.at(ROOT).cache / "fingerprints"
+    known.mkdir(parents=True, exist_ok=True)
+    project.cache.mkdir()
+    (project.cache / "fingerprints").symlink_to(known)
 
 
 def fill(project, scale="desk", leave_out=()):
