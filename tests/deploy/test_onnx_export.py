@@ -23,6 +23,8 @@ SMALL = {
 }
 WITHOUT = ("GA RPN", "Cascade RPN")  # a form in ONNX
 MADE_OF_OTHERS = (  # of parts that other names have, and slow to export
+    *("FasterRCNN-RetinaNet", "FasterRCNN-GFL", "FasterRCNN-ATSS"),
+    *("CascadeRCNN-RPN (P3-P7)", "CascadeRCNN-CenterNet"),
     *("CenterNet*-X101-DCN", "CascadeRCNN-X101-DCN"),
     *("CenterNet2-DLA-BiFPN-P5", "FCOS-RT-DLA-BiFPN-P3"),
 )
