@@ -203,11 +203,12 @@ def write_record(run: Run, project: Project, fields: dict[str, Any]) -> Path:
 
 
 def _trained_on(folder):
-    """Where a training ended, if not in one process on a CPU in fp32."""
-    where = kept.told(folder).where if (folder / "training.json").exists() else None
-    if not where or (where.device[:3], where.precision, where.processes) == PLAIN:
+    """Where a training was, if not all of it in one process on a CPU in fp32."""
+    told = kept.told(folder) if (folder / "training.json").exists() else None
+    places = [*told.before, told.where] if told and told.where else []
+    if all((each.device[:3], each.precision, each.processes) == PLAIN for each in places):
         return {}
-    return {"trained_on": f"{where.device}; {where.precision}; {where.processes} processes"}
+    return {"trained_on": ", then ".join(map(str, places))}
 
 
 def _numbers(spec, data, detections, proposals):

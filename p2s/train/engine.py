@@ -34,6 +34,7 @@ from p2s.train import curve, folder, settings, stops
 from p2s.train.average import average_of
 from p2s.train.curve import Curve
 from p2s.train.folder import finished, load
+from p2s.train.kept import Where
 from p2s.train.replay import NonFiniteLoss, found, gradients, keep_step
 from p2s.train.watch import Watch
 
@@ -124,6 +125,7 @@ class _Training:
     iteration: int = 0
     seconds: float = 0.0  # at work, interruptions left out
     curve: Curve = field(default_factory=dict)
+    places: list[Where] = field(default_factory=list)
 
     def __post_init__(self):
         self.identity = training_id(self.spec, self.data.fingerprint, self.seed)
@@ -136,6 +138,8 @@ class _Training:
     def run(self):
         """Train to the end, from the saved state if there is one."""
         self._resume()
+        here = Where(**whereabouts(self.model), processes=ranks.ranks())
+        self.places += [here] * (self.places[-1:] != [here])
         self.model.train()
         saved, begun = self.seconds, time.monotonic() - self.seconds
         with stops.noted() as asked, self._bar() as bar, closing(self._batches()) as batches:
@@ -219,11 +223,11 @@ class _Training:
     def _texts(self, told):
         """What goes along with weights, `told` of their training."""
         identity = {"training_id": self.identity, "seed": self.seed, "seconds": self.seconds}
-        place = whereabouts(self.model) | {"processes": ranks.ranks()}
+        where = folder.was_at(self.places)
         return {
             "spec.json": self.spec.model_dump_json(indent=2),
             "classes.json": json.dumps(list(self.data.classes)),
-            "training.json": json.dumps(identity | {"where": place} | told),
+            "training.json": json.dumps(identity | where | told),
         }
 
     def _told(self, batch, broken):

@@ -2,7 +2,7 @@
 
 It holds `state.pt` while the training runs, in the end `model.safetensors`, `spec.json`,
 `classes.json`, `curve.json` (losses) and `training.json` (its identity, seed, seconds, and where it
-ended); from the first state on `settings.json`, see `p2s.train.settings`. Where AP is watched, the
+was); from the first state on `settings.json`, see `p2s.train.settings`. Where AP is watched, the
 folder `best` in it is a model too, if an earlier one had a higher AP than the last.
 """
 
@@ -29,15 +29,7 @@ from p2s.train.average import Average
 STATE = "state.pt"
 BEST = "best"  # its training.json has iteration and AP besides
 KEPT = "nothing there was changed: choose another folder, or remove this one"
-PROGRESS = ("identity", "iteration", "seconds", "curve")  # kept in a state beside the weights
-
-
-class Where(BaseModel):
-    """Where a training ended."""
-
-    device: str
-    precision: str
-    processes: int
+PROGRESS = ("identity", "iteration", "seconds", "curve", "places")  # in a state beside the weights
 
 
 class Told(BaseModel):
@@ -47,7 +39,14 @@ class Told(BaseModel):
     seconds: float
     iteration: int = 0  # of the best weights, as their AP
     AP: float = math.nan
-    where: Where | None = None
+    where: kept.Where | None = None  # it ended
+    before: list[kept.Where] = []  # where a part of it was, if elsewhere
+
+
+def was_at(places: list[kept.Where]) -> dict[str, Any]:
+    """The fields of `training.json` that say where a training was, one place after another."""
+    *before, last = [place.model_dump() for place in places]
+    return {"where": last} | ({"before": before} if before else {})
 
 
 def told(folder: Path) -> Told:
@@ -111,6 +110,7 @@ def save_state(
 ) -> None:
     """Keep what the next step depends on; `progress` has the names of PROGRESS."""
     buffer = io.BytesIO()
+    progress = progress | {"places": [place.model_dump() for place in progress["places"]]}
     states = {"model": model.state_dict(), "optimizer": optimizer.state_dict()}
     states["average"] = average.state()
     torch.save({**progress, **states}, buffer)

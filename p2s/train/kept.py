@@ -39,6 +39,17 @@ class _Kept(BaseModel):
     model_config = ConfigDict(strict=True, frozen=True, arbitrary_types_allowed=True)
 
 
+class Where(_Kept):
+    """Where steps of a training were done."""
+
+    device: str
+    precision: str
+    processes: PositiveInt
+
+    def __str__(self):
+        return f"{self.device}; {self.precision}; {self.processes} processes"
+
+
 class Group(_Kept):
     """Parameters of an optimiser by number; how fast they learn is the recipe's matter."""
 
@@ -62,6 +73,7 @@ class State(_Kept):
     model: dict[str, Numbers]
     optimizer: Moments
     average: dict[str, Numbers] = {}  # older ones have none
+    places: list[Where] = []  # one after another; older ones do not tell
 
     @model_validator(mode="after")
     def _has_a_curve_to_here(self):

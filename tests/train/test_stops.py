@@ -8,6 +8,7 @@ import pytest
 
 from p2s.data import glyphs
 from p2s.spec import Glyphs
+from p2s.train import folder
 from tests.support.several import P2S, TORCHRUN, curve, ranks_of, run, started, until, words
 
 BOTH = (signal.SIGINT, signal.SIGTERM)
@@ -116,3 +117,5 @@ def test_a_stop_saves_and_another_number_of_processes_goes_on(
     assert run(*P2S, *train_long(few, output)).returncode == 0
     for name in whole:
         assert curve(output)[name] == pytest.approx(whole[name], rel=1e-3, abs=1e-3)
+    ended = folder.told(output)
+    assert [each.processes for each in (*ended.before, ended.where)] == [2, 1]
