@@ -22,7 +22,7 @@ from p2s.scratch import scratch
 from p2s.spec import Spec
 from p2s.study.project import Place
 from p2s.study.times import Pace
-from p2s.train import engine
+from p2s.train import descent
 from p2s.train.processes import together
 from p2s.train.replay import gradients
 
@@ -34,13 +34,13 @@ ASPECT = 4 / 3  # of a tested picture
 def pace(where: Place, spec: Spec) -> Pace:
     """The Pace of a Spec on a device in as many processes as a node has; an image in one.
 
-    Each rank has its part of a step's batch, a node that of its ranks. On a CPU, on one thread a process as in a study, no
-    more images of it are taken than PIXELS allow, and the time is multiplied. ValueError without
-    the device.
+    Each rank has its part of a step's batch, a node that of its ranks. On a CPU, on one thread a
+    process as in a study, no more images of it are taken than PIXELS allow, and the time is
+    multiplied. ValueError without the device.
     """
     require(where.device, where.precision, where.processes)  # before any process is started
     device = device_of(where.device)
-    spec = spec.changed({"backbone": {"weights": None}})
+    spec = spec.without_weights()
     with threads(1), scratch() as folder:
         kept = folder / "seconds.json"
         together(partial(_step, spec, where, kept), where.processes)
@@ -58,14 +58,14 @@ def _step(spec, where, kept):
     """Write the seconds of a step of the whole batch; every rank has its part."""
     device = device_of(where.device)
     part = len(range(spec.recipe.batch // where.nodes)[ranks.part()])
-    few = max(1, PIXELS // max(spec.recipe.short_edge) ** 2)
+    few = max(1, PIXELS // spec.recipe.image_edges[1] ** 2)
     count = part if device.type == "cuda" else min(part, few)
     spec = spec.changed({"recipe": {"batch": count}})
     torch.manual_seed(0)
     model = place(build(spec), device, where.precision).train()
-    optimizer, batch = engine.optimizer(model, spec.recipe), noise_batch(spec, ranks.rank())
+    optimizer, batch = descent.optimizer(model, spec.recipe), noise_batch(spec, ranks.rank())
     for group in optimizer.param_groups:
-        group["lr"] = engine.rate_at(spec.recipe, 0)  # noise teaches nothing: do not diverge
+        group["lr"] = descent.rate_at(spec.recipe, 0)  # noise teaches nothing: do not diverge
 
     def step():
         gradients(model, batch, 0, 0)

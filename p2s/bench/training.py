@@ -51,7 +51,7 @@ def reference_step(project: Project, detector: str, scale: str = "desk") -> Spec
     row = experiments.Row(name=detector, detector=detector)
     spec = experiments.resolve(row, None, scales[scale], project.root)
     if isinstance(spec.backbone.weights, Path):
-        spec = spec.changed({"backbone": {"weights": None}})
+        spec = spec.without_weights()
     return spec.changed(WIDER) if scale == "desk" else spec
 
 
@@ -135,7 +135,7 @@ def _stock_pooler(ours):
 def noise_batch(spec: Spec, seed: int, objects: int = 7) -> list[dict]:
     """A training batch of square noise images of the recipe's size, COCO's 7 objects in each."""
     generator = torch.Generator().manual_seed(seed)
-    edge = max(spec.recipe.short_edge)
+    _, edge = spec.recipe.image_edges
     return [_noise_input(spec, edge, objects, generator) for _ in range(spec.recipe.batch)]
 
 

@@ -2,7 +2,7 @@
 
 A model input is detectron2's: "image" uint8 (3, H, W) RGB, "height" and "width" of the picture as
 stored, "image_id", and in training "instances" with gt_boxes, gt_classes and what else the data
-tell of an object (see p2s.data.lvis).
+tell of an object (see p2s.data.lvis); of a square crop "padded_to", its height and width, besides.
 """
 
 import numpy as np
@@ -14,6 +14,7 @@ from p2s.data import sampling
 from p2s.data.coco import CocoSet
 from p2s.spec import Recipe, Test
 from p2s.spec.memory import require_image
+from p2s.spec.recipe import Square
 
 AUGMENTATION = 1  # a seed's stream of random numbers; the orders of images have others
 
@@ -27,13 +28,27 @@ def train_batch(
     has an object.
     """
     rng = np.random.default_rng([seed, AUGMENTATION, iteration])
-    edges = rng.choice(recipe.short_edge, recipe.batch).tolist()
+    edges = _edges(rng, recipe)
     flips = rng.random(recipe.batch) < (0.5 if recipe.flip else 0)
     indices = batch_indices(data, recipe.batch, seed, iteration, sampling.order_of(recipe))
+    if isinstance(recipe.crop, Square):
+        places = rng.random((recipe.batch, 3))
+        return [
+            cropped(data.sample(index), recipe.crop, place, flip)
+            for index, place, flip in list(zip(indices, places, flips, strict=True))[part]
+        ]
     return [
         augment(data.sample(index), edge, recipe.long_edge, flip)
         for index, edge, flip in list(zip(indices, edges, flips, strict=True))[part]
     ]
+
+
+def _edges(rng, recipe):
+    """The short edge of each image of a batch."""
+    if recipe.edges == "range":
+        smallest, largest = recipe.short_edge
+        return rng.integers(smallest, largest, recipe.batch, endpoint=True).tolist()
+    return rng.choice(recipe.short_edge, recipe.batch).tolist()
 
 
 def pinned(batch: list[dict]) -> list[dict]:
@@ -68,20 +83,52 @@ def batch_indices(
 
 def augment(sample: dict, short_edge: int, long_edge: int, flip: bool) -> dict:
     """One model input: the sample resized as detectron2 does, then perhaps mirrored."""
-    image, boxes = sample["image"], sample["boxes"]
-    height, width = image.shape[:2]
+    height, width = sample["image"].shape[:2]
     shortest = transforms.ResizeShortestEdge
     sides = shortest.get_output_shape(height, width, short_edge, long_edge)
     size = tuple(max(1, side) for side in sides)  # a very long picture's short side rounds to 0
-    require_image(*size, short_edge)
-    steps = [transforms.HFlipTransform(size[1])] if flip else []
-    if size != (height, width):
-        steps.insert(0, transforms.ResizeTransform(height, width, *size))
+    require_image(*size, f"short_edge {short_edge}")
+    return _transformed(sample, [*_resizing(sample, size), *_mirroring(size, flip)])
+
+
+def cropped(sample: dict, crop: Square, place: np.ndarray, flip: bool) -> dict:
+    """One model input: the sample resized, and of it a square, which is told if it is not full.
+
+    place: three numbers from 0 to 1, of the size, and of the square's place down and across.
+    Objects of which nothing is left are left out. App. C, as EfficientDet does (Tan et al., 2020).
+    """
+    height, width = sample["image"].shape[:2]
+    share, *at = place.tolist()
+    long_edge = crop.size * (crop.smallest + share * (crop.largest - crop.smallest))
+    size = tuple(max(1, int(side * long_edge / max(height, width))) for side in (height, width))
+    require_image(*size, f"crop.size {crop.size}")
+    cut = [min(side, crop.size) for side in size]
+    top, left = (int(p * (side - kept + 1)) for p, side, kept in zip(at, size, cut, strict=True))
+    steps = [*_resizing(sample, size), transforms.CropTransform(left, top, *cut[::-1])]
+    row = _transformed(sample, [*steps, *_mirroring(cut, flip)])
+    inside = row["instances"].gt_boxes.nonempty()
+    return row | {"instances": row["instances"][inside], "padded_to": (crop.size, crop.size)}
+
+
+def _resizing(sample, size):
+    before = sample["image"].shape[:2]
+    return [transforms.ResizeTransform(*before, *size)] * (size != before)
+
+
+def _mirroring(size, flip):
+    return [transforms.HFlipTransform(size[1])] * bool(flip)
+
+
+def _transformed(sample, steps):
+    """A model input of a sample after these steps of detectron2."""
+    image, boxes = sample["image"], sample["boxes"]
     for step in steps:
         image, boxes = step.apply_image(image), step.apply_box(boxes)
     return {
         "image": torch.from_numpy(image.transpose(2, 0, 1).copy()),
-        "instances": _instances(boxes, sample["classes"], size, sample.get("fields", {})),
+        "instances": _instances(
+            boxes, sample["classes"], image.shape[:2], sample.get("fields", {})
+        ),
         **{field: sample[field] for field in ("height", "width", "image_id")},
     }
 

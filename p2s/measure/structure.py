@@ -33,7 +33,7 @@ def cost(spec: Spec, size: tuple[int, int]) -> Cost:
     not counted.
     """
     with torch.device("meta"):
-        model = build(spec.changed({"backbone": {"weights": None}})).eval()
+        model = build(spec.without_weights()).eval()
         trunk, maps = _features(model, size)
         head = _counted(first_head(model), maps)[0]["Global"]
         stages = []

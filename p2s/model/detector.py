@@ -2,8 +2,8 @@
 
 An input is {"image": (3, H, W) RGB in 0..255, "height", "width", "instances" in training}; the
 answer is a dict of losses in training, else a list of {"instances"} in the pixels of an image of
-the input's height and width. Where several ranks train, "padded_to" is the largest height and
-width of all their images.
+the input's height and width. "padded_to", if it is there, is the height and width of all
+images of the batch, or more than theirs: of a square crop, or the largest of several ranks.
 """
 
 from contextlib import nullcontext

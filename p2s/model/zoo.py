@@ -5,7 +5,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from p2s.model import joint
+from p2s.model import joint, weights
 from p2s.model.backbones import make_backbone, strides_and_channels
 from p2s.model.detector import OneStageDetector, TwoStageDetector
 from p2s.model.first.cascade_rpn import cascade_rpn
@@ -38,6 +38,8 @@ def build(spec: Spec) -> OneStageDetector | TwoStageDetector:
         model = OneStageDetector(backbone, first_stage(*where), spec.backbone.pixels)
     else:
         model = TwoStageDetector(backbone, *two_stages(*where), spec.backbone.pixels)
+    if spec.recipe.start:
+        weights.start(model, Path(spec.recipe.start) / "model.safetensors")
     # Convolutions follow their weights' layout, so this makes every map channels_last too.
     return model.to(memory_format=torch.channels_last).train()
 

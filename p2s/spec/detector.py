@@ -171,6 +171,10 @@ class Spec(Part):
         """
         return self.model_validate(merge(self.nested(), _with_design(changes)))
 
+    def without_weights(self) -> Self:
+        """A copy that takes no weights from files, of a model that gets them otherwise."""
+        return self.changed({"backbone": {"weights": None}, "recipe": {"start": None}})
+
     def training_fields(self) -> dict[str, Any]:
         """All that a training depends on, except its data, as JSON values.
 

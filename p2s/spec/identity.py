@@ -16,8 +16,8 @@ NUMERICS_VERSION = 1
 def training_id(spec: Spec, train_fingerprint: str, seed: int, root: str | Path = "") -> str:
     """The identity of a training: every setting, the data and the seed that can move a weight.
 
-    Pretrained weights count by content, their path is relative to `root`; those of a reading
-    count by how they are made.
+    Weights that it starts from count by content, their path is relative to `root`; those of a
+    reading count by how they are made.
     """
     return canonical_hash(training_settings(spec, train_fingerprint, seed, root))
 
@@ -32,6 +32,9 @@ def training_settings(
     elif spec.backbone.weights:
         reading = READINGS[spec.backbone.weights]
         settings["backbone"]["weights"] = reading.model_dump(mode="json")
+    if isinstance(spec.recipe.start, Path):
+        started = Path(root) / spec.recipe.start / "model.safetensors"
+        settings["recipe"]["start"] = file_fingerprint(started)
     return {
         "spec": settings,
         "data": train_fingerprint,

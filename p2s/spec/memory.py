@@ -9,6 +9,7 @@ import psutil
 
 from p2s.spec.data import Glyphs
 from p2s.spec.detector import Spec
+from p2s.spec.recipe import Square
 
 FLOAT = 4  # bytes
 TRUNK = {18: 2000, 34: 3500, 50: 5700, 101: 10_000}  # weights by depth, in squares of the width
@@ -27,8 +28,9 @@ def require_training(spec: Spec, processes: int) -> None:
     """As `require_weights`, of a training's weights, images and scenes in so many processes."""
     require_weights(spec, 1 if spec.backbone.frozen_stages == 5 else LEARNING)
     recipe, test = spec.recipe, spec.test
-    edge = min(max(recipe.short_edge), recipe.long_edge)
-    _require({f"recipe.short_edge {edge}": edge**2 * PIXEL})
+    _, edge = recipe.image_edges
+    field = "crop.size" if isinstance(recipe.crop, Square) else "short_edge"
+    _require({f"recipe.{field} {edge}": edge**2 * PIXEL})
     part = -(-recipe.batch // processes)
     _require({f"recipe.batch {recipe.batch} of {edge} pixels squared": part * edge**2 * PIXEL})
     edge = min(test.short_edge, test.long_edge)
@@ -44,10 +46,10 @@ def require_scenes(data: Glyphs) -> None:
     _require({f"data.{name} {getattr(data, name)}": size for name, size in sizes.items()})
 
 
-def require_image(height: int, width: int, short_edge: int) -> None:
-    """As `require_weights`, of an image that is enlarged or shrunk to this short edge."""
+def require_image(height: int, width: int, setting: str) -> None:
+    """As `require_weights`, of an image that a setting, named with its value, makes so large."""
     if height * width * PIXEL > _here():
-        _require({f"short_edge {short_edge}, {width} x {height} pixels": height * width * PIXEL})
+        _require({f"{setting}, {width} x {height} pixels": height * width * PIXEL})
 
 
 def _weights(spec):

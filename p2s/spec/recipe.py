@@ -3,12 +3,15 @@
 The comment beside a field is its source, as in p2s.spec.detector.
 """
 
+from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field, PositiveFloat, PositiveInt, model_validator
 
 from p2s.spec.choice import Choice, Chooser
 from p2s.spec.part import UNWRITTEN, YOUNGER, Probability
+
+TrainingId = Annotated[str, Field(pattern="^training [0-9a-f]{16}$")]
 
 
 class Sgd(Choice):
@@ -58,6 +61,28 @@ class Ema(Choice):
     decay: Probability = 0.9998  # YOLOX; less in the beginning
 
 
+class Whole(Choice):
+    """The whole picture, with one of the recipe's short edges (d2)."""
+
+    kind: Literal["whole"] = "whole"
+
+
+class Square(Choice):
+    """A square cut from the picture after that was resized by chance (App. C; Tan et al., 2020)."""
+
+    prefix = "crop_"
+    kind: Literal["square"] = "square"
+    size: PositiveInt = 896  # App. C: pixels a side
+    smallest: PositiveFloat = 0.1  # App. C: the long edge of the picture, in sides of the square
+    largest: PositiveFloat = 2.0  # App. C
+
+    @model_validator(mode="after")
+    def _is_in_order(self):
+        if self.smallest > self.largest:
+            raise ValueError(f"crop.smallest {self.smallest} (valid: {self.largest} at most)")
+        return self
+
+
 class Recipe(Chooser):
     """The optimiser and the images in training (Sec. 5; App. B)."""
 
@@ -81,6 +106,17 @@ class Recipe(Chooser):
 
     # Images without objects train too, as background; d2 FILTER_EMPTY_ANNOTATIONS: not
     empty: Annotated[bool, UNWRITTEN] = False
+    # What of a picture is an image. App. C: a square
+    crop: Annotated[Whole | Square, Field(discriminator="kind"), UNWRITTEN] = Whole()
+    # Which short edge an image has: one of them, or any from the first to the last (App. B)
+    edges: Annotated[Literal["choice", "range"], UNWRITTEN] = "choice"
+    # How often the schedule runs, each time from the last weights; App. B: 6 in real-time models
+    cycles: Annotated[PositiveInt, UNWRITTEN] = 1
+    # From whose weights a training starts: a model's folder, or another training of a study by its
+    # id; App. C: fine-tuning
+    start: Annotated[TrainingId | Path | None, UNWRITTEN] = None
+    # More scenes to train on, labelled by the model that the training starts from (App. C)
+    pseudo_scenes: Annotated[int, Field(ge=0), UNWRITTEN] = 0
     # Which weights are evaluated and saved; d2: the last
     average: Annotated[Last | Ema, Field(discriminator="kind"), UNWRITTEN] = Last()
 
@@ -91,6 +127,30 @@ class Recipe(Chooser):
                 "empty does nothing with order class_aware; valid: shuffled, repeat_factor"
             )
         return self
+
+    @model_validator(mode="after")
+    def _has_edges_that_are_asked_for(self):
+        first, last = self.short_edge[0], self.short_edge[-1]
+        if self.edges == "range" and (len(self.short_edge) != 2 or first > last):
+            raise ValueError(
+                f"short_edge {list(self.short_edge)} with edges range (valid: the smallest and the "
+                "largest)"
+            )
+        if self.edges == "range" and isinstance(self.crop, Square):
+            raise ValueError("edges range does nothing with crop square; valid: choice")
+        return self
+
+    @property
+    def steps(self) -> int:
+        """The iterations of all cycles."""
+        return self.iterations * self.cycles
+
+    @property
+    def image_edges(self) -> tuple[int, int]:
+        """The smallest and the largest short edge that an image may have, in pixels."""
+        if isinstance(self.crop, Square):
+            return self.crop.size, self.crop.size
+        return min(self.short_edge), min(max(self.short_edge), self.long_edge)
 
     def require_parts(self, processes: int) -> None:
         """ValueError unless so many processes can have an equal part of each batch."""

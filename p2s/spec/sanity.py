@@ -9,7 +9,7 @@ COARSEST = 32  # pixels of a cell of a trunk's last stage
 def refuse_absurd(spec: Spec, processes: int) -> None:
     """ValueError, in a line with what is valid, for a Spec that so many processes cannot train."""
     recipe, backbone = spec.recipe, spec.backbone
-    edge = min(recipe.short_edge)
+    edge, _ = recipe.image_edges
     if recipe.batch == 1 and edge <= COARSEST and backbone.norm == "BN":
         raise ValueError(
             f"one image of {edge} pixels at a time is one cell to normalise over: set "
@@ -20,6 +20,11 @@ def refuse_absurd(spec: Spec, processes: int) -> None:
             f"learning rate {recipe.scaled_rate:g}: rate {recipe.rate:g} is for a batch of 16 and "
             f"is scaled to the batch of {recipe.batch}; more than 1 cannot train"
         )
+    if recipe.pseudo_scenes and recipe.start is None:
+        raise ValueError(
+            f"recipe.pseudo_scenes {recipe.pseudo_scenes} without recipe.start, whose model labels "
+            "them (valid: 0)"
+        )
     recipe.require_parts(processes)
     if recipe.warmup >= recipe.iterations:
         raise ValueError(
@@ -27,7 +32,7 @@ def refuse_absurd(spec: Spec, processes: int) -> None:
             "the learning rate would never be reached"
         )
     require_training(spec, processes)
-    if backbone.frozen_stages and backbone.weights is None:
+    if backbone.frozen_stages and backbone.weights is None and recipe.start is None:
         raise ValueError(
             f"backbone.frozen_stages {backbone.frozen_stages} without backbone.weights: random "
             "weights would stay frozen; set backbone.weights to a file, or "
@@ -38,7 +43,7 @@ def refuse_absurd(spec: Spec, processes: int) -> None:
 def refuse_fixed_statistics(spec: Spec) -> None:
     """ValueError for a trunk whose normalisation nobody has learnt, nor will (FrozenBN)."""
     backbone = spec.backbone
-    if backbone.norm == "FrozenBN" and backbone.weights is None:
+    if backbone.norm == "FrozenBN" and backbone.weights is None and spec.recipe.start is None:
         raise ValueError(
             f"backbone.norm FrozenBN of a {backbone.title} without backbone.weights: its "
             "statistics would never be learnt; set backbone.weights to a file, or "

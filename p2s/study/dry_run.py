@@ -10,7 +10,7 @@ from p2s.model.zoo import build
 from p2s.spec import Coco
 from p2s.study.experiments import annotation_files
 from p2s.study.study import Study
-from p2s.train import engine
+from p2s.train.descent import optimizer
 
 SPEC_PARTS = ("backbone", "first_stage", "second_stage", "recipe")
 
@@ -45,8 +45,8 @@ def _tell(evaluations):
 
 
 def _network(spec):
-    model = build(spec.changed({"backbone": {"weights": None}}))
-    groups = engine.optimizer(model, spec.recipe).param_groups
+    model = build(spec.without_weights())
+    groups = optimizer(model, spec.recipe).param_groups
     learnt = sum(weight.numel() for group in groups for weight in group["params"])
     levels = "P{}-P{}".format(*spec.levels)
     stages = f"{spec.first} and {spec.second} on {levels}, {spec.num_classes} classes"

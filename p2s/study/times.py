@@ -48,7 +48,7 @@ class Times:
 
     def training(self, run: Run) -> float:
         """Seconds of a run's training."""
-        iterations = run.spec.recipe.iterations
+        iterations = run.spec.recipe.steps
         if self.measure:
             pace = self._pace(run)
             return self._told(pace.where, iterations * pace.step)
@@ -65,7 +65,7 @@ class Times:
             return self._told(MEASURED, seconds)
         if minutes := self.scale.minutes_an_evaluation:
             return self._told(GUESSED, 60 * minutes)
-        return self._told(GUESSED, EVALUATION_SHARE * self._guess(run.spec.recipe.iterations))
+        return self._told(GUESSED, EVALUATION_SHARE * self._guess(run.spec.recipe.steps))
 
     def _told(self, source, seconds):
         self.sources[source] = None

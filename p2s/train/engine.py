@@ -14,7 +14,6 @@ from functools import partial
 from pathlib import Path
 
 import torch
-from detectron2.solver.build import get_default_optimizer_params
 from torch import nn
 from torch.nn.utils import clip_grad_value_
 from tqdm import tqdm
@@ -26,23 +25,22 @@ from p2s.maths import ranks
 from p2s.maths.federated import frequencies
 from p2s.maths.likelihood import AUDIT
 from p2s.model.device import whereabouts
-from p2s.spec import Recipe, Spec
+from p2s.spec import Spec
 from p2s.spec.identity import training_id, training_settings
-from p2s.spec.recipe import AdamW
 from p2s.spec.sanity import refuse_absurd
 from p2s.train import curve, folder, settings, stops
 from p2s.train.average import average_of
 from p2s.train.curve import Curve
+from p2s.train.descent import optimizer, rate_at
 from p2s.train.folder import finished, load
 from p2s.train.kept import Where
 from p2s.train.replay import NonFiniteLoss, found, gradients, keep_step
 from p2s.train.watch import Watch
 
-__all__ = ["Loop", "NonFiniteLoss", "finished", "load", "optimizer", "rate_at", "train"]
+__all__ = ["Loop", "NonFiniteLoss", "finished", "load", "train"]
 
 TRIM_THRESHOLD, MMAP_THRESHOLD = -1, -3  # of mallopt; malloc.h
 MOST_KEPT = 2**30  # bytes
-WARMUP_FROM = 1 / 1000  # d2: the share of the rate at iteration 0
 
 
 def keep_memory() -> None:
@@ -51,15 +49,6 @@ def keep_memory() -> None:
         mallopt = ctypes.CDLL(None).mallopt
         for option in (TRIM_THRESHOLD, MMAP_THRESHOLD):
             mallopt(option, MOST_KEPT)
-
-
-def optimizer(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
-    """The recipe's: gradient descent with momentum (d2) or AdamW; normalisations don't decay."""
-    parameters = get_default_optimizer_params(model, weight_decay_norm=0.0)
-    shared = {"lr": recipe.scaled_rate, "weight_decay": recipe.weight_decay, "fused": True}
-    if isinstance(recipe.optimizer, AdamW):
-        return torch.optim.AdamW(parameters, **shared)
-    return torch.optim.SGD(parameters, momentum=recipe.optimizer.momentum, **shared)
 
 
 @dataclass(frozen=True)
@@ -103,13 +92,6 @@ def train(
         folder.remove_state(output)
     folder.fill(model, output)
     return model
-
-
-def rate_at(recipe: Recipe, iteration: int) -> float:
-    """The learning rate at an iteration: linear warm-up, then a tenth after every drop (Sec. 5)."""
-    warm = min(1.0, iteration / recipe.warmup) if recipe.warmup else 1.0
-    drops = sum(iteration >= round(share * recipe.iterations) for share in recipe.drops)
-    return recipe.scaled_rate * (WARMUP_FROM + (1 - WARMUP_FROM) * warm) * 0.1**drops
 
 
 @dataclass
@@ -160,7 +142,7 @@ class _Training:
         self._finish()
 
     def _bar(self):
-        total = self.spec.recipe.iterations
+        total = self.spec.recipe.steps
         # disable=None: a bar in a terminal only, nothing in a log or an executed notebook
         quiet = True if ranks.rank() else None
         return tqdm(total=total, initial=self.iteration, disable=quiet, mininterval=1, unit="step")
@@ -172,7 +154,7 @@ class _Training:
             made = train_batch(self.data, recipe, self.seed, iteration, ranks.part())
             return pinned(made) if on_gpu else made
 
-        return prefetched(batch, range(self.iteration, recipe.iterations), self.loop.workers)
+        return prefetched(batch, range(self.iteration, recipe.steps), self.loop.workers)
 
     def _saved_if_broken(self, batches):
         """The batches; what cannot be read of one is told after the steps so far are saved."""
@@ -189,6 +171,8 @@ class _Training:
         if broken:
             raise NonFiniteLoss(ranks.by_first("broken step", partial(self._told, batch, broken)))
         clip_grad_value_(self.model.parameters(), recipe.clip)
+        if self.iteration % recipe.iterations == 0:
+            self.optimizer.state.clear()  # a cycle starts from weights alone
         for group in self.optimizer.param_groups:
             group["lr"] = rate_at(recipe, self.iteration)
         self.optimizer.step()
@@ -200,7 +184,7 @@ class _Training:
         watch, done = self.loop.watch, self.iteration + 1
         if not watch:
             return {}
-        is_due = watch.is_due(done, self.spec.recipe.iterations)
+        is_due = watch.is_due(done, self.spec.recipe.steps)
         value = watch.ap(self.average.model) if is_due else float("nan")
         self.model.train()
         return {curve.AP: value}
@@ -211,7 +195,7 @@ class _Training:
         is_new = values and self.curve[curve.AP][-1] == values[-1]
         if ranks.rank() or not (watch and watch.keep_best and is_new and values[-1] == max(values)):
             return
-        if self.iteration == self.spec.recipe.iterations:
+        if self.iteration == self.spec.recipe.steps:
             folder.remove_best(self.output)
         else:
             texts = self._texts({"iteration": self.iteration, "AP": values[-1]})
@@ -273,7 +257,7 @@ class _Training:
         progress = folder.resume(self.output, self.identity, *parts)
         for name, value in progress.items():
             setattr(self, name, value)
-        if self.iteration > (last := self.spec.recipe.iterations):
+        if self.iteration > (last := self.spec.recipe.steps):
             told = f"iteration: {self.iteration} (valid: {last} at most)"
             raise ValueError(f"{self.output / folder.STATE}: {told}; delete it to start anew")
         if ranks.mean(torch.tensor(float(self.iteration))) != self.iteration:
@@ -295,6 +279,6 @@ def _alike(batch):
     """A part of a batch, told how large the images of all ranks are, to which it is padded."""
     if ranks.ranks() == 1:
         return batch
-    sizes = [inputs["image"].shape[-2:] for inputs in batch]
+    sizes = [inputs.get("padded_to", inputs["image"].shape[-2:]) for inputs in batch]
     size = tuple(ranks.largest(max(sides) for sides in zip(*sizes, strict=True)))
     return [inputs | {"padded_to": size} for inputs in batch]

@@ -73,7 +73,7 @@ def finished(output: str | Path, identity: str) -> bool:
 def load(folder: str | Path) -> tuple[nn.Module, Spec, list[str]]:
     """The model that a training left in `folder`, its Spec and the names of its classes."""
     spec, classes = described(folder)
-    model = build(spec.changed({"backbone": {"weights": None}}))  # they are in the model's own
+    model = build(spec.without_weights())  # they are in the model's own
     fill(model, Path(folder))
     return model.eval(), spec, classes
 

@@ -105,7 +105,7 @@ def replay(path: str | Path) -> dict:
     "image_ids", "device", "precision".
     """
     step = kept.read(path, kept.Step)
-    model = build(step.spec.changed({"backbone": {"weights": None}})).train()
+    model = build(step.spec.without_weights()).train()
     fill(model, step.model, path)
     device, precision = _place(step.device, step.precision)
     place(model, device, precision)

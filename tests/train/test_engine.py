@@ -15,8 +15,9 @@ from torch import nn
 
 from p2s.files import write_atomic
 from p2s.spec import Recipe
-from p2s.train import engine, folder
-from p2s.train.engine import load, rate_at, train
+from p2s.train import descent, engine, folder
+from p2s.train.descent import rate_at
+from p2s.train.engine import load, train
 from p2s.train.watch import Watch
 from tests.support import tiny_training
 from tests.support.tiny_training import DATA, SPEC, Tiny, batches
@@ -47,6 +48,30 @@ def test_the_rate_warms_up_from_a_thousandth_and_falls_to_a_tenth_at_each_drop()
     assert rate_at(recipe, 2000) == pytest.approx(0.02 * (1 + 1 / 1000) / 2)
     steps = {4000: 0.02, 59_999: 0.02, 60_000: 0.002, 79_999: 0.002, 80_000: 0.0002}
     assert {i: rate_at(recipe, i) for i in steps} == pytest.approx(steps)
+
+
+def test_each_cycle_has_the_whole_schedule():
+    recipe = Recipe(cycles=6)
+    assert recipe.steps == 6 * 90_000
+    for iteration in (0, 1, 3999, 60_000, 89_999):
+        assert rate_at(recipe, iteration + 90_000 * 5) == rate_at(recipe, iteration)
+
+
+def test_a_cycle_is_a_training_that_starts_from_the_last_weights(tmp_path, monkeypatch):
+    both = train(Tiny(), SPEC.changed({"recipe": {"cycles": 2}}), DATA, tmp_path / "both", seed=3)
+    first = train(Tiny(), SPEC, DATA, tmp_path / "first", seed=3)
+    gradients, length = engine.gradients, SPEC.recipe.iterations
+    later = SPEC.changed({"recipe": {"flip": False}})  # another identity
+
+    def of_second_cycle(model, _batch, seed, iteration):
+        at = iteration + length
+        return gradients(model, batches(DATA, later.recipe, seed, at), seed, at)
+
+    monkeypatch.setattr(engine, "gradients", of_second_cycle)
+    second = train(first, later, DATA, tmp_path / "second", seed=3)
+    for name, value in both.state_dict().items():
+        assert torch.equal(second.state_dict()[name], value), name
+    assert len(json.loads((tmp_path / "both" / "curve.json").read_text())["iteration"]) == 24
 
 
 def test_the_rate_is_linear_in_the_batch():
@@ -277,7 +302,7 @@ def test_adamw_divides_a_gradient_by_its_size_and_gradient_descent_does_not():
     moved = {}
     for name in ("sgd", "adamw"):
         model = nn.Linear(2, 1, bias=False)
-        step = engine.optimizer(model, Recipe(optimizer=name, batch=16, weight_decay=0.0))
+        step = descent.optimizer(model, Recipe(optimizer=name, batch=16, weight_decay=0.0))
         before = model.weight.detach().clone()
         model.weight.grad = torch.tensor([[1.0, 0.01]])
         step.step()

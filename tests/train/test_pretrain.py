@@ -13,6 +13,7 @@ from p2s.spec import Glyphs, Recipe, Spec, identity
 from p2s.spec.identity import training_id
 from p2s.spec.pretraining import Reading
 from p2s.train import pretrain
+from p2s.train.descent import optimizer
 from tests.support.tiny import TINY
 
 SCENES = Glyphs(seed=3, train=6, val=1, size=64, classes=ink.LABELS)
@@ -83,7 +84,7 @@ def test_both_losses_reach_the_trunk_and_fall_on_one_batch(tmp_path, reading):
     torch.manual_seed(0)
     model = pretrain.reader(spec, reading)
     [data, _] = pretrain.glyphs.load(SCENES, tmp_path)
-    batch, steps = train_batch(data, RECIPE, 0, 0), pretrain.engine.optimizer(model, RECIPE)
+    batch, steps = train_batch(data, RECIPE, 0, 0), optimizer(model, RECIPE)
     totals = []
     for _ in range(12):
         losses = model(batch)
