@@ -6,6 +6,7 @@ import math
 import os
 import secrets
 import stat
+from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -134,6 +135,11 @@ def canonical_digest(value: Any) -> str:
     """The SHA-256, in hex, of a value's canonical JSON; ValueError for NaN and infinity."""
     text = json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def joined_fingerprint(fingerprints: Sequence[str]) -> str:
+    """That of files that are one data set; of a single file its own."""
+    return fingerprints[0] if len(fingerprints) == 1 else canonical_hash([*fingerprints])
 
 
 def canonical_hash(value: Any) -> str:

@@ -8,9 +8,10 @@ from typing import NamedTuple
 import click
 
 from p2s.cli.telling import is_first, tell
+from p2s.data import health
 from p2s.data.checks import doubts
 from p2s.data.checks.problems import Problems
-from p2s.data.health import Health, health
+from p2s.data.health import Health
 
 
 class Files(NamedTuple):
@@ -21,9 +22,19 @@ class Files(NamedTuple):
     doubt: Callable[[dict, Problems], None] = doubts.of_validation
 
 
-def require_health(*files: Files) -> list[Health]:
+def of_annotations(files: Files) -> Health:
+    """Pictures and what is annotated in them."""
+    return health.health(*files)
+
+
+def of_pictures(files: Files) -> Health:
+    """Pictures alone."""
+    return health.of_pictures(files.annotations, files.images)
+
+
+def require_health(*files: Files, of: Callable[[Files], Health] = of_annotations) -> list[Health]:
     """Exit with 2 after a line for every problem; else what is likely not meant is a warning."""
-    told = [health(*each) for each in files]
+    told = [of(each) for each in files]
     if problems := [line for each in told for line in each.problems]:
         tell("\n".join(problems))
         sys.exit(2)

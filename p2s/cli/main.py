@@ -12,7 +12,7 @@ from p2s.cli.bench import bench
 from p2s.cli.convert import convert
 from p2s.cli.export import export
 from p2s.cli.fetch import fetch
-from p2s.cli.health import Files, require_apart, require_health
+from p2s.cli.health import Files, of_annotations, of_pictures, require_apart, require_health
 from p2s.cli.imports import import_
 from p2s.cli.models import info, list_
 from p2s.cli.options import (
@@ -31,9 +31,11 @@ from p2s.cli.options import (
     WATCH,
     WORKERS,
     in_a_folder,
+    model_folder,
     settings,
 )
 from p2s.cli.predict import predict
+from p2s.cli.pseudo_label import pseudo_label
 from p2s.cli.study import study
 from p2s.cli.telling import in_a_line, tell
 from p2s.data.checks import doubts
@@ -74,15 +76,18 @@ def main(traceback):
 
 
 @main.command()
-@click.option("--detector", default="CenterNet2", show_default=True, help="As in the paper.")
+@click.option("--detector", help="As in the paper; without it and --start, CenterNet2.")
 @click.option("--train", type=FILE, required=True, help="COCO JSON to train on.")
 @click.option("--val", type=FILE, required=True, help="COCO JSON to evaluate on.")
 @click.option("--images", type=FOLDER, required=True, help="What file names are relative to.")
 @click.option("--val-images", type=FOLDER, help="The same for --val, if it is another folder.")
 @click.option("--output", type=NEW_FOLDER, required=True, help="Where to, and to go on from.")
-@click.option("--size", default=320, show_default=True, help="Short edge of an image, in pixels.")
+@click.option("--size", type=int, help="Short edge of an image; 320 pixels, or that of --start.")
 @click.option("--iterations", default=2000, show_default=True, help="Steps of 8 images.")
 @click.option("--weights", type=FILE, help="ResNet on ImageNet; without it, from scratch.")
+@click.option("--start", callback=model_folder, help="A model to start from, of any classes.")
+@click.option("--pseudo", type=FILE, help="Pseudo-labels to train on too; see p2s pseudo-label.")
+@click.option("--pseudo-images", type=FOLDER, help="What its file names are relative to.")
 @click.option("--seed", default=0, show_default=True)
 @SAVE_MINUTES
 @VALIDATE_EVERY
@@ -105,14 +110,17 @@ def train(processes, workers, **options):
     """
     folder = options["images"]
     of_val = options["val_images"] or folder
+    if (pseudo := options["pseudo"]) and (labelled := options["pseudo_images"]):
+        require_health(Files(pseudo, labelled, doubts.of_training))
     require_apart(
         Files(options["train"], folder, doubts.of_training), Files(options["val"], of_val)
     )
+    from p2s.cli import job as jobs
     from p2s.cli import own_data
     from p2s.data import prefetch
     from p2s.train import processes as ranks
 
-    job, count = own_data.Job(**options), ranks.asked_for(processes)
+    job, count = jobs.Job(**options), ranks.asked_for(processes)
     here = ranks.on_this_machine(count)
     job.require_places(count, here)
     if workers is None:
@@ -126,20 +134,28 @@ def train(processes, workers, **options):
 @click.option("--images", type=FOLDER, required=True, help="What file names are relative to.")
 @click.option("--output", type=NEW_FILE, callback=in_a_folder, help="A JSON for the numbers.")
 @click.option("--errors", type=NEW_FOLDER, help="For errors.html: what is wrong, and where.")
+@click.option("--submit", type=NEW_FILE, callback=in_a_folder, help="A JSON for COCO's server.")
 @DEVICE
 @PRECISION
 @settings("Any field of test, such as test.nms=0.6.")
-def evaluate(model, annotations, images, output, errors, device, precision, settings):
+def evaluate(model, annotations, images, output, errors, submit, device, precision, settings):
     """COCO's 12 numbers, AP of each class and recall of proposals of a trained model.
 
     --errors adds a page with TIDE's kinds of error, which classes are taken for which, and the
-    pictures with most errors.
+    pictures with most errors. --submit writes results in place of numbers, also of a file without
+    annotations, such as test-dev's.
     """
-    require_health(Files(annotations, images))
+    if submit and (output or errors):
+        raise ValueError("--submit with --output or --errors: nothing is measured (valid: alone)")
+    require_health(Files(annotations, images), of=of_pictures if submit else of_annotations)
     from p2s.cli import own_data
+    from p2s.cli.job import Where
 
-    where = own_data.Where(device=device, precision=precision)
+    where = Where(device=device, precision=precision)
     files = model, annotations, images
+    if submit:
+        own_data.submit(*files, settings, where, submit)
+        return
     metrics, taken = own_data.evaluate_folder(*files, settings, where, errors)
     click.echo(own_data.table(metrics))
     if output:
@@ -177,4 +193,5 @@ main.add_command(import_)
 main.add_command(info)
 main.add_command(list_)
 main.add_command(predict)
+main.add_command(pseudo_label)
 main.add_command(study)

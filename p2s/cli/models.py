@@ -107,7 +107,7 @@ def _training(folder, spec):
     if not (folder / "training.json").exists():
         return "elsewhere"
     training = told(folder)
-    recipe = f"{spec.recipe.iterations} iterations of {spec.recipe.batch} images"
+    recipe = f"{spec.recipe.steps} iterations of {spec.recipe.batch} images"
     place = f" on {training.where.device}" if training.where else ""
     return f"{recipe}, seed {training.seed}, {training.seconds / 60:.1f} minutes{place}"
 

@@ -71,7 +71,9 @@ PROCESSES = click.option(
 
 
 def model_folder(context, option, model):
-    """The folder of a model that is told by its path or its name."""
+    """The folder of a model that is told by its path or its name; None of none."""
+    if model is None:
+        return None
     from p2s.train.shelf import folder_of
 
     return folder_of(model)

@@ -1,129 +1,34 @@
 """Training on one's own images: what `p2s train` and `p2s evaluate` do after the health check."""
 
 import json
-from collections.abc import Sequence
 from contextlib import closing, contextmanager
 from functools import reduce
 from pathlib import Path
-from typing import Annotated, Any
 
 import click
 import torch
-from pydantic import Field, PositiveFloat, PositiveInt, field_validator
-from torch import nn
 
+from p2s.cli.job import DETECTOR, Job, Where, refuse_training_settings
 from p2s.data import coco
 from p2s.data.checks.doubts import crowded
 from p2s.data.classes import in_classes_of
+from p2s.data.joined import JoinedSet, share_of_last, with_pseudo_labels
 from p2s.deploy.error_page import write_errors
 from p2s.deploy.sheet import sample_sheet
 from p2s.files import finite_or_none, write_atomic
 from p2s.maths import ranks
 from p2s.measure.coco import detect, evaluate, score
-from p2s.model.device import described, device_of, place, require, whereabouts
+from p2s.measure.rows import Rows
+from p2s.model.device import whereabouts
 from p2s.model.zoo import build
-from p2s.spec import Coco, Spec, Test
-from p2s.spec.part import Part
-from p2s.spec.pretraining import READINGS
-from p2s.spec.sanity import refuse_absurd, refuse_fixed_statistics
+from p2s.spec import Spec
 from p2s.train import events
 from p2s.train import folder as kept
 from p2s.train.curve import Curve, LivePicture, drawn
 from p2s.train.engine import Loop, load, train
 from p2s.train.watch import Watch
 
-# A detector that trains from scratch on a laptop; --set changes anything in it.
-SMALL = {
-    "backbone": {"depth": 18, "width": 32, "norm": "BN", "frozen_stages": 0, "fpn_channels": 64},
-    "first_stage": {"pre_nms": 500, "proposals": 256},
-    "second_stage": {"regions": 64, "channels": 256},
-    "recipe": {"batch": 8},
-}
-RATE_FACTOR = 2  # small networks learn at twice the rate of the named detector
-PRETRAINED = {"width": 64, "norm": "FrozenBN", "frozen_stages": 2}  # d2
-EDGES = (0.8, 0.84, 0.88, 0.92, 0.96, 1.0)  # Sec. 5: 640, 672 ... of 800 pixels
-LONG = 1333 / 800  # Sec. 5: the long edge at most, in short edges
-WARMUP = 0.1  # of the iterations
-CHANGEABLE = sorted(set(Spec.field_words()) - {"num_classes", "data"})  # what --set may change
 PICTURE = "curve.png"
-VALID = f"{', '.join(CHANGEABLE)} (the annotation file gives num_classes, the options give data)"
-
-
-class Where(Part):
-    """Where a model computes; see p2s.model.device."""
-
-    device: str = "auto"
-    precision: str = "fp32"
-
-    @field_validator("device")
-    @classmethod
-    def _is_here(cls, name):
-        device_of(name)
-        return name
-
-    def take(self, model: nn.Module) -> nn.Module:
-        """Bring a model there, in place; what is not the CPU in fp32 is told."""
-        self.tell()
-        return place(model, device_of(self.device), self.precision)
-
-    def tell(self) -> None:
-        """Tell of what is not the CPU in fp32."""
-        device = device_of(self.device)
-        if (device.type, self.precision) != ("cpu", "fp32"):
-            click.echo(f"on {described(device)}, {self.precision}", err=True)
-
-
-class Job(Where):
-    """What is to be trained on which files; the fields are the options of `p2s train`."""
-
-    detector: str
-    train: Path
-    val: Path
-    images: Path
-    val_images: Path | None = None
-    output: Path
-    seed: Annotated[int, Field(ge=0)]
-    size: PositiveInt  # pixels of the short edge
-    iterations: PositiveInt
-    weights: Path | None  # of the ResNet, trained on ImageNet
-    workers: Annotated[int, Field(ge=0)] = 0  # threads that make batches ahead
-    save_minutes: PositiveFloat = 1.0  # between two states
-    validate_every: Annotated[int, Field(ge=0)] = 0  # iterations between two AP of val
-    keep_best: bool = False  # the weights of the best AP, beside the last ones
-    watch: Annotated[int, Field(ge=0)] = 0  # images of val behind it, in place of all
-    tensorboard: bool = False  # whether its events are written
-    settings: tuple[dict[str, Any], ...]  # of --set, as Spec.changed takes them
-
-    def require_places(self, processes: int, here: int) -> None:
-        """ValueError unless so many processes, of them `here` on this machine, can train it."""
-        require(self.device, self.precision, here)
-        spec = self.spec(["any"])
-        refuse_absurd(spec, processes)
-        refuse_fixed_statistics(spec)
-
-    def spec(self, classes: Sequence[str]) -> Spec:
-        """The Spec to train: the named detector, made small, then the options, then --set."""
-        _refuse_settings_outside(CHANGEABLE, self.settings, VALID)
-        sides = {"long_edge": round(LONG * self.size)}
-        named = Spec.named(self.detector)
-        recipe = {
-            "iterations": self.iterations,
-            "warmup": round(WARMUP * self.iterations),
-            "rate": RATE_FACTOR * named.recipe.rate,
-        }
-        edges = [round(share * self.size) for share in EDGES]
-        pretrained = {**PRETRAINED, "weights": self.weights} if self.weights else {}
-        options = {
-            "num_classes": len(classes),
-            "backbone": pretrained,
-            "recipe": {**recipe, **sides, "short_edge": edges},
-            "test": {**sides, "short_edge": self.size},
-            "data": self.model_dump(include=set(Coco.model_fields)) | {"kind": "coco"},
-        }
-        spec = reduce(Spec.changed, (SMALL, options, *self.settings), named)
-        if (word := spec.backbone.weights) in READINGS:
-            raise ValueError(f"backbone.weights {word} is for studies; valid: a file, None")
-        return spec
 
 
 def run(job: Job) -> None:
@@ -133,6 +38,7 @@ def run(job: Job) -> None:
         coco.read_coco(job.val, job.val_images or job.images),
     )
     val = in_classes_of(val, data.classes, told=f"{job.val}", trained=f"{job.train}")
+    data = with_pseudo_labels(data, job.data)
     spec = job.spec(data.classes)
     click.echo(_summary(job, spec, data))
     torch.manual_seed(job.seed)
@@ -180,10 +86,23 @@ def evaluate_folder(
     return metrics, whereabouts(model)
 
 
-def refuse_training_settings(settings: tuple[dict, ...]) -> None:
-    """ValueError for settings of --set that are not of `test`, with those that are."""
-    fields = ", ".join(f"test.{name}" for name in sorted(Test.model_fields))
-    _refuse_settings_outside(["test"], settings, fields)
+def submit(
+    folder: Path,
+    annotations: Path,
+    images: Path,
+    settings: tuple[dict, ...],
+    where: Where,
+    target: Path,
+) -> None:
+    """Write what the model in a folder finds as COCO's results, which its server takes."""
+    refuse_training_settings(settings)
+    model, spec, classes = load(folder)
+    data = coco.read_pictures(annotations, images)
+    data = in_classes_of(data, classes, told=f"{annotations}", trained=f"{folder / 'classes.json'}")
+    detections, _ = detect(where.take(model), data, reduce(Spec.changed, settings, spec).test)
+    results = Rows.of_detections(detections).results(data)
+    write_atomic(target, json.dumps(results).encode())
+    click.echo(f"{target}: {len(results)} detections in {len(data)} pictures")
 
 
 def write_metrics(path: str | Path, metrics: dict, where: dict[str, str]) -> None:
@@ -262,12 +181,9 @@ def _summary(job, spec, data):
     count = f"{images} images, {len(data.classes)} classes"
     if trains < images and not spec.recipe.empty:
         count = f"{trains} of {count}"
-    first = f"{job.detector} on {count}, seed {job.seed}, to {job.output}"
+    if isinstance(data, JoinedSet):
+        shares = share_of_last(data)
+        count += "; pseudo-labelled: " + ", ".join(f"{v:.0%} of {k}" for k, v in shares.items())
+    name = f"from {job.start}" if job.start else job.detector or DETECTOR
+    first = f"{name} on {count}, seed {job.seed}, to {job.output}"
     return "\n".join([first, *spec_lines(spec)])
-
-
-def _refuse_settings_outside(parts, settings, valid):
-    if foreign := sorted(set().union(*settings) - set(parts)):
-        raise ValueError(
-            f"--set {', '.join(foreign)}: not a setting of this command; valid: {valid}"
-        )

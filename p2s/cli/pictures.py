@@ -11,7 +11,7 @@ import click
 from pydantic import PositiveInt
 from tqdm import tqdm
 
-from p2s.cli.own_data import Where, refuse_training_settings
+from p2s.cli.job import Where, refuse_training_settings
 from p2s.data.coco import class_names, read_coco
 from p2s.deploy import pictures
 from p2s.deploy.detections import coco_results
@@ -27,7 +27,7 @@ class Job(Where):
     model: Path
     images: tuple[str, ...]  # files, folders, patterns
     output: Path
-    draw_above: float
+    draw_above: float | None  # None: nothing is drawn
     score_above: float | None
     batch: PositiveInt
     coco: Path | None
@@ -43,12 +43,16 @@ class Job(Where):
         ids = Ids.of(self.coco, paths, predictor.classes) if self.coco else None
         journal = Journal.at(self.output, self._identity(predictor))
         bad = _detect(predictor, journal, paths, self.batch)
-        journal.write(paths)
+        target = self._write(predictor, journal, paths)
         if ids:
             ids.write(self.output / "coco_results.json", journal, paths)
-        count = f"{len(paths) - bad} of {len(paths)} pictures"
-        click.echo(f"{self.output / 'detections.json'}: {count}")
+        click.echo(f"{target}: {len(paths) - bad} of {len(paths)} pictures")
         return not bad
+
+    def _write(self, _predictor: Predictor, journal: Journal, paths: list[Path]) -> Path:
+        """Write what was found in these files; returns where."""
+        journal.write(paths)
+        return self.output / "detections.json"
 
     def _loaded(self):
         predictor = load(self.model, self.device, self.precision)

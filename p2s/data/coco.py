@@ -127,6 +127,13 @@ def read_coco(annotation_file: str | Path, image_dir: str | Path) -> CocoSet:
     return replace(data, name=f"{annotation_file}")
 
 
+def read_pictures(annotation_file: str | Path, image_dir: str | Path) -> CocoSet:
+    """The pictures and classes of an annotation file, and no annotation, which none need have."""
+    rows, fingerprint = tables(annotation_file)
+    data = of_tables(rows | {"annotations": []}, fingerprint, image_dir)
+    return replace(data, name=f"{annotation_file}")
+
+
 def tables(annotation_file: str | Path) -> tuple[dict, str]:
     """The tables of an annotation file, by name, and its fingerprint."""
     text = read(annotation_file)

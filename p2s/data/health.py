@@ -68,7 +68,15 @@ def health(
     return Health(*([f"{file.name}: {line}" for line in all_lines(each)] for each in both), paths)
 
 
-def _examined(file, folder, special, doubt, look):
+def of_pictures(annotation_file: str | Path, image_dir: str | Path) -> Health:
+    """As `health`, of pictures and classes alone: a file to submit results for has no more."""
+    file, folder = Path(annotation_file), Path(image_dir)
+    how = (nothing_special, no_doubts, pictures.hold, ("images", "categories"))
+    *both, paths = _examined(file, folder, *how)
+    return Health(*([f"{file.name}: {line}" for line in all_lines(each)] for each in both), paths)
+
+
+def _examined(file, folder, special, doubt, look, tables=fields.TABLES):
     problems, doubts = defaultdict(list), defaultdict(list)
     try:
         data = parsed(read(file))
@@ -78,7 +86,7 @@ def _examined(file, folder, special, doubt, look):
     except ValueError as error:
         problems["json"].append(str(error))
         return problems, doubts, []
-    if not fields.are_tables(data, problems):
+    if not fields.are_tables(data, problems, tables):
         return problems, doubts, []
     special(data, problems)
     sizes = fields.image_sizes(data["images"], problems)
@@ -86,7 +94,8 @@ def _examined(file, folder, special, doubt, look):
     look(places, folder, problems, doubts)
     categories = fields.ids(data["categories"], "category", problems)
     fields.category_names(data["categories"], problems)
-    fields.annotations(data["annotations"], sizes, categories, problems)
+    if "annotations" in tables:
+        fields.annotations(data["annotations"], sizes, categories, problems)
     if not any(problems.values()):
         doubt(data, doubts)
     return problems, doubts, [folder / place for _, place in places]

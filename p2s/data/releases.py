@@ -9,6 +9,7 @@ from p2s.data.checks import pictures
 from p2s.data.checks.problems import all_lines
 from p2s.data.classes import in_classes_of
 from p2s.data.coco import CocoSet
+from p2s.data.joined import with_pseudo_labels
 from p2s.spec import Coco
 
 LVIS = ("lvis", "lvis_v1")  # kinds in LVIS's format; the others are in COCO's
@@ -48,6 +49,7 @@ def read_release(data: Coco) -> tuple[CocoSet, CocoSet]:
     that it has not the fingerprint that `data` asks for, or that the classes of both differ.
     """
     train, val = (_split(data, k, *pair) for k, pair in enumerate(_files(data)))
+    train = with_pseudo_labels(train, data)
     val = in_classes_of(val, train.classes, told=f"{data.val}", trained=f"{data.train}")
     return train, replace(val, groups=train.groups) if isinstance(train, lvis.LvisSet) else val
 
@@ -61,11 +63,14 @@ def check(data: Coco, root: Path) -> list[str]:
     check_file = lvis.check if data.kind in LVIS else health.check
     mends = {"mended": ("flat", "outside"), "look": pictures.leave_closed}
     mended = mends if data.kind in RELEASES else {}
-    pairs = [[root / path for path in pair] for pair in _files(data)]
+    pseudo = [(data.pseudo, data.pseudo_images)] * (data.kind == "self_training")
+    pairs = [[root / path for path in pair] for pair in (*_files(data), *pseudo)]
     if problems := [line for pair in pairs for line in check_file(*pair, **mended)]:
         return problems
-    (train, images), (val, val_images) = pairs
+    (train, images), (val, val_images), *pseudo = pairs
     here = {"train": train, "val": val, "images": images, "val_images": val_images}
+    for path, folder in pseudo:
+        here |= {"pseudo": path, "pseudo_images": folder}
     try:
         read_release(data.model_copy(update=here))
     except ValueError as error:

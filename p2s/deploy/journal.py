@@ -5,7 +5,7 @@ import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 from pydantic import BaseModel, Field, ValidationError
 
@@ -14,25 +14,40 @@ from p2s.files import first_problem, read_json, write_atomic
 
 
 class Line(BaseModel):
-    """What must be in a line: a file, and the picture of it that was drawn, in the folder."""
+    """What must be in a line: a file, and when that was written, in ns, where nothing is drawn."""
 
     file: str
-    picture: Annotated[str, Field(pattern=r"^[^./\\\x00][^/\\\x00]*$")]
+    picture: str = ""
+    modified: int = 0
     width: int
     height: int
     detections: list[dict[str, Any]]
 
 
+class Drawn(Line):
+    """A line with the picture that was drawn, in the folder."""
+
+    picture: Annotated[str, Field(pattern=r"^[^./\\\x00][^/\\\x00]*$")]
+
+
+class Place(NamedTuple):
+    """Where a file's line starts, and what that says of the file."""
+
+    start: int  # bytes
+    picture: str
+    modified: int  # ns
+
+
 @dataclass
 class Journal:
-    """A folder of answers: `settings.json`, a drawn picture each, and a line of JSON each.
+    """A folder of answers: `settings.json`, perhaps a drawn picture each, a line of JSON each.
 
     The lines are in `detections.jsonl`; `write` makes `detections.json` of them.
     """
 
     folder: Path
-    draw_above: float
-    places: dict[str, tuple[int, str]] = field(default_factory=dict)  # by file: line, picture
+    draw_above: float | None  # the lowest score that is drawn; None: no picture
+    places: dict[str, "Place"] = field(default_factory=dict)  # by file
 
     @classmethod
     def at(cls, folder: Path, settings: dict[str, Any]) -> "Journal":
@@ -51,22 +66,35 @@ class Journal:
 
     def has(self, path: Path) -> bool:
         """Whether a file is done and has not changed since its picture was drawn."""
-        _, name = self.places.get(str(path), (0, ""))
-        drawn = self.folder / name
-        return bool(name) and drawn.exists() and drawn.stat().st_mtime >= path.stat().st_mtime
+        place = self.places.get(str(path))
+        if place is None:
+            return False
+        if self.draw_above is None:
+            return place.modified == path.stat().st_mtime_ns
+        drawn = self.folder / place.picture
+        return drawn.is_file() and drawn.stat().st_mtime >= path.stat().st_mtime
 
     def add(self, found: Detections) -> None:
         """Draw a picture and write its line; cut short, it counts as not done."""
         file, (height, width) = found.picture.name, found.size
+        row = {"file": file, "width": width, "height": height}
+        if self.draw_above is None:
+            row |= {"modified": Path(file).stat().st_mtime_ns}
+        else:
+            row |= {"picture": self._draw(found)}
+        with self._lines.open("ab") as lines:
+            self.places[file] = Place(lines.tell(), row.get("picture", ""), row.get("modified", 0))
+            lines.write(json.dumps(row | {"detections": found.rows()}).encode() + b"\n")
+
+    def _draw(self, found):
+        """Draw a picture; returns its name."""
         # Equal stems stay apart, and a number is never given anew.
-        _, name = self.places.get(file, (0, f"{len(self.places):03d}-{Path(file).stem}.png"))
+        new = Place(0, f"{len(self.places):03d}-{Path(found.picture.name).stem}.png", 0)
+        name = self.places.get(found.picture.name, new).picture
         picture = io.BytesIO()
         found.draw(self.draw_above).save(picture, "png")
         write_atomic(self.folder / name, picture.getvalue())
-        row = {"file": file, "width": width, "height": height, "picture": name}
-        with self._lines.open("ab") as lines:
-            self.places[file] = (lines.tell(), name)
-            lines.write(json.dumps(row | {"detections": found.rows()}).encode() + b"\n")
+        return name
 
     def write(self, paths: Iterable[Path]) -> None:
         """Write `detections.json`: a list with a row of each of these files that is done."""
@@ -86,13 +114,14 @@ class Journal:
         if not done:
             return
         with self._lines.open("rb") as lines:
-            for start, _ in done:
-                lines.seek(start)
+            for place in done:
+                lines.seek(place.start)
                 yield lines.readline()
 
     def _row(self, line):
         try:
-            return Line.model_validate_json(line)
+            kind = Line if self.draw_above is None else Drawn
+            return kind.model_validate_json(line)
         except ValidationError as error:
             told = f"{first_problem(error)}; remove the line, or choose another folder"
             raise ValueError(f"{self._lines}: {told}") from None
@@ -108,7 +137,7 @@ class Journal:
                     lines.truncate(start)
                     return
                 row = self._row(line)
-                self.places[row.file] = (start, row.picture)
+                self.places[row.file] = Place(start, row.picture, row.modified)
                 start = lines.tell()
 
 

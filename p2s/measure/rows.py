@@ -2,11 +2,14 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from detectron2.structures import Instances
 from numpy.typing import NDArray
 from torch import Tensor
+
+from p2s.data.coco import CocoSet
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,6 +55,16 @@ class Rows:
     def where(self, chosen: NDArray) -> "Rows":
         """The rows of a mask (R,), or of indices."""
         return Rows(*(column[chosen] for column in vars(self).values()))
+
+    def results(self, data: CocoSet) -> list[dict[str, Any]]:
+        """COCO's results, with the ids of the data's file."""
+        ids, categories = [image["id"] for image in data.images], data.category_ids
+        columns = (self.image, self.labels, self.boxes, self.scores)
+        rows = zip(*(column.tolist() for column in columns), strict=True)
+        return [
+            {"image_id": ids[image], "category_id": categories[label], "bbox": box, "score": score}
+            for image, label, box, score in rows
+        ]
 
     @property
     def array(self) -> NDArray:

@@ -72,18 +72,30 @@ class Glyphs(Part):
 class Coco(Part):
     """A data set in COCO's JSON format; file names are relative to the folders of images.
 
-    `lvis` has LVIS's federated annotation besides; a published set is held against its counts.
+    `lvis` has LVIS's federated annotation besides; a published set is held against its counts;
+    `self_training` has pseudo-labels of other pictures besides, to train on (App. C).
     """
 
-    kind: Literal["coco", "lvis", "lvis_v1", "objects365_v1"] = "coco"
+    kind: Literal["coco", "lvis", "lvis_v1", "objects365_v1", "self_training"] = "coco"
     train: Path
     val: Path
     images: Path
     val_images: Path | None = None  # of validation, where it has a folder of its own
+    pseudo: Annotated[Path | None, UNWRITTEN] = None  # as p2s pseudo-label writes them
+    pseudo_images: Annotated[Path | None, UNWRITTEN] = None
     fingerprints: tuple[Sha256, Sha256] | None = None  # train and val must have, if given
     # Of train and val as the records that came with the project had them: an identity for files
     # that are not there. Files that are there may be others, and have their own.
     recorded: tuple[Sha256, Sha256] | None = None
+
+    @model_validator(mode="after")
+    def _has_pseudo_labels_if_it_trains_itself(self):
+        for name in ("pseudo", "pseudo_images"):
+            is_given = getattr(self, name) is not None
+            if is_given != (self.kind == "self_training"):
+                missing, valid = ("missing", "a path") if not is_given else ("given", "none")
+                raise ValueError(f"{name}: {missing} with kind {self.kind} (valid: {valid})")
+        return self
 
     @property
     def tells_absent_classes(self) -> bool:

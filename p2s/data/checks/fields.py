@@ -3,6 +3,7 @@
 Fast and light on purpose, as `health` is.
 """
 
+from collections.abc import Collection
 from math import inf
 from typing import Any
 
@@ -15,13 +16,13 @@ TABLES = ("images", "annotations", "categories")
 COCO_FLAT = {(918, 200365), (2206849, 550395)}  # (annotation, image)
 
 
-def are_tables(data: object, problems: Problems) -> bool:
-    """Whether the content of a file is COCO's three tables; else what is wrong is added."""
+def are_tables(data: object, problems: Problems, names: Collection[str] = TABLES) -> bool:
+    """Whether the content of a file has these of COCO's tables; else what is wrong is added."""
     if not isinstance(data, dict):
         kind = type(data).__name__
-        problems["top"].append(f"top level: {kind} (valid: an object with {', '.join(TABLES)})")
+        problems["top"].append(f"top level: {kind} (valid: an object with {', '.join(names)})")
         return False
-    for table in TABLES:
+    for table in names:
         rows = data.get(table, "missing")
         if rows == "missing":
             problems["table"].append(f"{table}: missing (valid: a list)")

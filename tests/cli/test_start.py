@@ -1,0 +1,98 @@
+"""`p2s train --start`: a training that begins with the weights of another one."""
+
+import json
+
+import pytest
+import torch
+
+from p2s.data import glyphs
+from p2s.model import weights
+from p2s.model.zoo import build
+from p2s.spec import Glyphs, Spec
+from p2s.spec.identity import training_id
+from p2s.train.engine import load
+from tests.support.commands import p2s, words_of_train
+
+AS_IT_IS = ("--set", "recipe.rate=1.0e-12", "--set", "recipe.weight_decay=0")
+
+
+def scenes(folder, classes):
+    return glyphs.prepare(Glyphs(train=6, val=3, size=64, classes=classes), folder)
+
+
+@pytest.fixture(scope="module")
+def first(tmp_path_factory):
+    """A trained model of two classes."""
+    folder = tmp_path_factory.mktemp("first")
+    done = p2s(*words_of_train(scenes(folder / "data", 2), folder / "model"))
+    assert done.exit_code == 0, done.output
+    return folder / "model"
+
+
+def started(first, tmp_path, classes, *more):
+    files = scenes(tmp_path / "data", classes)
+    data = ("--train", files.train, "--val", files.val, "--images", files.images)
+    return p2s(
+        "train", *data, "--output", tmp_path / "out", "--iterations", 4, "--start", first, *more
+    )
+
+
+def test_its_weights_are_where_the_training_begins(first, tmp_path):
+    done = started(first, tmp_path, 2, *AS_IT_IS)
+    assert done.exit_code == 0, done.output
+    before, after = load(first)[0].state_dict(), load(tmp_path / "out")[0].state_dict()
+    learnt = [name for name, _ in load(first)[0].named_parameters()]
+    for name in learnt:
+        torch.testing.assert_close(after[name], before[name], rtol=0, atol=1e-6)
+
+
+def test_of_other_classes_all_but_their_layers_are_kept(first, tmp_path):
+    done = started(first, tmp_path, 3, *AS_IT_IS)
+    assert done.exit_code == 0, done.output
+    before, after = load(first)[0].state_dict(), load(tmp_path / "out")[0].state_dict()
+    learnt = [name for name, _ in load(tmp_path / "out")[0].named_parameters()]
+    other = {name for name in learnt if before[name].shape != after[name].shape}
+    assert other and all("cls_score" in name for name in other)
+    for name in set(learnt) - other:
+        torch.testing.assert_close(after[name], before[name], rtol=0, atol=1e-6)
+
+
+def test_its_net_and_size_are_those_of_the_model(first, tmp_path):
+    done = started(first, tmp_path, 2)
+    assert done.exit_code == 0 and f"from {first} on 6 images" in done.output
+    ours, theirs = (
+        json.loads((folder / "spec.json").read_text()) for folder in (tmp_path / "out", first)
+    )
+    assert ours["backbone"] == theirs["backbone"] and ours["recipe"]["start"] == str(first)
+
+
+@pytest.mark.parametrize("option", [("--detector", "CenterNet*"), ("--weights", __file__)])
+def test_another_detector_or_trunk_beside_it_is_refused(first, tmp_path, option):
+    done = started(first, tmp_path, 2, *option)
+    assert done.exit_code == 2 and f"{option[0]} with --start" in done.stderr
+
+
+def test_weights_of_another_net_are_refused_with_their_names(first, tmp_path):
+    other = load(first)[1].changed({"recipe": {"start": first}, "backbone": {"width": 32}})
+    with pytest.raises(ValueError, match="model.safetensors does not fit its Spec: .* of another"):
+        build(other)
+
+
+def test_the_identity_is_of_the_weights_and_not_of_their_place(first, tmp_path):
+    spec = Spec.named("CenterNet2")
+    ids = [
+        training_id(spec.changed({"recipe": {"start": place}}), "data", 0, root)
+        for place, root in ((first, ""), (first.name, first.parent))
+    ]
+    assert ids[0] == ids[1] != training_id(spec, "data", 0)
+
+
+def test_numbers_that_are_not_finite_are_refused(first, tmp_path):
+    from safetensors.torch import load_file, save_file
+
+    tensors = load_file(first / "model.safetensors")
+    name = "roi_heads.box_head.0.fc1.weight"
+    tensors[name] = torch.full_like(tensors[name], torch.nan)
+    save_file(tensors, tmp_path / "model.safetensors")
+    with pytest.raises(ValueError, match=f"{name}: not finite"):
+        weights.start(load(first)[0], tmp_path / "model.safetensors")
