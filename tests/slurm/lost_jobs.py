@@ -149,7 +149,7 @@ def test_a_training_on_two_nodes_is_one_of_two_processes_also_when_its_job_is_lo
     ask_for(root, nodes=2)
 
     on_nodes = study(root, slurm, *BY_SLURM)
-    folder = eventually(lambda: begun(root, []))
+    eventually(lambda: begun(root, []))
     time.sleep(3)
     [job] = [line.partition("|")[0] for line in jobs(slurm) if "RUNNING" in line]
     asked(slurm, "scancel", job)

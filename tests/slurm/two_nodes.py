@@ -1,4 +1,7 @@
-"""A real Slurm of two nodes, both this machine, in a folder, by the programs that are installed; it installs nothing."""
+"""A real Slurm of two nodes, both this machine, in a folder, by the programs that are installed.
+
+It installs nothing.
+"""
 
 import os
 import shutil
