@@ -18,6 +18,7 @@ AP in percent, each row by its own score and threshold: mean ± half of the 95 %
 over seeds (number of seeds); a dash where no record is.
 Made from results/runs/{scale} by `p2s study report`; do not edit.
 """
+QUOTED = "Published, and not measured here:"
 DEVIATIONS = """\
 Mean ± *standard deviation* of the seeds (their number), the form of the paper's Table 9. Runtimes
 by the number of classes are in [performance_classes.md](performance_classes.md)."""
@@ -60,6 +61,8 @@ def _page(results, effects: pd.DataFrame):
     shown = [frame for frame in (tables.table(results), effects) if len(frame)]
     texts = (grid(tables.readable(frame, results.said)) for frame in shown)
     parts = [heading(results.experiment), *texts]
+    if len(published := tables.quoted(results)):
+        parts += [QUOTED, grid(published)]
     if results.experiment.data_set in vocabulary.DATA_SETS:
         parts += [DEVIATIONS, grid(vocabulary.deviations(results.main))]
     return "\n\n".join([*parts, NOTE.format(scale=results.scale)])

@@ -32,6 +32,9 @@ DIFFERENCES = """\
 The differences that the claim is about, paired seed by seed, each with its verdict. Below, in
 words, those of the first variant."""
 ERRORS = "What each kind of error costs in AP50"
+QUOTED = """\
+The other rows of the paper's table, as published: of detectors that are not here, or of means that
+nobody has here. They are in no picture."""
 TIMES = """\
 Measured here at full size: ResNet-50, 800 × 1088 pixels, random weights with biases that keep all
 proposals alive, not compiled. The paper's are of its GPU; a dash stands where it prints none."""
@@ -93,6 +96,10 @@ class Page:
         main = self.results.runs[0].variant
         said = tables.words(self.effects[self.effects["variant"] == main], self.results.said)
         display(Markdown(bullets(said)))
+
+    def quoted(self) -> None:
+        """What the paper's table has besides, as it is published."""
+        display(Markdown(QUOTED), tables.quoted(self.results))
 
     def steps(self) -> None:
         """The experiment's own picture of its differences, and these in the first variant."""

@@ -60,6 +60,7 @@ class Row(Strict):
     at: dict[Name, dict[str, Any]] = {}  # more changes at one scale alone, by its name
     data: Literal["glyphs", "coco"] | None = None  # as a variant's
     paper: PaperRow | None = None
+    start: Name | None = None  # a row above, from whose training of the same seed it starts
     # A released detector under its name of `p2s fetch`, which is evaluated and not trained;
     # `detector` is then its name in p2s.spec.released.
     weights: FileName | None = None
@@ -102,6 +103,7 @@ class Experiment(Strict):
     claim: Name
     notebook: FileName  # its page in the report
     measures: Annotated[tuple[Measure, ...], Field(strict=False)] = ()
+    quotes: int | None = None  # a table of the paper whose other rows are shown as published
     data_set: Name | None = None  # of the scale's; None: what the scale's changes say
     own_scenes: bool = False  # glyphs of each seed's own; else all seeds share theirs
     seeds: PositiveInt | None = None  # how many of the scale's, the first ones; None: all
@@ -118,6 +120,9 @@ class Experiment(Strict):
         rows = [row.name for row in self.rows]
         for contrast in self.contrasts:
             refuse_unknown(f"row in contrast {contrast.name!r}:", contrast.rows, rows)
+        for number, row in enumerate(self.rows):
+            if row.start:
+                refuse_unknown(f"row above {row.name!r}: start", [row.start], rows[:number])
         pairs = [f"{contrast.row}: {contrast.name}" for contrast in self.contrasts]
         for names in (rows, [variant.name for variant in self.variants], pairs):
             if twice := sorted({name for name in names if names.count(name) > 1}):
@@ -226,8 +231,12 @@ def _changed(row, variant, scale):
 
 
 def annotation_files(data: Coco, root: Path | str) -> list[Path]:
-    """The training and validation JSON of a spec.Coco; its paths are relative to `root`."""
-    return [Path(root) / data.train, Path(root) / data.val]
+    """The training and validation JSON of a spec.Coco, and pseudo-labels if it has them.
+
+    Its paths are relative to `root`.
+    """
+    files = (data.train, data.val, data.pseudo)
+    return [Path(root) / path for path in files if path]
 
 
 def refuse_unknown(kind: str, names: Iterable[str], valid: Collection[str]) -> None:

@@ -121,7 +121,11 @@ class Project:
         """The folder of a training's state and weights, or of a released model, for all tests."""
         if run.weights:
             return model_folder(self.root, run.weights)
-        return self.cache / "weights" / run.training_id
+        return self.trained(run.training_id)
+
+    def trained(self, training: str) -> Path:
+        """The folder of the training of an id."""
+        return self.cache / "weights" / training
 
 
 def _value(name, default, text):

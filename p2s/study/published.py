@@ -78,6 +78,12 @@ def cell(table: int, row: str, column: str) -> Published:
     return _lookup(columns, column, f"table {table}: column")
 
 
+def of_table(table: int) -> list[Published]:
+    """All cells of a table, row by row; ValueError lists the tables that there are."""
+    rows = _lookup(_cells(), table, "table")
+    return [cell for cells in rows.values() for cell in cells.values()]
+
+
 def columns(table: int) -> list[str]:
     """The names of a table's columns."""
     rows = _lookup(_cells(), table, "table")

@@ -73,26 +73,44 @@ def outcomes(
     """Run all of `waiting` and yield a Standing as each one ends.
 
     `executor` has the `submit` of concurrent.futures; what that returns has `done`, `result` and
-    `cancel`. The evaluations of one training follow its first one, so that none trains it twice.
+    `cancel`. The evaluations of one training follow its first one, so that none trains it twice,
+    and those of a training that starts from another follow that.
     """
-    work = _Work(project, template, executor)
-    held = defaultdict(list)
-    for run in waiting:
-        held[run.training_id].append(run)
+    work, held = _Work(project, template, executor), _of_trainings(waiting)
+    later = {name: [] for name in held}  # the trainings that start from one
+    for name, runs in held.items():
+        later.get(runs[0].starts_from, []).append(name)
     try:
-        for training in held.values():
-            count = len(training) if is_trained(project, training[0]) else 1
-            work.submit([training.pop(0) for _ in range(count)])
+        for name in [name for name, runs in held.items() if runs[0].starts_from not in held]:
+            work.begin(held[name])
         for ended in work.ended():
             yield ended
             siblings = held.pop(ended.run.training_id, [])
+            following = later.pop(ended.run.training_id, [])
             if ended.state == "done" or is_trained(project, ended.run):
                 work.submit(siblings)
+                for name in following:
+                    work.begin(held[name])
             else:
                 note = f"not started, for the training is {ended.state}"
-                yield from (Standing(run, "missing", note) for run in siblings)
+                dropped = [*siblings, *_taken(held, later, following)]
+                yield from (Standing(run, "missing", note) for run in dropped)
     finally:
         work.stop()
+
+
+def _of_trainings(runs):
+    held = defaultdict(list)
+    for run in runs:
+        held[run.training_id].append(run)
+    return held
+
+
+def _taken(held, later, names):
+    """The runs of these trainings, and of all that start from them, taken out of both."""
+    for name in names:
+        yield from held.pop(name)
+        yield from _taken(held, later, later.pop(name, []))
 
 
 def is_trained(project: Project, run: Run) -> bool:
@@ -175,6 +193,11 @@ class _Work:
     at_work: dict[Any, Run] = field(default_factory=dict)  # by what `submit` returned
     elsewhere: list[Run] = field(default_factory=list)  # no executor spends a place on waiting
     looked: float = 0.0
+
+    def begin(self, training):
+        """Submit the first run of a training, or all of one that is trained."""
+        count = len(training) if is_trained(self.project, training[0]) else 1
+        self.submit([training.pop(0) for _ in range(count)])
 
     def submit(self, runs):
         for run in runs:

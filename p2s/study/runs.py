@@ -8,7 +8,13 @@ from pathlib import Path
 from typing import Any, Literal
 
 from p2s.data.catalogue import model_folder
-from p2s.files import canonical_hash, file_fingerprint, read_json, write_atomic
+from p2s.files import (
+    canonical_hash,
+    file_fingerprint,
+    joined_fingerprint,
+    read_json,
+    write_atomic,
+)
 from p2s.spec import Coco, Glyphs, Spec
 from p2s.spec.identity import evaluation_id, imported_id, released_id, training_id
 from p2s.study import records
@@ -35,6 +41,12 @@ class Run:
     training_id: str
     evaluation_id: str
     weights: str | None = None  # of a released detector, which `p2s fetch` knows by this name
+
+    @property
+    def starts_from(self) -> str | None:
+        """The training_id of the training from whose weights its own starts."""
+        start = self.spec.recipe.start
+        return start.rpartition(" ")[2] if isinstance(start, str) else None
 
     @property
     def label(self) -> str:
@@ -99,7 +111,8 @@ def fingerprints(data: Coco | Glyphs, project: Project) -> list[str]:
         paths = annotation_files(data, project.root)
         if data.recorded and not any(path.exists() for path in paths):
             return [*data.recorded]
-        return [file_fingerprint(path) for path in paths]
+        train, val, *pseudo = map(file_fingerprint, paths)
+        return [joined_fingerprint([train, *pseudo]), val]
     return [*_of_scenes(data, project.cache / "fingerprints")]
 
 

@@ -135,11 +135,19 @@ class Study:
                 "weights": cell.row.weights,
             }
             spec = cell.spec
+            if start := cell.row.start:
+                spec = spec.changed({"recipe": {"start": self._start(cell, start, seed)}})
             own = cell.experiment.own_scenes or self.scales[self.scale].own_scenes
             if own and isinstance(spec.data, Glyphs):
                 spec = spec.changed({"data": {"seed": spec.data.seed + seed}})
             self._identified[key] = identified(self.project, names, spec)
         return self._identified[key]
+
+    def _start(self, cell, row, seed):
+        """What its recipe says of the training of another row."""
+        others = self._cells(cell.experiment.name)
+        [start] = [one for one in others if (one.row.name, one.variant) == (row, cell.variant)]
+        return f"training {self._run(start, seed).training_id}"
 
 
 def find(

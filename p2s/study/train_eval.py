@@ -4,6 +4,7 @@ import json
 import time
 from collections.abc import Sequence
 from contextlib import chdir
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,9 +16,10 @@ from torch import nn
 from p2s import files
 from p2s.data import glyphs, releases
 from p2s.data.coco import CocoSet
+from p2s.data.joined import joined, share_of_last
 from p2s.data.lvis import LvisSet
 from p2s.maths.likelihood import AUDIT
-from p2s.measure import calibration, fusion, geometry, oracle, posterior
+from p2s.measure import calibration, fusion, geometry, oracle, posterior, pseudo
 from p2s.measure.coco import detect, replicates, score
 from p2s.measure.lvis import federated_numbers
 from p2s.measure.scenes import scene
@@ -72,9 +74,20 @@ def load_data(run: Run, project: Project) -> Sequence[CocoSet]:
     """Training and validation CocoSet of a run; glyph scenes are drawn into the cache if needed."""
     data = run.spec.data
     if not isinstance(data, Coco):
-        return glyphs.load(data, project.cache / "data")
+        train, val = glyphs.load(data, project.cache / "data")
+        return _with_pseudo_labels(run, project, train), val
     with chdir(project.root):  # a data set's paths are relative to the project
         return releases.read_release(data)
+
+
+def _with_pseudo_labels(run, project, train):
+    """Training scenes with those that the training it starts from has labelled, if any are."""
+    if not (count := run.spec.recipe.pseudo_scenes):
+        return train
+    model, spec, _ = engine.load(_start(run, project))
+    others, _ = glyphs.load(pseudo.unlabelled(run.spec.data, count), project.cache / "data")
+    both = joined(train, pseudo.labelled(model, others, spec.test))
+    return replace(both, fingerprint=train.fingerprint)  # the recipe tells of the others
 
 
 def trained(
@@ -132,12 +145,20 @@ def _origin(run, project):
     return {"released": {name: told[name] for name in ("file", "sha256", "as")}}
 
 
+def _pseudo_labelled(run, project):
+    """Of self-training, which share of images and boxes a model has labelled, as a finding."""
+    if run.spec.data.kind != "self_training" and not run.spec.recipe.pseudo_scenes:
+        return {}
+    train, _ = load_data(run, project)
+    return {"pseudo_labelled": share_of_last(train)}
+
+
 def _trained(run, project, data, val):
     """The model, trained where the environment says or read where that is done."""
     torch.manual_seed(run.seed)
     folder = project.weights(run).absolute()
     with chdir(project.root):  # pretrained weights are relative to it too
-        model = build(run.spec)
+        model = build(_started(run, project))
         pretrained = run.spec.backbone.weights in READINGS
         if pretrained and not engine.finished(folder, run.training_id):
             read_glyphs(model.backbone, run.spec, project.cache)
@@ -146,6 +167,23 @@ def _trained(run, project, data, val):
         every, workers = 60 * Place.here().save_minutes, Place.here().workers
         loop = engine.Loop(save_every=every, workers=workers, watch=watch)
         return engine.train(model, run.spec, data, folder, seed=run.seed, loop=loop)
+
+
+def _started(run, project):
+    """The Spec whose start is a folder."""
+    if not run.starts_from:
+        return run.spec
+    places = {"start": _start(run, project), "pseudo_scenes": 0}
+    return run.spec.changed({"recipe": places})
+
+
+def _start(run, project):
+    """The folder of the training that a run starts from; ValueError if it is not there."""
+    folder = project.trained(run.starts_from)
+    if not (folder / "model.safetensors").exists():
+        told = f"{run.label} starts from a training whose weights are not in the cache"
+        raise ValueError(f"{told}: {folder} (valid: there; without its record it trains again)")
+    return folder
 
 
 def _trained_by_a_rank(run, project, watched):
@@ -191,6 +229,7 @@ def measured(run: Run, project: Project, model: nn.Module, data: CocoSet) -> dic
         "timings": {"evaluate_s": round(seconds, 2)},
         "scenes": [scene(model, data, index, run.spec.test) for index in indices],
         "findings": _origin(run, project)
+        | _pseudo_labelled(run, project)
         | {name: MEASURES[name](model, data, run.spec) for name in run.measures},
         "weights": files.file_sha256(project.weights(run) / "model.safetensors"),
     }

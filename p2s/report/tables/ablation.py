@@ -11,6 +11,7 @@ from p2s.report.intervals import DASH, Estimate, estimate, number, sentence, ver
 from p2s.report.results import Results
 from p2s.report.tables.estimates import cells, estimates, every, grid
 from p2s.study.experiments import Contrast
+from p2s.study.published import Published, of_table
 
 PAPER_LINE = "the paper"
 CLAIMS = {"gain": "a gain", "loss": "a loss", "none": "no change"}  # of a contrast, in words
@@ -27,6 +28,19 @@ def table(results: Results, metric: str = "AP") -> pd.DataFrame:
 def every_metric(results: Results) -> pd.DataFrame:
     """The table of every metric that some record has, one below the other."""
     return pd.concat([table(results, metric).assign(metric=metric) for metric in results.metrics])
+
+
+def quoted(results: Results) -> pd.DataFrame:
+    """The rows of the paper's table that the experiment has not, with all their columns.
+
+    These are published numbers, of detectors or means that are not here.
+    """
+    ours = {row.paper.row for row in results.experiment.rows if row.paper}
+    number = results.experiment.quotes
+    lines = [cell for cell in of_table(number) if cell.row not in ours] if number else []
+    frame = pd.DataFrame(lines, columns=list(Published._fields))
+    frame["cell"] = [DASH if pd.isna(value) else f"{value:g}" for value in frame["value"]]
+    return grid(frame, "column")
 
 
 def beside(results: Results) -> pd.DataFrame:
