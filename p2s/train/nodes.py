@@ -35,8 +35,12 @@ def together(work: Callable[[], None], nodes: int, count: int) -> None:
             asked.append(number)
             step.send_signal(STOP)
 
-        with stops.answered(pass_on):
-            told = step.communicate(pickle.dumps(work))[1].decode(errors="replace")
+        try:
+            with stops.answered(pass_on):
+                told = step.communicate(pickle.dumps(work))[1].decode(errors="replace")
+        except BaseException:
+            step.kill()  # whatever it was: do not wait for ranks that nobody hears
+            raise
     if asked or step.returncode == STOPPED:
         raise KeyboardInterrupt
     if step.returncode:

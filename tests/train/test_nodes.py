@@ -4,7 +4,6 @@ import json
 import os
 import signal
 import sys
-import threading
 import time
 from functools import partial
 
@@ -12,7 +11,16 @@ import pytest
 
 from p2s.train.nodes import together
 from tests.support import ROOT, ranked
-from tests.support.several import ranks_of, until
+from tests.support.several import ranks_of, started, until
+
+STOPPED = """
+import sys
+from functools import partial
+from pathlib import Path
+from p2s.train.nodes import together
+from tests.support import ranked
+together(partial(ranked.note_its_stop, Path(sys.argv[1])), 2, 1)
+"""
 
 
 @pytest.fixture(autouse=True)
@@ -49,13 +57,11 @@ def test_a_rank_that_dies_ends_those_of_all_nodes(by, told):
 
 
 def test_a_stop_reaches_every_rank_once_and_is_an_interruption(tmp_path):
-    def stop():
-        until(lambda: len([*tmp_path.glob("at work *")]) == 2)
-        os.kill(os.getpid(), signal.SIGTERM)
-
-    threading.Thread(target=stop).start()
-    with pytest.raises(KeyboardInterrupt):
-        together(partial(ranked.note_its_stop, tmp_path), 2, 1)
+    command = started(sys.executable, "-c", STOPPED, tmp_path)
+    assert until(lambda: len([*tmp_path.glob("at work *")]) == 2)
+    command.send_signal(signal.SIGTERM)
+    told = command.communicate(timeout=60)[1]
+    assert told.endswith("KeyboardInterrupt\n")
     assert {path.name for path in tmp_path.glob("stopped *")} == {"stopped 0", "stopped 1"}
 
 
