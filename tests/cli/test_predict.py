@@ -11,19 +11,7 @@ from pycocotools.cocoeval import COCOeval
 
 from p2s.deploy.journal import Journal
 from tests.support.commands import p2s
-from tests.support.tiny import CLASSES, lively_folder, photo
-
-SIZES = [(80, 60), (60, 80), (80, 60), (96, 64)]
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory):
-    return lively_folder(tmp_path_factory.mktemp("model"))
-
-
-@pytest.fixture
-def photos(tmp_path):
-    return [photo(tmp_path / "photos" / f"{k}.png", size, k) for k, size in enumerate(SIZES)]
+from tests.support.tiny import CLASSES, photo
 
 
 def contents(folder):
@@ -65,7 +53,14 @@ def test_stopped_the_same_command_goes_on_and_ends_the_same(model, photos, tmp_p
 def test_bad_pictures_are_told_and_left_out_and_the_exit_code_is_1(model, photos, tmp_path):
     for name in ("a.jpg", "z.png"):
         (tmp_path / "photos" / name).write_text("no image")
-    words = ("predict", "--model", model, f"{tmp_path}/photos/*", "--output", tmp_path / "out")
+    words = (
+        "predict",
+        "--model",
+        model,
+        f"{tmp_path}/photos/*",
+        "--output",
+        tmp_path / "out",
+    )
     for _ in range(2):
         done = p2s(*words)
         assert done.exit_code == 1 and "4 of 6 pictures" in done.stdout

@@ -7,37 +7,29 @@ import pytest
 from p2s.data import health
 from p2s.deploy.journal import Journal
 from tests.support.commands import p2s, words_of_train
-from tests.support.tiny import CLASSES, lively_folder, photo
-
-SIZES = [(80, 60), (60, 80), (80, 60), (96, 64)]
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory):
-    return lively_folder(tmp_path_factory.mktemp("model"))
+from tests.support.tiny import CLASSES, photo
 
 
 @pytest.fixture
-def photos(tmp_path):
-    [photo(tmp_path / "photos" / f"{k}.png", size, k) for k, size in enumerate(SIZES)]
-    return tmp_path / "photos"
+def folder(photos):
+    return photos[0].parent
 
 
 @pytest.fixture
-def words(model, photos):
+def words(model, folder):
     """Of a command that leaves its output to the caller; a threshold that many scores exceed."""
-    return ("pseudo-label", "--model", model, "--images", photos, "--score-above", 0.2)
+    return ("pseudo-label", "--model", model, "--images", folder, "--score-above", 0.2)
 
 
 def written(folder):
     return json.loads((folder / "pseudo_labels.json").read_text())
 
 
-def test_what_is_found_above_the_threshold_is_a_sound_data_set(words, photos, tmp_path):
+def test_what_is_found_above_the_threshold_is_a_sound_data_set(words, folder, tmp_path):
     done = p2s(*words, "--output", tmp_path / "out")
     assert done.exit_code == 0, done.output
     assert done.output == f"{tmp_path / 'out' / 'pseudo_labels.json'}: 4 of 4 pictures\n"
-    assert health.check(tmp_path / "out" / "pseudo_labels.json", photos) == []
+    assert health.check(tmp_path / "out" / "pseudo_labels.json", folder) == []
     tables = written(tmp_path / "out")
     assert [image["file_name"] for image in tables["images"]] == [f"{k}.png" for k in range(4)]
     assert [row["name"] for row in tables["categories"]] == list(CLASSES)
@@ -58,7 +50,7 @@ def test_a_higher_threshold_leaves_those_above_it(words, tmp_path):
 
 
 def test_stopped_it_goes_on_and_a_changed_picture_is_done_again(
-    words, photos, tmp_path, monkeypatch
+    words, folder, tmp_path, monkeypatch
 ):
     assert p2s(*words, "--output", tmp_path / "whole").exit_code == 0
     add, added = Journal.add, []
@@ -74,13 +66,13 @@ def test_stopped_it_goes_on_and_a_changed_picture_is_done_again(
     monkeypatch.setattr(Journal, "add", lambda j, found: added.append(found) or add(j, found))
     assert p2s(*words, "--output", tmp_path / "cut").exit_code == 0
     assert len(added) == 4 and written(tmp_path / "cut") == written(tmp_path / "whole")
-    photo(photos / "1.png", (64, 64), 9)
+    photo(folder / "1.png", (64, 64), 9)
     assert p2s(*words, "--output", tmp_path / "cut").exit_code == 0
     assert len(added) == 5
     assert written(tmp_path / "cut")["images"][1]["width"] == 64
 
 
-def annotated(photos, tmp_path, categories):
+def annotated(folder, tmp_path, categories):
     images = [{"id": 7, "file_name": "0.png", "width": 80, "height": 60}]
     boxes = [{"id": 1, "image_id": 7, "category_id": 5, "bbox": [1, 2, 30, 20]}]
     tables = {"images": images, "annotations": boxes, "categories": categories}
@@ -97,16 +89,16 @@ class Files:
         self.images = images
 
 
-def trains(words, photos, tmp_path, categories):
+def trains(words, folder, tmp_path, categories):
     assert p2s(*words, "--output", tmp_path / "out").exit_code == 0
-    own = annotated(photos, tmp_path, categories)
-    pseudo = ("--pseudo", tmp_path / "out" / "pseudo_labels.json", "--pseudo-images", photos)
-    return p2s(*words_of_train(Files(own, photos), tmp_path / "trained", *pseudo))
+    own = annotated(folder, tmp_path, categories)
+    pseudo = ("--pseudo", tmp_path / "out" / "pseudo_labels.json", "--pseudo-images", folder)
+    return p2s(*words_of_train(Files(own, folder), tmp_path / "trained", *pseudo))
 
 
-def test_a_detector_trains_on_both_in_the_classes_of_the_first(words, photos, tmp_path):
+def test_a_detector_trains_on_both_in_the_classes_of_the_first(words, folder, tmp_path):
     categories = [{"id": 5 + k, "name": name} for k, name in enumerate(reversed(CLASSES))]
-    done = trains(words, photos, tmp_path, categories)
+    done = trains(words, folder, tmp_path, categories)
     assert done.exit_code == 0, done.output
     assert "pseudo-labelled: 80% of images, " in done.output
     kept = json.loads((tmp_path / "trained" / "spec.json").read_text())["data"]
@@ -114,16 +106,16 @@ def test_a_detector_trains_on_both_in_the_classes_of_the_first(words, photos, tm
     assert json.loads((tmp_path / "trained" / "classes.json").read_text()) == CLASSES[::-1]
 
 
-def test_categories_of_their_own_are_a_line(words, photos, tmp_path):
-    done = trains(words, photos, tmp_path, [{"id": 5, "name": "owl"}])
+def test_categories_of_their_own_are_a_line(words, folder, tmp_path):
+    done = trains(words, folder, tmp_path, [{"id": 5, "name": "owl"}])
     assert done.exit_code == 2
     [line] = [line for line in done.stderr.splitlines() if line.startswith("p2s: ")]
     assert "pseudo_labels.json: categories: " in line and "(valid: owl)" in line
 
 
 @pytest.mark.parametrize("given", ["--pseudo", "--pseudo-images"])
-def test_one_of_the_two_options_alone_is_a_line(words, photos, tmp_path, given):
-    own = annotated(photos, tmp_path, [{"id": 5, "name": "owl"}])
-    value = own if given == "--pseudo" else photos
-    done = p2s(*words_of_train(Files(own, photos), tmp_path / "trained", given, value))
+def test_one_of_the_two_options_alone_is_a_line(words, folder, tmp_path, given):
+    own = annotated(folder, tmp_path, [{"id": 5, "name": "owl"}])
+    value = own if given == "--pseudo" else folder
+    done = p2s(*words_of_train(Files(own, folder), tmp_path / "trained", given, value))
     assert done.exit_code == 2 and "missing with kind self_training (valid: a path)" in done.stderr

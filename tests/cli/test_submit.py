@@ -7,12 +7,7 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
 from tests.support.commands import p2s
-from tests.support.tiny import CLASSES, lively_folder, photo
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory):
-    return lively_folder(tmp_path_factory.mktemp("model"))
+from tests.support.tiny import CLASSES, photo
 
 
 @pytest.fixture
@@ -32,7 +27,16 @@ def annotations(tmp_path):
 
 def words(model, annotations, *more):
     images = annotations.parent / "photos"
-    return ("evaluate", "--model", model, "--images", images, "--annotations", annotations, *more)
+    return (
+        "evaluate",
+        "--model",
+        model,
+        "--images",
+        images,
+        "--annotations",
+        annotations,
+        *more,
+    )
 
 
 def without_annotations(path):

@@ -1,0 +1,19 @@
+"""A model and pictures for the commands."""
+
+import pytest
+
+from tests.support.tiny import lively_folder, photo
+
+SIZES = [(80, 60), (60, 80), (80, 60), (96, 64)]
+
+
+@pytest.fixture(scope="session")
+def model(tmp_path_factory):
+    """The folder of a model that finds something everywhere; nobody writes into it."""
+    return lively_folder(tmp_path_factory.mktemp("model"))
+
+
+@pytest.fixture
+def photos(tmp_path):
+    """The paths of four pictures in the folder `photos`."""
+    return [photo(tmp_path / "photos" / f"{k}.png", size, k) for k, size in enumerate(SIZES)]
