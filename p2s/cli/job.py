@@ -26,6 +26,7 @@ SMALL = {
 DETECTOR, SIZE = "CenterNet2", 320
 RATE_FACTOR = 2  # small networks learn at twice the rate of the named detector
 PRETRAINED = {"width": 64, "norm": "FrozenBN", "frozen_stages": 2}  # d2
+PLAIN = {"crop": "whole", "edges": "choice", "cycles": 1, "pseudo_scenes": 0}  # not of a start
 EDGES = (0.8, 0.84, 0.88, 0.92, 0.96, 1.0)  # Sec. 5: 640, 672 ... of 800 pixels
 LONG = 1333 / 800  # Sec. 5: the long edge at most, in short edges
 WARMUP = 0.1  # of the iterations
@@ -130,7 +131,8 @@ class Job(Where):
         for name in ("detector", "weights"):
             if getattr(self, name):
                 raise ValueError(f"--{name} with --start, which has its own (valid: one of them)")
-        return described_in(self.start)[0].without_weights()
+        spec = described_in(self.start)[0].without_weights()
+        return spec.changed({"recipe": PLAIN})
 
 
 def refuse_training_settings(settings: tuple[dict, ...]) -> None:

@@ -110,8 +110,11 @@ def train(processes, workers, **options):
     """
     folder = options["images"]
     of_val = options["val_images"] or folder
-    if (pseudo := options["pseudo"]) and (labelled := options["pseudo_images"]):
-        require_health(Files(pseudo, labelled, doubts.of_training))
+    pseudo, labelled = options["pseudo"], options["pseudo_images"]
+    if bool(pseudo) != bool(labelled):
+        raise ValueError("--pseudo and --pseudo-images go together (valid: both, or neither)")
+    if pseudo:
+        require_apart(Files(pseudo, labelled, doubts.of_training), Files(options["val"], of_val))
     require_apart(
         Files(options["train"], folder, doubts.of_training), Files(options["val"], of_val)
     )

@@ -1,5 +1,6 @@
 """Sanity: settings that cannot train are refused before anything long starts."""
 
+from p2s.spec.data import Glyphs
 from p2s.spec.detector import Spec
 from p2s.spec.memory import require_training
 
@@ -20,11 +21,7 @@ def refuse_absurd(spec: Spec, processes: int) -> None:
             f"learning rate {recipe.scaled_rate:g}: rate {recipe.rate:g} is for a batch of 16 and "
             f"is scaled to the batch of {recipe.batch}; more than 1 cannot train"
         )
-    if recipe.pseudo_scenes and recipe.start is None:
-        raise ValueError(
-            f"recipe.pseudo_scenes {recipe.pseudo_scenes} without recipe.start, whose model labels "
-            "them (valid: 0)"
-        )
+    _refuse_idle_starts(spec)
     recipe.require_parts(processes)
     if recipe.warmup >= recipe.iterations:
         raise ValueError(
@@ -37,6 +34,17 @@ def refuse_absurd(spec: Spec, processes: int) -> None:
             f"backbone.frozen_stages {backbone.frozen_stages} without backbone.weights: random "
             "weights would stay frozen; set backbone.weights to a file, or "
             "backbone.frozen_stages=0 with backbone.norm BN or GN"
+        )
+
+
+def _refuse_idle_starts(spec):
+    recipe, is_of_scenes = spec.recipe, isinstance(spec.data, Glyphs)
+    if recipe.start and spec.backbone.weights:
+        raise ValueError("backbone.weights with recipe.start, which brings its own (valid: None)")
+    if recipe.pseudo_scenes and not (is_of_scenes and isinstance(recipe.start, str)):
+        raise ValueError(
+            f"recipe.pseudo_scenes {recipe.pseudo_scenes} (valid: 0, but for a row of a study on "
+            "scenes that starts from another row)"
         )
 
 

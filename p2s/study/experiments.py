@@ -122,7 +122,10 @@ class Experiment(Strict):
             refuse_unknown(f"row in contrast {contrast.name!r}:", contrast.rows, rows)
         for number, row in enumerate(self.rows):
             if row.start:
-                refuse_unknown(f"row above {row.name!r}: start", [row.start], rows[:number])
+                trained = [above.name for above in self.rows[:number] if not above.weights]
+                refuse_unknown(f"row above {row.name!r}: start", [row.start], trained)
+            if row.start and row.weights:
+                raise ValueError(f"row {row.name!r}: start with weights (valid: one of them)")
         pairs = [f"{contrast.row}: {contrast.name}" for contrast in self.contrasts]
         for names in (rows, [variant.name for variant in self.variants], pairs):
             if twice := sorted({name for name in names if names.count(name) > 1}):

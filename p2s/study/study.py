@@ -136,7 +136,8 @@ class Study:
             }
             spec = cell.spec
             if start := cell.row.start:
-                spec = spec.changed({"recipe": {"start": self._start(cell, start, seed)}})
+                recipe = {"start": self._start(cell, start, seed)}
+                spec = spec.changed({"recipe": recipe, "backbone": {"weights": None}})
             own = cell.experiment.own_scenes or self.scales[self.scale].own_scenes
             if own and isinstance(spec.data, Glyphs):
                 spec = spec.changed({"data": {"seed": spec.data.seed + seed}})

@@ -25,7 +25,7 @@ from p2s.measure.lvis import federated_numbers
 from p2s.measure.scenes import scene
 from p2s.model.device import claim_gpu, described, device_of, place, require
 from p2s.model.zoo import build
-from p2s.spec import Coco, Glyphs, Test
+from p2s.spec import Coco, Glyphs, Spec, Test
 from p2s.spec.identity import imported_id
 from p2s.spec.pretraining import READINGS
 from p2s.study import provenance, records
@@ -84,10 +84,17 @@ def _with_pseudo_labels(run, project, train):
     """Training scenes with those that the training it starts from has labelled, if any are."""
     if not (count := run.spec.recipe.pseudo_scenes):
         return train
-    model, spec, _ = engine.load(_start(run, project))
+    model, *_ = engine.load(_start(run, project))
     others, _ = glyphs.load(pseudo.unlabelled(run.spec.data, count), project.cache / "data")
-    both = joined(train, pseudo.labelled(model, others, spec.test))
+    both = joined(train, pseudo.labelled(model, others, _of_labels(run)))
     return replace(both, fingerprint=train.fingerprint)  # the recipe tells of the others
+
+
+def _of_labels(run):
+    """Test settings of labels: of the detector and its training, the same for all evaluations."""
+    recipe, test = run.spec.recipe, Spec.named(run.detector).test
+    edges = {"short_edge": max(recipe.short_edge), "long_edge": recipe.long_edge}
+    return test.model_copy(update=edges)
 
 
 def trained(

@@ -118,4 +118,4 @@ def test_one_of_the_two_options_alone_is_a_line(words, folder, tmp_path, given):
     own = annotated(folder, tmp_path, [{"id": 5, "name": "owl"}])
     value = own if given == "--pseudo" else folder
     done = p2s(*words_of_train(Files(own, folder), tmp_path / "trained", given, value))
-    assert done.exit_code == 2 and "missing with kind self_training (valid: a path)" in done.stderr
+    assert done.exit_code == 2 and "(valid: both, or neither)" in done.stderr

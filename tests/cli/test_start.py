@@ -1,6 +1,7 @@
 """`p2s train --start`: a training that begins with the weights of another one."""
 
 import json
+import shutil
 
 import pytest
 import torch
@@ -96,3 +97,13 @@ def test_numbers_that_are_not_finite_are_refused(first, tmp_path):
     save_file(tensors, tmp_path / "model.safetensors")
     with pytest.raises(ValueError, match=f"{name}: not finite"):
         weights.start(load(first)[0], tmp_path / "model.safetensors")
+
+
+def test_what_is_of_the_other_trainings_images_and_length_is_left_behind(first, tmp_path):
+    shutil.copytree(first, tmp_path / "model")
+    spec = json.loads((first / "spec.json").read_text())
+    spec["recipe"] |= {"edges": "range", "short_edge": [64, 80], "cycles": 3}
+    (tmp_path / "model" / "spec.json").write_text(json.dumps(spec))
+    assert started(tmp_path / "model", tmp_path, 2).exit_code == 0
+    recipe = load(tmp_path / "out")[1].recipe
+    assert (recipe.steps, recipe.edges, recipe.crop.kind) == (4, "choice", "whole")

@@ -133,7 +133,9 @@ def test_self_training_is_on_scenes_that_the_row_above_has_labelled(small, monke
     assert (len(own), len(train)) == (4, 7) and curve["iteration"] == [0, 1, 2, 3]
     others, _ = glyphs.load(pseudo.unlabelled(run.spec.data, 3), small.cache / "data")
     assert not {*map(str, others.annotations)} & {*map(str, train.annotations)}
-    found, _ = detect(model, others, above.spec.test.model_copy(update={"score_threshold": 0.0}))
+    found, _ = detect(
+        model, others, train_eval._of_labels(run).model_copy(update={"score_threshold": 0.0})
+    )
     for index, of_image in enumerate(found):
         boxes, classes, _ = train.boxes(4 + index)
         assert len(boxes) <= len(of_image) and set(classes) <= set(of_image.pred_classes.tolist())
