@@ -16,7 +16,6 @@ from torch import nn
 from p2s.files import write_atomic
 from p2s.spec import Recipe
 from p2s.train import descent, engine, folder
-from p2s.train.descent import rate_at
 from p2s.train.engine import load, train
 from p2s.train.watch import Watch
 from tests.support import tiny_training
@@ -42,21 +41,6 @@ def files(folder):
     return (folder / "model.safetensors").read_bytes(), curve
 
 
-def test_the_rate_warms_up_from_a_thousandth_and_falls_to_a_tenth_at_each_drop():
-    recipe = Recipe()  # the paper's: 90k iterations, batch 16
-    assert rate_at(recipe, 0) == pytest.approx(0.02 / 1000)
-    assert rate_at(recipe, 2000) == pytest.approx(0.02 * (1 + 1 / 1000) / 2)
-    steps = {4000: 0.02, 59_999: 0.02, 60_000: 0.002, 79_999: 0.002, 80_000: 0.0002}
-    assert {i: rate_at(recipe, i) for i in steps} == pytest.approx(steps)
-
-
-def test_each_cycle_has_the_whole_schedule():
-    recipe = Recipe(cycles=6)
-    assert recipe.steps == 6 * 90_000
-    for iteration in (0, 1, 3999, 60_000, 89_999):
-        assert rate_at(recipe, iteration + 90_000 * 5) == rate_at(recipe, iteration)
-
-
 def test_a_cycle_is_a_training_that_starts_from_the_last_weights(tmp_path, monkeypatch):
     both = train(Tiny(), SPEC.changed({"recipe": {"cycles": 2}}), DATA, tmp_path / "both", seed=3)
     first = train(Tiny(), SPEC, DATA, tmp_path / "first", seed=3)
@@ -72,11 +56,6 @@ def test_a_cycle_is_a_training_that_starts_from_the_last_weights(tmp_path, monke
     for name, value in both.state_dict().items():
         assert torch.equal(second.state_dict()[name], value), name
     assert len(json.loads((tmp_path / "both" / "curve.json").read_text())["iteration"]) == 24
-
-
-def test_the_rate_is_linear_in_the_batch():
-    small = Recipe(batch=2, warmup=0)
-    assert rate_at(small, 0) == pytest.approx(0.02 / 8)
 
 
 @pytest.mark.parametrize("changes", [{"rate": 20.0}, {"warmup": 12}, {"rate": 1.1, "batch": 16}])
