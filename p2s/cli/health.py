@@ -43,23 +43,24 @@ def require_health(*files: Files, of: Callable[[Files], Health] = of_annotations
     return told
 
 
-def require_apart(train: Files, val: Files) -> None:
-    """As `require_health` of both; pictures that both have are a warning.
+def require_apart(*train: Files, val: Files) -> None:
+    """As `require_health` of all; pictures that a training file and `val` have are a warning.
 
     Of torchrun's ranks the first looks: if it ends, torchrun ends the others.
     """
     if not is_first():
         return
-    of_train, of_val = require_health(train, val)
+    *of_train, of_val = require_health(*train, val)
     from p2s.data.checks.twins import twins
 
-    found = twins(of_train.pictures, of_val.pictures)
-    if found.pairs:
-        mine, other = found.pairs[0]
-        _warn(
-            f"{val.annotations.name}: {len(found.pairs)} of {found.val} pictures look like ones "
-            f"of {train.annotations.name} ({found.train} looked at): {mine} like {other}"
-        )
+    for files, told in zip(train, of_train, strict=True):
+        found = twins(told.pictures, of_val.pictures)
+        if found.pairs:
+            mine, other = found.pairs[0]
+            _warn(
+                f"{val.annotations.name}: {len(found.pairs)} of {found.val} pictures look like "
+                f"ones of {files.annotations.name} ({found.train} looked at): {mine} like {other}"
+            )
 
 
 def _warn(line):

@@ -113,11 +113,9 @@ def train(processes, workers, **options):
     pseudo, labelled = options["pseudo"], options["pseudo_images"]
     if bool(pseudo) != bool(labelled):
         raise ValueError("--pseudo and --pseudo-images go together (valid: both, or neither)")
-    if pseudo:
-        require_apart(Files(pseudo, labelled, doubts.of_training), Files(options["val"], of_val))
-    require_apart(
-        Files(options["train"], folder, doubts.of_training), Files(options["val"], of_val)
-    )
+    pairs = [(options["train"], folder), *([(pseudo, labelled)] if pseudo else [])]
+    of_training = [Files(*pair, doubts.of_training) for pair in pairs]
+    require_apart(*of_training, val=Files(options["val"], of_val))
     from p2s.cli import job as jobs
     from p2s.cli import own_data
     from p2s.data import prefetch

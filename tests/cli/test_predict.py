@@ -9,7 +9,6 @@ import pytest
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
-from p2s.deploy.journal import Journal
 from tests.support.commands import p2s
 from tests.support.tiny import CLASSES, photo
 
@@ -28,22 +27,14 @@ def test_a_folder_is_detected_in_and_every_picture_drawn(model, photos, tmp_path
     assert all(row["detections"] for row in rows)
 
 
-def test_stopped_the_same_command_goes_on_and_ends_the_same(model, photos, tmp_path, monkeypatch):
+def test_stopped_the_same_command_goes_on_and_ends_the_same(model, photos, tmp_path, stop_after):
     words = ("predict", "--model", model, tmp_path / "photos", "--batch", 2)
     assert p2s(*words, "--output", tmp_path / "whole").exit_code == 0
-    add, added = Journal.add, []
-
-    def stopping(journal, found):
-        if len(added) == 2:
-            raise KeyboardInterrupt
-        added.append(found.picture.name)
-        add(journal, found)
-
-    monkeypatch.setattr(Journal, "add", stopping)
+    added = stop_after(2)
     stopped = p2s(*words, "--output", tmp_path / "cut")
     assert stopped.exit_code == 130 and "the same command goes on" in stopped.output
     assert "detections.json" not in contents(tmp_path / "cut")
-    monkeypatch.setattr(Journal, "add", lambda j, found: added.append(found) or add(j, found))
+    stop_after(None)
     done = p2s(*words, "--output", tmp_path / "cut")
     assert done.exit_code == 0 and "2 of 4 pictures are done already" in done.stderr
     assert len(added) == 4

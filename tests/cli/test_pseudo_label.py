@@ -5,7 +5,6 @@ import json
 import pytest
 
 from p2s.data import health
-from p2s.deploy.journal import Journal
 from tests.support.commands import p2s, words_of_train
 from tests.support.tiny import CLASSES, photo
 
@@ -50,20 +49,12 @@ def test_a_higher_threshold_leaves_those_above_it(words, tmp_path):
 
 
 def test_stopped_it_goes_on_and_a_changed_picture_is_done_again(
-    words, folder, tmp_path, monkeypatch
+    words, folder, tmp_path, stop_after
 ):
     assert p2s(*words, "--output", tmp_path / "whole").exit_code == 0
-    add, added = Journal.add, []
-
-    def stopping(journal, found):
-        if len(added) == 2:
-            raise KeyboardInterrupt
-        added.append(found.picture.name)
-        add(journal, found)
-
-    monkeypatch.setattr(Journal, "add", stopping)
+    added = stop_after(2)
     assert p2s(*words, "--output", tmp_path / "cut").exit_code == 130
-    monkeypatch.setattr(Journal, "add", lambda j, found: added.append(found) or add(j, found))
+    stop_after(None)
     assert p2s(*words, "--output", tmp_path / "cut").exit_code == 0
     assert len(added) == 4 and written(tmp_path / "cut") == written(tmp_path / "whole")
     photo(folder / "1.png", (64, 64), 9)
