@@ -2,31 +2,42 @@
 SCALE ?= smoke
 JOBS ?= 2
 ONLY ?=
+KILLS ?= 200
+STOPS ?= 60
+MINUTES ?= 10
+UPGRADE ?=
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 READY := .venv/.ready
+# Campaigns take hours: no limit on the time of one test, as pyproject.toml has it.
+HOURS := -o faulthandler_timeout=0
+INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check
+PIN := $(BIN)/uv pip compile --quiet --universal --python-version 3.11.5 --generate-hashes --no-strip-extras \
+  --annotation-style line --custom-compile-command 'make lock'
 export MPLBACKEND ?= Agg
 
 .DEFAULT_GOAL := help
-.PHONY: help setup study report check test notebooks smoke slurm drift lint lock lab clean
+.PHONY: help setup study report publish check test notebooks smoke slurm torture drift lint lock audit lab clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(READY) ## install everything into .venv (done by the others when needed)
 
-$(READY): pyproject.toml requirements.lock detectron2.txt
-	@echo "Installing into .venv: about 6 GB, a few minutes."
+# Three packages have no wheel: what builds them comes by its hash too, and first.
+$(READY): pyproject.toml build.lock requirements.lock peers.txt p2s/cli/detectron2.txt
+	@echo "Installing into .venv: about 7 GB, a few minutes."
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	$(BIN)/pip install --quiet --disable-pip-version-check -c requirements.lock -e '.[dev,fast,peers,supervision,tensorboard]'
-	$(BIN)/pip install --quiet --disable-pip-version-check --upgrade --no-deps --only-binary=:all: \
-	  --python-version 3.10 -r detectron2.txt \
-	  --target "$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')"
+	$(INSTALL) --require-hashes --only-binary=:all: -r build.lock
+	$(INSTALL) --require-hashes --no-build-isolation -r requirements.lock
+	$(INSTALL) --no-build-isolation --no-deps -e .
+	$(INSTALL) --require-hashes --no-deps --only-binary=:all: -r peers.txt
+	$(BIN)/p2s setup-detectron2
 	$(BIN)/python -m ipykernel install --sys-prefix --name python3 --display-name p2s > /dev/null
 	touch $@
 
 # Failed runs (1) leave a report of the others; a mistake (2) and Ctrl-C (130) end at once.
-study: $(READY) ## run the study and render its report: SCALE=smoke|desk|photographs|paper ONLY=table5 JOBS=2
+study: $(READY) ## run the study and render its report: SCALE=smoke|desk|photographs|highway|paper ONLY=table5 JOBS=2
 	$(BIN)/p2s study run --scale $(SCALE) --jobs $(JOBS) $(if $(ONLY),--only $(ONLY)); ran=$$?; \
 	  [ $$ran -gt 1 ] || $(BIN)/p2s study report || exit; \
 	  exit $$ran
@@ -34,10 +45,13 @@ study: $(READY) ## run the study and render its report: SCALE=smoke|desk|photogr
 report: $(READY) ## render results/report/index.html from the records
 	$(BIN)/p2s study report
 
+publish: $(READY) ## render docs/report from the records: the same pages, small enough for git
+	$(BIN)/p2s study report --publish
+
 check: lint test smoke notebooks drift ## what a change must pass: all five of these, from nothing within an hour on 2 cores
 
 test: $(READY) ## run all tests with coverage
-	$(BIN)/python -m pytest -n $(JOBS) --dist loadscope --cov=p2s --cov-report=term --cov-fail-under=90
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadscope --max-worker-restart 0 --cov=p2s --cov-report=term --cov-fail-under=90
 
 smoke: $(READY) ## train and evaluate Table 5 at scale smoke
 	$(BIN)/p2s study run --scale smoke --only table5 --jobs $(JOBS)
@@ -46,7 +60,11 @@ notebooks: $(READY) ## execute every notebook, at scale smoke and as it stands f
 	$(BIN)/python -m pytest tests/smoke_notebooks.py
 
 slurm: $(READY) ## train by jobs of a Slurm of two nodes, lose some, compare: needs Debian's slurm-wlm and munge
-	$(BIN)/python -m pytest tests/slurm/lost_jobs.py
+	$(BIN)/python -m pytest $(HOURS) tests/slurm/lost_jobs.py
+
+torture: $(READY) ## kill and starve a study and a training, compare: KILLS=200 of a study, STOPS=60 of a training, MINUTES=10
+	KILLS=$(KILLS) STOPS=$(STOPS) MINUTES=$(MINUTES) $(BIN)/python -m pytest $(HOURS) \
+	  tests/torture/under_faults.py tests/torture/told.py tests/torture/feeding.py
 
 drift: $(READY) ## hold tables and figures against the records
 	$(BIN)/p2s study drift
@@ -58,8 +76,13 @@ lint: $(READY) ## format, lint, layers, types, notebooks without outputs
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-lock: $(READY) ## pin every version that is installed now
-	$(BIN)/pip freeze --exclude-editable --exclude sal-detectron2 --exclude centernet2 --exclude netcal --exclude setuptools > requirements.lock
+lock: $(READY) ## pin what pyproject.toml asks for, with hashes: UPGRADE=--upgrade the newest, UPGRADE='-P pillow' one
+	$(PIN) $(UPGRADE) --all-extras pyproject.toml -o requirements.lock
+	$(PIN) --no-annotate -c requirements.lock pyproject.toml -o base.lock
+	printf 'setuptools\nwheel\n' | $(PIN) --no-annotate -c requirements.lock - -o build.lock
+
+audit: $(READY) ## hold the lock against the faults that PyPI knows
+	$(BIN)/uvx pip-audit@2.10.1 --strict --disable-pip --require-hashes -r requirements.lock
 
 lab: $(READY) ## explore the notebooks in JupyterLab
 	$(BIN)/jupyter lab --notebook-dir=.

@@ -14,7 +14,7 @@ PLACES = {
 }
 MODULES = {"onnx_export": "p2s.deploy.onnx_export"}
 __all__ = [*PLACES, *MODULES]
-NO_DETECTRON2 = "detectron2 is missing: run `make setup` (installs detectron2.txt, no compiler)"
+NO_DETECTRON2 = "detectron2 is missing: run `p2s setup-detectron2` (no compiler is needed)"
 
 # detectron2 scripts a few functions when it is imported; torch 2.14 warns about each.
 warnings.filterwarnings("ignore", message=".*torch.jit", category=FutureWarning)

@@ -1,15 +1,17 @@
 """Files: strict YAML, atomic writes, hashes, and JSON values; knows nothing of the study."""
 
+import fcntl
 import hashlib
 import json
 import math
 import os
 import secrets
 import stat
-from collections.abc import Sequence
-from functools import lru_cache
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from functools import cache, lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import yaml
 from pydantic import TypeAdapter, ValidationError
@@ -17,6 +19,8 @@ from pydantic import TypeAdapter, ValidationError
 DEEPEST, MOST_NODES = 50, 200_000  # of a YAML file
 MOST_YAML, MOST_JSON = 2**24, 2**28  # bytes
 MOST_LETTERS = 1000  # of a line that tells of a file
+WEIGHTS = "model.safetensors"  # of a model's folder, the last file of its training
+PARTIAL = ".partial"  # the end of the name of a file that is being written
 TEXT = "tag:yaml.org,2002:str"
 TAGS = tuple(
     f"tag:yaml.org,2002:{name}" for name in ("null", "bool", "int", "float", "str", "seq", "map")
@@ -98,18 +102,52 @@ def shortened(text: str) -> str:
 def write_atomic(path: Path, content: bytes) -> None:
     """Write bytes so that a reader, or a crash, never meets half a file.
 
-    A writer has a partial file of its own, so two never mix; only a killed one leaves it behind.
+    A writer has a partial file of its own, so two never mix. What a killed one left is removed
+    when another process first writes into the folder. OSError names the path.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+    _remove_orphans(path.parent)
     try:
-        with partial.open("xb") as file:
+        with _partial(path) as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())  # or a power cut may keep the new name and lose the bytes
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
+            Path(file.name).replace(path)
+    except OSError as error:  # of a full disk it does not say which file
+        raise OSError(error.errno, error.strerror, str(path)) from error
+
+
+@contextmanager
+def _partial(path: Path) -> Iterator[BinaryIO]:
+    """A new file beside a path, locked while its writer lives, and gone or renamed afterwards."""
+    while True:
+        partial = path.with_name(f".{path.name}.{secrets.token_hex(8)}{PARTIAL}")
+        try:
+            with partial.open("xb") as file:
+                _lock(file, fcntl.LOCK_EX)
+                if partial.exists():  # else taken for an orphan before it was locked
+                    yield file
+                    return
+        finally:
+            partial.unlink(missing_ok=True)
+
+
+@cache
+def _remove_orphans(folder: Path) -> None:
+    """Remove the partial files in a folder whose writers are gone."""
+    for partial in folder.glob(f".*{PARTIAL}"):
+        with suppress(OSError), partial.open("rb") as file:
+            if _lock(file, fcntl.LOCK_EX | fcntl.LOCK_NB):
+                partial.unlink()
+
+
+def _lock(file: BinaryIO, how: int) -> bool:
+    """Whether a file could be locked: some file systems know no locks, and nothing is held."""
+    try:
+        fcntl.flock(file, how)
+        return True
+    except OSError:
+        return False
 
 
 def file_sha256(path: Path | str) -> str:

@@ -1,4 +1,4 @@
-"""Shared by all tests: one thread, so that numbers do not depend on the machine's cores."""
+"""Shared by all tests: one thread and one seed, so that numbers depend on no order or cores."""
 
 import os
 
@@ -10,6 +10,18 @@ import torch  # noqa: E402
 from tests.support import fakes  # noqa: E402
 
 torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _seeded_module():
+    """What a module shares is drawn alike, whichever modules ran before it."""
+    torch.manual_seed(0)
+
+
+@pytest.fixture(autouse=True)
+def _seeded():
+    """Weights without a seed of their own are the same each time."""
+    torch.manual_seed(0)
 
 
 @pytest.fixture(scope="module")

@@ -1,3 +1,7 @@
+import signal
+import subprocess
+import sys
+
 import pytest
 
 from p2s import files
@@ -47,3 +51,43 @@ def test_a_slip_is_named_by_file_line_and_field(tmp_path, old, new, told):
     with pytest.raises(ValueError) as error:
         files.read_yaml(path, Kind)
     assert str(error.value).startswith(f"{path}: {told}")
+
+
+HOLD = """
+import sys, time
+from pathlib import Path
+from p2s import files
+with files._partial(Path(sys.argv[1])) as file:
+    print(file.name, flush=True)
+    time.sleep(60)
+"""
+
+
+@pytest.fixture
+def writer(tmp_path):
+    """A process that is writing a file, and the name of what it has written so far."""
+    command = [sys.executable, "-c", HOLD, str(tmp_path / "a.json")]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        yield process, tmp_path / process.stdout.readline().strip()
+        process.kill()
+
+
+@pytest.mark.parametrize("number", [None, signal.SIGKILL])
+def test_what_a_killed_writer_left_is_removed_and_what_is_being_written_is_not(writer, number):
+    process, partial = writer
+    if number:
+        process.send_signal(number)
+        process.wait()
+    assert partial.exists()
+    files.write_atomic(partial.with_name("b.json"), b"")
+    assert partial.exists() == (number is None)
+
+
+def test_a_full_disk_is_told_with_the_file(tmp_path, monkeypatch):
+    def full(_descriptor):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", full)
+    with pytest.raises(OSError, match=r"No space left on device: '.*a.json'"):
+        files.write_atomic(tmp_path / "a.json", b"")
+    assert not [*tmp_path.iterdir()]

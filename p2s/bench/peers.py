@@ -32,7 +32,7 @@ try:
     from centernet.modeling.backbone import dla, dlafpn, res2net
     from centernet.modeling.dense_heads.centernet import CenterNet
 except ImportError as error:
-    raise ImportError(f"{error}: the authors' package is missing; see detectron2.txt") from None
+    raise ImportError(f"{error}: the authors' package is missing; see peers.txt") from None
 
 # Pixels, and layers of their DLA that no map depends on
 THEIRS_ALONE = r"^pixel_|level[34]\.project\."

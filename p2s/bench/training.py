@@ -28,6 +28,7 @@ from p2s.model.zoo import build
 from p2s.spec import Spec
 from p2s.study import experiments
 from p2s.study.project import Project
+from p2s.train.descent import optimizer
 
 WIDER = {"backbone": {"width": 32}, "recipe": {"batch": 16}}  # changes of the desk profile
 
@@ -158,11 +159,12 @@ class _Training:
     """Steps of one model, a noise batch and a loss each; equal seeds give equal steps."""
 
     def __init__(self, model, spec, seed, device=CPU):
-        # The rate of a first step of warm-up: noise teaches nothing, a fast rate would diverge.
-        rate = spec.recipe.scaled_rate / max(spec.recipe.warmup, 1000)
         self.model, self.spec, self.seed, self.device = model, spec, seed, device
         self.losses = []
-        self.optimiser = torch.optim.SGD(model.parameters(), rate, spec.recipe.optimizer.momentum)
+        self.optimiser = optimizer(model, spec.recipe)
+        for group in self.optimiser.param_groups:
+            # That of a first step of warm-up: noise teaches nothing, a fast rate would diverge.
+            group["lr"] = spec.recipe.scaled_rate / max(spec.recipe.warmup, 1000)
 
     def __call__(self):
         seed = self.seed + len(self.losses)

@@ -14,7 +14,8 @@ def fetch(names, into):
     """Fetch published weights and data sets into datasets/; without a NAME, list them.
 
     Interrupted, the same command goes on; what is there and right is not fetched again. Without
-    a network it says what to put where. Of a detector that p2s has nets for it makes a model.
+    a network it says what to put where. Of a detector that p2s has nets for it makes a model,
+    of labels in another format COCO's JSON.
     """
     from p2s.data import catalogue
 
@@ -30,6 +31,8 @@ def fetch(names, into):
     for name, source in chosen.items():
         if source.detector:
             click.echo(f"{name}: {_imported(name, source, root)}")
+        if source.labels:
+            click.echo(f"{name}: {_converted(source, root)}")
 
 
 def _project_root():
@@ -55,6 +58,19 @@ def _imported(name, source, root):
     classes = class_names(names) if names else ()
     import_file(root / source.files[0].to, folder, source.detector, classes)
     return f"--model {folder}"
+
+
+def _converted(source, root):
+    """Make COCO's JSON of the labels of a data set that is there; the options of `p2s train`."""
+    from p2s.data.formats.apart import apart
+    from p2s.data.formats.conversion import convert
+    from p2s.data.formats.voc import VOC
+    from p2s.data.formats.yolo import YOLO
+
+    [folder] = source.files[0].places(root)
+    train, val = convert(folder, folder, apart({"yolo": YOLO, "voc": VOC}[source.labels]))
+    counts = f"{train.pictures} pictures to train on, {val.pictures} to evaluate on"
+    return f"{counts}\n--train {train.path} --val {val.path} --images {folder}"
 
 
 def _row(name, source, root):

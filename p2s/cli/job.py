@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from functools import reduce
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import click
 from pydantic import Field, PositiveFloat, PositiveInt, field_validator
@@ -12,9 +12,10 @@ from torch import nn
 from p2s.model.device import described, device_of, place, require
 from p2s.spec import Coco, Spec, Test
 from p2s.spec.part import Part
-from p2s.spec.pretraining import READINGS
+from p2s.spec.released import LITE0
 from p2s.spec.sanity import refuse_absurd, refuse_fixed_statistics
 from p2s.train.folder import described as described_in
+from p2s.train.shelf import trunk_file
 
 # A detector that trains from scratch on a laptop; --set changes anything in it.
 SMALL = {
@@ -70,7 +71,8 @@ class Job(Where):
     seed: Annotated[int, Field(ge=0)]
     size: PositiveInt | None = None  # pixels of the short edge; None: SIZE, or that of `start`
     iterations: PositiveInt
-    weights: Path | None  # of the ResNet, trained on ImageNet
+    weights: Path | None  # of the trunk, trained on ImageNet
+    backbone: Literal["lite0"] | None = None  # None: that of the detector, made small
     start: Path | None = None  # a model's folder, from whose weights the training starts
     pseudo: Path | None = None  # pseudo-labels to train on too
     pseudo_images: Path | None = None
@@ -101,16 +103,15 @@ class Job(Where):
             "start": self.start,
         }
         edges = [round(share * size) for share in EDGES]
-        pretrained = {**PRETRAINED, "weights": self.weights} if self.weights else {}
         options = {
             "num_classes": len(classes),
-            "backbone": pretrained,
+            "backbone": self._pretrained(),
             "recipe": {**recipe, **sides, "short_edge": edges},
             "test": {**sides, "short_edge": size},
             "data": self.data.model_dump(),
         }
         spec = reduce(Spec.changed, (options, *self.settings), base)
-        if (word := spec.backbone.weights) in READINGS:
+        if isinstance(word := spec.backbone.weights, str):
             raise ValueError(f"backbone.weights {word} is for studies; valid: a file, None")
         return spec
 
@@ -126,9 +127,16 @@ class Job(Where):
         rate = {"rate": RATE_FACTOR * named.recipe.rate}
         return named.changed(SMALL).changed({"recipe": rate})
 
+    def _pretrained(self):
+        """What changes in a backbone that has learnt ImageNet."""
+        if self.backbone:
+            weights = self.weights or trunk_file(self.backbone)
+            return {"trunk": self.backbone, "depth": 50, **PRETRAINED, **LITE0, "weights": weights}
+        return {**PRETRAINED, "weights": self.weights} if self.weights else {}
+
     def _of_start(self):
         """The detector that the training starts from."""
-        for name in ("detector", "weights"):
+        for name in ("detector", "weights", "backbone"):
             if getattr(self, name):
                 raise ValueError(f"--{name} with --start, which has its own (valid: one of them)")
         spec = described_in(self.start)[0].without_weights()

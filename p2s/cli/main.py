@@ -36,6 +36,7 @@ from p2s.cli.options import (
 )
 from p2s.cli.predict import predict
 from p2s.cli.pseudo_label import pseudo_label
+from p2s.cli.setup_detectron2 import setup_detectron2
 from p2s.cli.study import study
 from p2s.cli.telling import in_a_line, tell
 from p2s.data.checks import doubts
@@ -84,7 +85,12 @@ def main(traceback):
 @click.option("--output", type=NEW_FOLDER, required=True, help="Where to, and to go on from.")
 @click.option("--size", type=int, help="Short edge of an image; 320 pixels, or that of --start.")
 @click.option("--iterations", default=2000, show_default=True, help="Steps of 8 images.")
-@click.option("--weights", type=FILE, help="ResNet on ImageNet; without it, from scratch.")
+@click.option(
+    "--backbone",
+    type=click.Choice(["lite0"]),
+    help="EfficientNet-Lite0 that has learnt ImageNet; see p2s fetch lite0.",
+)
+@click.option("--weights", type=FILE, help="A trunk's, of ImageNet; without it, from scratch.")
 @click.option("--start", callback=model_folder, help="A model to start from, of any classes.")
 @click.option("--pseudo", type=FILE, help="Pseudo-labels to train on too; see p2s pseudo-label.")
 @click.option("--pseudo-images", type=FOLDER, help="What its file names are relative to.")
@@ -195,4 +201,5 @@ main.add_command(info)
 main.add_command(list_)
 main.add_command(predict)
 main.add_command(pseudo_label)
+main.add_command(setup_detectron2)
 main.add_command(study)

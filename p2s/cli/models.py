@@ -5,7 +5,7 @@ from typing import Any, Literal
 import click
 
 from p2s.cli.options import model_folder
-from p2s.files import finite_or_none, read_json
+from p2s.files import WEIGHTS, finite_or_none, read_json
 
 WIDTHS = "{:29}{:12}{:9}{:>7}{:>8}{:>7}  {}"
 HEAD = ("detector", "first", "second", "M", "GFLOP", "AP", "weights for p2s fetch")
@@ -14,6 +14,8 @@ HEAD = ("detector", "first", "second", "M", "GFLOP", "AP", "weights for p2s fetc
 @click.command("list")
 def list_():
     """Named detectors: stages, parameters, operations, the paper's AP, weights to be had.
+
+    Below them, the models that come with p2s.
 
     M is millions of parameters. GFLOP are of an image of 800 x 1088 pixels, two operations a
     multiplication and addition, counted without weights. AP is the paper's on COCO val, ResNet-50;
@@ -31,22 +33,24 @@ def list_():
         numbers = f"{of.parameters / 1e6:.1f}", f"{of.operations / 1e9:.0f}", _ap(name)
         stages = spec.first, spec.second
         click.echo(WIDTHS.format(name, *stages, *numbers, ", ".join(weights.get(name, ()))))
+    click.echo("\n".join(["", *_examples()]))
 
 
 @click.command()
 @click.argument("model", callback=model_folder)
 def info(model):
-    """What a trained or imported model is: MODEL is its folder, or a detector of `p2s fetch`.
+    """What a model is: MODEL is its folder, a detector of `p2s fetch`, or one that came with p2s.
 
     Detector, classes, training, AP if it was evaluated, size, hash and settings.
     """
     from p2s.cli.own_data import spec_lines
     from p2s.files import file_sha256
     from p2s.measure.structure import cost
+    from p2s.study.example import card
     from p2s.train.folder import described
 
     spec, classes = described(model)
-    weights = model / "model.safetensors"
+    weights = model / WEIGHTS
     of = cost(spec, (spec.test.short_edge, spec.test.short_edge))
     told = {
         "model": model,
@@ -57,8 +61,9 @@ def info(model):
         "size": f"{of.parameters / 1e6:.1f} M parameters, {weights.stat().st_size / 1e6:.1f} MB",
         "cost": f"{of.operations / 1e9:.1f} GFLOP for {spec.test.short_edge} pixels squared",
         "sha256": file_sha256(weights),
-        "settings": "",
     }
+    told |= came.lines() if (came := card.read(model)) else {}
+    told["settings"] = ""
     click.echo("\n".join([*(f"{name:10}{text}" for name, text in told.items()), *spec_lines(spec)]))
 
 
@@ -72,6 +77,17 @@ def _weights():
         if source.detector:
             by_detector.setdefault(RELEASED[source.detector][0], []).append(name)
     return by_detector
+
+
+def _examples():
+    """A line each of what comes with the package."""
+    from p2s.study.example import card
+    from p2s.train.shelf import EXAMPLES
+
+    for name, folder in EXAMPLES.items():
+        came = card.read(folder)
+        told = f"{came.detector} on glyphs, {came.lines()['AP']}" if came else "not in this p2s"
+        yield f"{name:29}comes with p2s: {told}"
 
 
 def _ap(name):

@@ -81,7 +81,7 @@ def model_folder(context, option, model):
 
 MODEL = click.option(
     "--model", required=True, callback=model_folder,
-    help="A folder of `p2s train` or `p2s import`, or a detector of `p2s fetch`.",
+    help="A folder of `p2s train` or `p2s import`, a detector of `p2s fetch`, or glyphs.",
 )  # fmt: skip
 
 

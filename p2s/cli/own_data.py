@@ -11,7 +11,7 @@ import torch
 from p2s.cli.job import DETECTOR, Job, Where, refuse_training_settings
 from p2s.data import coco
 from p2s.data.checks.doubts import crowded
-from p2s.data.classes import in_classes_of
+from p2s.data.classes import in_classes_of, shared
 from p2s.data.joined import JoinedSet, share_of_last, with_pseudo_labels
 from p2s.deploy.error_page import write_errors
 from p2s.deploy.sheet import sample_sheet
@@ -42,7 +42,7 @@ def run(job: Job) -> None:
     spec = job.spec(data.classes)
     click.echo(_summary(job, spec, data))
     torch.manual_seed(job.seed)
-    model = job.take(build(spec))
+    model = job.take(build(spec, data.classes))
     how = {"save_every": 60 * job.save_minutes, "workers": job.workers}
     with _live(job) as live:
         loop = Loop(**how, watch=_watch(job, val, spec.test), live=live)
@@ -186,4 +186,5 @@ def _summary(job, spec, data):
         count += "; pseudo-labelled: " + ", ".join(f"{v:.0%} of {k}" for k, v in shares.items())
     name = f"from {job.start}" if job.start else job.detector or DETECTOR
     first = f"{name} on {count}, seed {job.seed}, to {job.output}"
-    return "\n".join([first, *spec_lines(spec)])
+    started = [f"classes {shared(data.classes, kept.described(job.start)[1])}"] if job.start else []
+    return "\n".join([first, *started, *spec_lines(spec)])

@@ -17,7 +17,7 @@ from p2s.deploy import pictures
 from p2s.deploy.detections import coco_results
 from p2s.deploy.journal import Journal
 from p2s.deploy.predict import Predictor, load
-from p2s.files import file_sha256, write_atomic
+from p2s.files import WEIGHTS, file_sha256, write_atomic
 from p2s.spec import Spec
 
 
@@ -32,6 +32,7 @@ class Job(Where):
     batch: PositiveInt
     coco: Path | None
     settings: tuple[dict[str, Any], ...]  # of --set, as Spec.changed takes them
+    tile: PositiveInt | None = None
 
     def run(self) -> bool:
         """Detect, and tell of each picture that cannot be read; whether there was none."""
@@ -42,7 +43,7 @@ class Job(Where):
         predictor = self._loaded()
         ids = Ids.of(self.coco, paths, predictor.classes) if self.coco else None
         journal = Journal.at(self.output, self._identity(predictor))
-        bad = _detect(predictor, journal, paths, self.batch)
+        bad = self._detect(predictor, journal, paths)
         target = self._write(predictor, journal, paths)
         if ids:
             ids.write(self.output / "coco_results.json", journal, paths)
@@ -60,13 +61,33 @@ class Job(Where):
         changes = (*self.settings, {"test": lowest})
         return replace(predictor, spec=reduce(Spec.changed, changes, predictor.spec))
 
+    def _detect(self, predictor, journal, paths):
+        """Detect in all pictures that are not done; how many of them could not be read."""
+        todo, bad = [path for path in paths if not journal.has(path)], 0
+        if done := len(paths) - len(todo):
+            click.echo(f"{done} of {len(paths)} pictures are done already", err=True)
+        # disable=None: a bar in a terminal only, nothing in a log
+        with tqdm(total=len(todo), disable=None, unit="picture") as bar:
+
+            def skipped(line):
+                nonlocal bad
+                bad += 1
+                bar.update()
+                bar.write(line, file=sys.stderr)
+
+            for found in predictor.predict(todo, batch=self.batch, tile=self.tile, skipped=skipped):
+                journal.add(found)
+                bar.update()
+        return bad
+
     def _identity(self, predictor):
         """All that the answers depend on, as `Journal` keeps it."""
         test = predictor.spec.test_fields()
         return {
-            "model": file_sha256(self.model / "model.safetensors"),
+            "model": file_sha256(self.model / WEIGHTS),
             "classes": list(predictor.classes),
             **{name: getattr(self, name) for name in ("precision", "draw_above")},
+            **({"tile": self.tile} if self.tile else {}),
             **{f"test.{name}": value for name, value in test.items()},
         }
 
@@ -100,26 +121,6 @@ class Ids:
             for result in coco_results(row["detections"], self.images[row["file"]], self.categories)
         ]
         write_atomic(target, json.dumps(results).encode())
-
-
-def _detect(predictor: Predictor, journal: Journal, paths: list[Path], batch: int) -> int:
-    """Detect in all pictures that are not done; how many of them could not be read."""
-    todo, bad = [path for path in paths if not journal.has(path)], 0
-    if done := len(paths) - len(todo):
-        click.echo(f"{done} of {len(paths)} pictures are done already", err=True)
-    # disable=None: a bar in a terminal only, nothing in a log
-    with tqdm(total=len(todo), disable=None, unit="picture") as bar:
-
-        def skipped(line):
-            nonlocal bad
-            bad += 1
-            bar.update()
-            bar.write(line, file=sys.stderr)
-
-        for found in predictor.predict(todo, batch=batch, skipped=skipped):
-            journal.add(found)
-            bar.update()
-    return bad
 
 
 def _id(annotations, path, known):

@@ -14,6 +14,7 @@ from p2s.cli.options import DEVICE, FILE, MODEL, NEW_FOLDER, PRECISION, settings
 @click.option("--draw-above", default=0.3, show_default=True, help="Lowest score that is drawn.")
 @click.option("--score-above", type=float, help="Lowest score at all; else the model's own.")
 @click.option("--batch", default=1, show_default=True, help="Pictures at once, of one size.")
+@click.option("--tile", type=int, help="Cut pictures into parts of so many pixels a side too.")
 @click.option("--coco", type=FILE, help="COCO JSON whose ids coco_results.json is to have.")
 @DEVICE
 @PRECISION

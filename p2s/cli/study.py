@@ -1,6 +1,7 @@
 """The `p2s study` commands: run the paper's experiments, and render their records."""
 
 import sys
+from pathlib import Path
 
 import click
 
@@ -76,6 +77,25 @@ def _pace(place):
     return partial(pace, place)
 
 
+@study.command("plan")
+@SCALE
+@ONLY
+@JOBS
+@EXECUTOR
+def study_plan(scale, only, jobs, executor):
+    """Hours, memory and disk of what is not done yet, and the hours that it has taken so far.
+
+    By measured records; else the hours are guessed, and memory and disk are not told.
+    """
+    from p2s.study import cost, executors
+    from p2s.study.project import Project
+    from p2s.study.study import Study
+
+    project = Project.at()
+    at_once = executors.load(project, executor, scale, jobs=jobs).jobs
+    click.echo(cost.table(Study.load(project, scale), only, at_once))
+
+
 @study.command("status")
 @SCALE
 @ONLY
@@ -92,6 +112,56 @@ def study_status(scale, only, jobs, executor):
     status.status(Study.load(project, scale), only=only, jobs=at_once)
 
 
+@study.command("reproduce")
+@click.argument("record", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option(
+    "--output",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="For data and weights, made anew; else a folder of the cache.",
+)
+def study_reproduce(record, output):
+    """Train and evaluate what RECORD says anew; tell which numbers are equal. Exit 1 if not all.
+
+    What came out is kept in results/reproduced.
+    """
+    from p2s.study import train_eval
+    from p2s.study.project import Project
+    from p2s.study.reproduction import reproduce
+
+    project = Project.at()
+    output = output or project.cache / "reproduced"
+    found = reproduce(project, record, output, train_eval.made)
+    weights = "equal to the last bit" if found.weights else "different"
+    click.echo(f"{found.label}\nweights: {weights}")
+    for name, numbers in found.parts.items():
+        click.echo(f"{name}: {numbers}")
+    sys.exit(0 if found.equal else 1)
+
+
+@study.command("example")
+@click.option("--scale", default="gated", show_default=True, help="Of the run, as in scales.yaml.")
+@click.option(
+    "--output",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="The model's folder; else that of `glyphs` in the package.",
+)
+def study_example(scale, output):
+    """Make the model that comes with p2s of a run: Table 5's CenterNet2, seed 0.
+
+    Its weights must be in the cache, as the run's record has them. Beyond 3 MB they become fp16.
+    """
+    from p2s.study.example import made
+    from p2s.study.project import Project
+    from p2s.study.study import Study
+    from p2s.train.shelf import EXAMPLES
+
+    project, target = Project.at(), output or EXAMPLES["glyphs"]
+    run = Study.load(project, scale).find(**made.ASKED)
+    card = made.example(run, project, target)
+    told = "; ".join(card.lines().values())
+    click.echo(f"{target}: {card.bytes / 1e6:.2f} MB in {card.precision}; {told}")
+
+
 @study.command("framework")
 @click.option("--scale", default="desk", show_default=True, type=click.Choice(["desk", "smoke"]))
 def study_framework(scale):
@@ -104,12 +174,28 @@ def study_framework(scale):
 
 
 @study.command("report")
-def study_report():
+@click.option("--open", "shown", is_flag=True, help="Show it in a browser.")
+@click.option("--pdf", is_flag=True, help="And as one report.pdf, by Chromium.")
+@click.option("--publish", is_flag=True, help="And as docs/report, small enough for git.")
+def study_report(shown, pdf, publish):
     """Render all records as results/report/index.html."""
-    from p2s.report import site
+    import webbrowser
+
+    from p2s.report import printing, site
     from p2s.study.project import Project
 
-    click.echo(site.render(Project.at()))
+    if pdf:
+        printing.require_chromium()  # before minutes of work
+    index = site.render(Project.at())
+    click.echo(index)
+    if pdf:
+        click.echo(printing.pdf(index))
+    if publish:
+        from p2s.report.publishing import folder
+
+        click.echo(folder.publish(Project.at()))
+    if shown and not webbrowser.open(index.as_uri()):
+        click.echo("no browser here shows it")
 
 
 @study.command("drift")

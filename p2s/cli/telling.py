@@ -9,6 +9,10 @@ import click
 
 from p2s import NO_DETECTRON2
 
+# Modules of the extra `study`, which training and prediction do without.
+STUDY = {"papermill", "submitit", "traitlets", "ipywidgets", "nbconvert", "nbformat"}
+STUDY |= {"latex2mathml", "seaborn"}
+
 
 def is_first() -> bool:
     """Whether this process is the one of torchrun's ranks that speaks for all, or alone."""
@@ -25,8 +29,12 @@ def tell(text: str) -> None:
 
 def in_a_line(error: Exception) -> str:
     """An error of a command in one line: of pydantic's the first problem."""
-    if isinstance(error, ModuleNotFoundError) and (error.name or "").startswith("detectron2"):
-        return NO_DETECTRON2
+    if isinstance(error, ModuleNotFoundError):
+        missing = (error.name or "").partition(".")[0]
+        if missing == "detectron2":
+            return NO_DETECTRON2
+        if missing in STUDY:
+            return f"{missing} is missing: run `pip install '.[study]'` in the project's folder"
     from p2s.files import first_problem
 
     return " ".join(first_problem(error).split())

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, PositiveInt, StringConstraints
 
+from p2s.data import manifest
 from p2s.files import read_yaml
 from p2s.spec.part import Part
 
@@ -17,6 +18,17 @@ Hash = Annotated[str, StringConstraints(pattern=r"^(sha256|md5):[0-9a-f]{6,64}$"
 Url = Annotated[str, StringConstraints(pattern=r"^https?://\S+$")]
 
 
+class Listed(Part):
+    """A folder in a zip, all of whose files that count are listed with their hashes."""
+
+    folder: str
+    hashes: Annotated[str, StringConstraints(pattern=r"^\w+\.sha256$")]  # beside the catalogue
+
+    def read(self) -> manifest.Hashes:
+        """The hashes by path in the folder."""
+        return manifest.read(CATALOGUE.with_name(self.hashes))
+
+
 class File(Part):
     """A published file, its place in a project, and what tells that it is right."""
 
@@ -26,10 +38,13 @@ class File(Part):
     hash: Hash | None = None  # may be its first digits, if no more are published
     counts: Counts = {}  # lengths of the lists of a JSON, or files in a folder, at least
     unpacked: dict[str, Counts] = {}  # what a zip leaves in its folder; then the zip is removed
+    listed: Listed | None = None  # what a zip leaves in a folder of its own name; the same
 
     def places(self, root: Path) -> dict[Path, Counts]:
         """What is in a project once the file has been fetched, with its published counts."""
         target = root / self.to
+        if self.listed:
+            return {target.with_suffix(""): {}}
         if not self.unpacked:
             return {target: self.counts}
         return {target.parent / name: counts for name, counts in self.unpacked.items()}
@@ -43,7 +58,15 @@ class Source(Part):
     page: Url  # where a reader finds it
     detector: str | None = None  # of p2s.spec.released, if our nets can be it
     classes: Place | None = None  # annotations that name its classes; None: COCO's
+    labels: Literal["yolo", "voc"] | None = None  # of a data set of which COCO's files are made
     files: Annotated[list[File], Field(min_length=1)]
+
+    @property
+    def credits(self) -> str:
+        """Whose it is, as a text to keep beside it."""
+        urls = [file.url for file in self.files if file.url]
+        made = ["Unchanged; train.json and val.json are made of the labels."] * bool(self.labels)
+        return "\n".join([self.about, self.page, f"Licence: {self.licence}", *urls, *made, ""])
 
     @property
     def bytes(self) -> int | None:
@@ -64,6 +87,12 @@ def chosen(catalogue: dict[str, Source], names: Sequence[str]) -> dict[str, Sour
         valid = [*catalogue, *_detectors(catalogue)]
         raise ValueError(f"unknown {', '.join(unknown)}; valid: {', '.join(valid)}")
     return {known[name]: catalogue[known[name]] for name in names}
+
+
+def bringing(catalogue: dict[str, Source], path: Path, root: Path) -> str | None:
+    """The name of the source that brings a file under a root, or the folder it is in."""
+    places = [(name, file.places(root)) for name, of in catalogue.items() for file in of.files]
+    return next((name for name, of in places if any(p in (path, *path.parents) for p in of)), None)
 
 
 def model_folder(root: Path, name: str) -> Path:

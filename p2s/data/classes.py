@@ -24,6 +24,16 @@ def in_classes_of(data: Data, classes: Sequence[str], *, told: str, trained: str
     return data.in_order(tuple(classes))
 
 
+def shared(classes: Sequence[str], known: Sequence[str]) -> str:
+    """Which classes of a model's `known` ones go on in another of `classes`, in words."""
+    groups = {
+        "kept": [name for name in classes if name in known],
+        "new": [name for name in classes if name not in known],
+        "left behind": [name for name in known if name not in classes],
+    }
+    return "; ".join(f"{word}: {_some(names)}" for word, names in groups.items() if names)
+
+
 def _some(names):
     more = len(names) - NAMES
     return ", ".join(names[:NAMES]) + f" and {more} more" * (more > 0)

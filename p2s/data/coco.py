@@ -135,15 +135,18 @@ def read_pictures(annotation_file: str | Path, image_dir: str | Path) -> CocoSet
 
 
 def tables(annotation_file: str | Path) -> tuple[dict, str]:
-    """The tables of an annotation file, by name, and its fingerprint."""
-    text = read(annotation_file)
-    return parsed(text), hashlib.sha256(text).hexdigest()
+    """The tables of an annotation file, by name, and its fingerprint; ValueError names the file."""
+    try:
+        text = read(annotation_file)
+        return parsed(text), hashlib.sha256(text).hexdigest()
+    except ValueError as error:
+        raise ValueError(f"{annotation_file}: {error}") from None
 
 
 def class_names(annotation_file: str | Path) -> tuple[str, ...]:
     """The names of an annotation file's classes by number; ValueError if it has none."""
+    categories, _ = tables(annotation_file)
     try:
-        categories, _ = tables(annotation_file)
         return _class_names(sorted(categories["categories"], key=lambda row: row["id"]))
     except (ValueError, LookupError, TypeError) as error:
         told = "; valid: COCO's JSON with categories that have an id and a name"

@@ -6,11 +6,13 @@ from pathlib import Path
 import click
 from filelock import FileLock, Timeout
 
-from p2s.data import contents
+from p2s.data import contents, manifest
 from p2s.data.archive import DAMAGE, require_room, unpack
 from p2s.data.catalogue import File, Source
 from p2s.data.download import download
-from p2s.files import file_sha256
+from p2s.files import file_sha256, write_atomic
+
+CREDITS = "CREDITS.txt"  # in a folder of others' pictures
 
 
 def fetch(sources: dict[str, Source], root: Path) -> None:
@@ -32,6 +34,10 @@ def fetch(sources: dict[str, Source], root: Path) -> None:
         click.echo(f"{name}: {source.about}\n  {source.page}, licence: {source.licence}")
         for done, file in enumerate(files):
             _told(file, f"or by hand: {_where(files[done:], source, root)}", root)
+        for file in source.files:
+            if file.listed:
+                [folder] = file.places(root)
+                write_atomic(folder / CREDITS, source.credits.encode())
         click.echo("  there")
 
 
@@ -43,6 +49,10 @@ def is_there(file: File, root: Path) -> bool:
     for place, counts in file.places(root).items():
         if not place.exists():
             return False
+        if file.listed:
+            hashes = file.listed.read()
+            _refuse(place, manifest.changed(place, hashes))
+            return not manifest.missing(place, hashes)
         told = contents.differences(place, counts) if file.unpacked else fault(file, place)
         if told and file.unpacked and place.is_dir():
             return False
@@ -61,10 +71,13 @@ def fault(file: File, path: Path) -> list[str]:
         algorithm, _, digits = (file.hash or "").partition(":")
         if digits and not (found := file_hash(path, algorithm)).startswith(digits):
             return [f"{algorithm} {found[: len(digits)]} (valid: {digits}, as published)"]
-    if not file.unpacked:
+    if not (file.unpacked or file.listed):
         return contents.differences(path, file.counts)
     try:
         inside = zipfile.Path(path)
+        if file.listed:
+            folder, hashes = inside / file.listed.folder, file.listed.read()
+            return manifest.missing(folder, hashes) + manifest.changed(folder, hashes)
         told = (contents.differences(inside / name, of) for name, of in file.unpacked.items())
         return [line for lines in told for line in lines]
     except DAMAGE as error:
@@ -91,11 +104,19 @@ def _fetch(file, target):
                 _refuse(target, fault(file, target))
             else:
                 _download(file, target)
-            if file.unpacked:
-                unpack(target)
+            if file.unpacked or file.listed:
+                unpack(target, _places(file, target))
                 target.unlink()
     except Timeout:
         raise ValueError(f"{target}: another process fetches it") from None
+
+
+def _places(file, target):
+    """Where members of a zip go of which not all are wanted."""
+    if not file.listed:
+        return None
+    folder = target.with_suffix("")
+    return {f"{file.listed.folder}/{name}": folder / name for name in file.listed.read()}
 
 
 def _download(file, target):
@@ -109,7 +130,7 @@ def _download(file, target):
     if told := fault(file, part):
         wrong = part.replace(target.with_name(f"{target.name}.wrong"))
         raise ValueError(f"{wrong}: not as published: {'; '.join(told)}")
-    if not (file.bytes or file.hash or file.counts or file.unpacked):
+    if not (file.bytes or file.hash or file.counts or file.unpacked or file.listed):
         click.echo(f"  nothing is published to hold it against: sha256 {file_sha256(part)}")
     part.replace(target)
 

@@ -61,9 +61,12 @@ def test_inputs(data: CocoSet, index: int, test: Test) -> dict:
     return _without_truth(data.sample(index), test)
 
 
-def picture_inputs(image: np.ndarray, test: Test) -> dict:
-    """The input of a picture (H, W, 3) that is in no data set, in test."""
-    height, width = image.shape[:2]
+def picture_inputs(image: np.ndarray, test: Test, size: tuple[int, int]) -> dict:
+    """The input of a picture (h, w, 3) that is in no data set, in test.
+
+    size: height and width in which its boxes are to be told.
+    """
+    height, width = size
     nothing = {"boxes": np.zeros((0, 4), np.float32), "classes": np.zeros(0, np.int64)}
     named = {"image_id": None, "height": height, "width": width}
     return _without_truth({"image": image, **nothing, **named}, test)

@@ -5,14 +5,20 @@ left out; of several frames the first counts. More bits are divided by their ran
 1 if none is above, else that of the fewest bits of DEPTHS that hold the brightest pixel.
 """
 
+import base64
+import io
+import math
 import os
 import stat
 import warnings
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from PIL import Image, ImageOps
+from PIL import ExifTags, Image, ImageOps
+
+from p2s.spec.memory import require_picture
 
 if TYPE_CHECKING:  # the health check reads headers, and does not wait for numpy
     import numpy as np
@@ -33,6 +39,8 @@ PLAIN = (
     *("1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr", "HSV"),
     *STRAIGHT,
 )
+AVERAGED = ("L", "LA", "RGB", "RGBA", "CMYK", "YCbCr")  # modes whose pixels may be averaged
+ON_ITS_SIDE = 5  # EXIF's first orientation in which width and height change places
 MOST = 178_956_970  # pixels; Pillow's own bound
 TOO_LARGE = f"more than {MOST} pixels: shrink it, or cut it into tiles and its boxes with it"
 # Pillow warns from half of them on; whoever gives such a picture means it.
@@ -45,6 +53,22 @@ def read_picture(path: str | Path) -> "np.ndarray":
         with opened(path) as file:
             return rgb(file)
     except Exception as error:  # Pillow's decoders raise much more than OSError
+        raise ValueError(f"{path}: not a readable image: {reason(error)}") from error
+
+
+def read_any_size(path: str | Path, most: float = MOST) -> tuple["np.ndarray", tuple[int, int]]:
+    """As `read_picture`, but halved until it has at most so many pixels; and its own (H, W).
+
+    ValueError also for one that this machine has not the memory for.
+    """
+    try:
+        with _without_bound(), opened(path) as file:
+            require_picture(file.height, file.width)
+            turned = file.getexif().get(ExifTags.Base.Orientation, 1) >= ON_ITS_SIDE
+            size = file.size if turned else file.size[::-1]
+            times = math.ceil(math.log(file.width * file.height / most, 4))
+            return rgb(_halved(file, times) if times > 0 else file), size
+    except Exception as error:  # as above
         raise ValueError(f"{path}: not a readable image: {reason(error)}") from error
 
 
@@ -92,6 +116,25 @@ def reason(error: Exception) -> str:
     return f"cut short: {text}" if "truncated" in text else text
 
 
+@contextmanager
+def _without_bound():
+    """Pillow's bound against hostile files lifted: whoever opens one asks for the memory first."""
+    before, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
+    try:
+        yield
+    finally:
+        Image.MAX_IMAGE_PIXELS = before
+
+
+def _halved(picture, times):
+    """A picture at half its size so many times; a JPEG is never decoded at more than that."""
+    width = picture.width
+    picture.draft(None, (width >> times, picture.height >> times))
+    left = 2**times // round(width / picture.width)
+    plain = picture if picture.mode in AVERAGED else Image.fromarray(rgb(picture))
+    return plain.reduce(left) if left > 1 else plain
+
+
 @cache
 def _here():
     """Those of FORMATS that this Pillow has."""
@@ -112,3 +155,10 @@ def _in_bytes(values, mode):
     else:
         most = next(2**bits - 1 for bits in DEPTHS if high < 2**bits)
     return (values * np.float32(255 / most)).round().astype(np.uint8)
+
+
+def embedded(picture: Image.Image, quality: int) -> str:
+    """An RGB picture as an address that holds it, as JPEG of a quality."""
+    buffer = io.BytesIO()
+    picture.save(buffer, "JPEG", quality=quality, optimize=True)
+    return f"data:image/jpeg;base64,{base64.b64encode(buffer.getvalue()).decode()}"

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import supervision as sv
 
 COLUMNS = ("boxes", "score", "p_object", "p_class", "class_index", "level")  # R values each
-NO_SUPERVISION = "supervision is missing: pip install 'p2s[supervision]' (or supervision itself)"
+NO_SUPERVISION = "supervision is missing: pip install supervision"
 
 
 class Proposals(NamedTuple):
@@ -127,9 +127,14 @@ class Detections:
         return sv.Detections(**sides, data=data)
 
     def draw(self, above: float = 0.0) -> Image.Image:
-        """The picture with the boxes of at least this score; a file is read once more."""
-        shown = self[self.score >= above].rows()
-        return drawn(self.picture.pixels(), shown, self.classes)
+        """The picture with the boxes of at least this score; a file is read once more.
+
+        One of very many pixels is drawn at half its size or less.
+        """
+        shown, pixels = self[self.score >= above], self.picture.pixels()
+        sides = np.divide(pixels.shape[1::-1], self.size[::-1])
+        rows = replace(shown, boxes=shown.boxes * np.tile(sides, 2)).rows()
+        return drawn(pixels, rows, self.classes)
 
 
 def coco_results(

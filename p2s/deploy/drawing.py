@@ -1,4 +1,4 @@
-"""Drawing: boxes with their classes in pictures."""
+"""Drawing: boxes in pictures, with their classes, or with numbers beside them."""
 
 import colorsys
 from collections.abc import Sequence
@@ -6,7 +6,10 @@ from collections.abc import Sequence
 import numpy as np
 from PIL import Image, ImageDraw
 
-from p2s.deploy.fonts import font_of, readable
+from p2s.deploy.fonts import LATIN, font_of, readable
+
+LEGIBLE, MUCH = 640, 1280  # pixels of a long side: a picture with numbers is between them
+TAG = (24, 18)  # width and height of a number's ground in pixels
 
 
 def drawn(image: np.ndarray, boxes: list[dict], classes: Sequence[str]) -> Image.Image:
@@ -30,6 +33,51 @@ def drawn(image: np.ndarray, boxes: list[dict], classes: Sequence[str]) -> Image
         pen.rectangle(pen.textbbox(corner, label, font=font), fill=color)
         pen.text(corner, label, fill="white", font=font)
     return picture
+
+
+def numbered(image: np.ndarray, boxes: Sequence[Sequence[float]]) -> Image.Image:
+    """A picture of an image (H, W, 3) with boxes (x1, y1, x2, y2) and their numbers, from 1 on.
+
+    A number stands outside of its box, where it covers least of the others and of their numbers;
+    around the picture there is room for it. A small image is enlarged, a very large one shrunk.
+    """
+    longest = max(image.shape[:2])
+    times = max(-(-LEGIBLE // longest), 1) * min(1, MUCH / longest)
+    inner = Image.fromarray(image).resize([round(times * side) for side in image.shape[1::-1]])
+    picture = Image.new("RGB", [side + 2 * TAG[1] for side in inner.size], "white")
+    picture.paste(inner, (TAG[1], TAG[1]))
+    pen, font, taken = ImageDraw.Draw(picture), font_of(LATIN, TAG[1] - 4), []
+    frames = [[TAG[1] + times * side for side in box] for box in boxes]
+    for number, frame in enumerate(frames, 1):
+        tag = _free(_beside(frame, picture.size), [*taken, *frames])
+        taken.append(tag)
+        color = _color(chr(number))
+        pen.rectangle(frame, outline=color, width=2)
+        pen.rectangle(tag, fill=color)
+        middle = (tag[0] + TAG[0] / 2, tag[1] + TAG[1] / 2)
+        pen.text(middle, str(number), fill="white", font=font, anchor="mm")
+    return picture
+
+
+def _beside(frame, size):
+    """The places for a number around a frame that are inside a picture."""
+    left, top, right, bottom = frame
+    (wide, high), (width, height) = TAG, size
+    rows, columns = (top, (top + bottom - high) / 2, bottom - high), (left, right - wide)
+    corners = [(x, y) for y in (top - high, bottom + 1) for x in columns]
+    corners += [(x, y) for x in (right + 1, left - wide) for y in rows]
+    places = [(x, y, x + wide - 1, y + high - 1) for x, y in corners]
+    return [p for p in places if min(p[:2]) >= 0 and p[2] < width and p[3] < height]
+
+
+def _free(places, others):
+    """That of the places which the others cover least, the first of equals."""
+    return min(places, key=lambda place: sum(_shared(place, other) for other in others))
+
+
+def _shared(one, other):
+    wide, high = (min(one[k + 2], other[k + 2]) - max(one[k], other[k]) for k in (0, 1))
+    return max(wide, 0) * max(high, 0)
 
 
 def _color(name):

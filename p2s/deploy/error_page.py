@@ -1,7 +1,5 @@
 """Error page: what a detector gets wrong as one HTML file, which needs no network."""
 
-import base64
-import io
 from pathlib import Path
 
 from detectron2.structures import Instances
@@ -9,6 +7,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from PIL import Image
 
 from p2s.data.coco import CocoSet
+from p2s.data.picture import embedded
 from p2s.deploy.drawing import drawn
 from p2s.files import finite_or_none, write_atomic
 from p2s.measure.errors import IOU, SURE, Errors, Wrong, confusions, errors_of
@@ -79,7 +78,7 @@ def _shown(data, detections, wrong: Wrong):
     return {
         "name": data.images[wrong.image]["file_name"],
         "told": f"{len(wrong.missed)} missed, {len(wrong.false)} wrong, {wrong.right} found",
-        "picture": _embedded(drawn(sample["image"], boxes, data.classes)),
+        "picture": _shrunk(drawn(sample["image"], boxes, data.classes)),
     }
 
 
@@ -93,9 +92,7 @@ def _corners(box):
     return [x, y, x + width, y + height]
 
 
-def _embedded(picture: Image.Image) -> str:
-    """A picture as an address that holds it."""
+def _shrunk(picture: Image.Image) -> str:
+    """A picture of at most EDGE pixels a side, as an address that holds it."""
     picture.thumbnail((EDGE, EDGE))
-    buffer = io.BytesIO()
-    picture.save(buffer, "JPEG", quality=QUALITY)
-    return f"data:image/jpeg;base64,{base64.b64encode(buffer.getvalue()).decode()}"
+    return embedded(picture, QUALITY)

@@ -18,6 +18,7 @@ from p2s.deploy import chip
 from p2s.deploy.means import CPU, Means, means_of
 from p2s.model.detector import first_head, region_heads, set_first_head
 from p2s.model.device import device_of, round_products, widened
+from p2s.model.trunks.lite0 import Lite0
 
 ENGINES = ("torch", "openvino")
 NO_COMPILER = "no {} here: the fast model runs without torch.compile"
@@ -81,6 +82,8 @@ def _by_torch(fast, means, precision, compile, calibration):
 
 def fold(model: nn.Module) -> nn.Module:
     """Put every fixed batch normalisation into the convolution before it, in place."""
+    for trunk in [module for module in model.modules() if isinstance(module, Lite0)]:
+        trunk.fold()
     for conv in [module for module in model.modules() if isinstance(module, Conv2d)]:
         if isinstance(conv.norm, FrozenBatchNorm2d | nn.BatchNorm2d):
             norm, conv.norm = conv.norm, None

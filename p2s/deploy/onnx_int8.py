@@ -8,7 +8,7 @@ import torch
 try:
     from onnxruntime.quantization import CalibrationDataReader, QuantFormat, quantize_static
 except ImportError as error:
-    raise ImportError(f"{error}: run `pip install -e '.[fast]'`") from None
+    raise ImportError(f"{error}: run `pip install onnx onnxruntime`") from None
 
 HEAVY = ("Conv", "Gemm", "MatMul")  # operators; box arithmetic stays in fp32
 

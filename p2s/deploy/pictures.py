@@ -4,14 +4,14 @@ import glob
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from p2s.data.picture import ENDINGS, read_picture, rgb
+from p2s.data.picture import ENDINGS, MOST, read_any_size, rgb
 
 VALID = "a path, a PIL picture, an array (H, W, 3) or (H, W) of uint8, a tensor (3, H, W)"
 
@@ -29,12 +29,20 @@ class Picture:
         return cls(source, str(source) if _is_path(source) else f"picture {number}")
 
     def pixels(self) -> NDArray:
-        """RGB, (H, W, 3) uint8; ValueError in a line that names the picture."""
+        """RGB, (H, W, 3) uint8, of a file of more than MOST pixels at half its size or less.
+
+        ValueError in a line that names the picture.
+        """
+        return self.seen().pixels
+
+    def seen(self, most: float = MOST) -> "Seen":
+        """Its pixels, of a file at most so many, and its size; ValueError as of `pixels`."""
         if _is_path(self.source):
-            return read_picture(self.source)
+            return Seen(self, *read_any_size(self.source, most))
         for kind, read in READERS.items():
             if isinstance(self.source, kind):
-                return self._read(read)
+                pixels = self._read(read)
+                return Seen(self, pixels, pixels.shape[:2])
         raise ValueError(f"{self.name}: {type(self.source).__name__}; valid: {VALID}")
 
     def _read(self, read):
@@ -42,6 +50,14 @@ class Picture:
             return read(self.source)
         except Exception as error:  # a PIL picture decodes only now
             raise ValueError(f"{self.name}: not a readable image: {error}") from error
+
+
+class Seen(NamedTuple):
+    """A picture that was read."""
+
+    picture: Picture
+    pixels: NDArray  # (h, w, 3), RGB, uint8
+    size: tuple[int, int]  # its own height and width, in which its boxes are
 
 
 def is_one(given: Any) -> bool:
@@ -64,16 +80,16 @@ def each(given: Any) -> Iterator[Picture]:
 
 
 def readable(
-    pictures: Iterable[Picture], skipped: Callable[[str], None]
-) -> Iterator[tuple[Picture, NDArray]]:
-    """Each picture with its pixels; `skipped` is told of each that has none, in a line."""
+    pictures: Iterable[Picture], skipped: Callable[[str], None], most: float = MOST
+) -> Iterator[Seen]:
+    """Each picture as `Picture.seen` has it; `skipped` is told of those that cannot be read."""
     for picture in pictures:
         try:
-            pixels = picture.pixels()
+            seen = picture.seen(most)
         except ValueError as error:
             skipped(str(error))
         else:
-            yield picture, pixels
+            yield seen
 
 
 def files(paths: Iterable[str | Path]) -> list[Path]:

@@ -1,5 +1,6 @@
 """Prediction: a trained model, loaded once, on whatever pictures it is given."""
 
+import math
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,10 +13,13 @@ from pydantic import ValidationError
 from torch import nn
 
 from p2s.data.loader import picture_inputs
+from p2s.data.picture import MOST
+from p2s.deploy import tiles
 from p2s.deploy.detections import Detections
-from p2s.deploy.pictures import Picture, each, is_one, readable
+from p2s.deploy.pictures import Picture, Seen, each, is_one, readable
 from p2s.files import first_problem
 from p2s.measure.coco import answers
+from p2s.measure.heat import seen_in
 from p2s.model.device import device_of, place
 from p2s.spec import Spec, Test
 from p2s.train import folder, shelf
@@ -54,6 +58,7 @@ class Predictor:
         *,
         batch: int = 1,
         score_above: float | None = None,
+        tile: int | None = None,
         test: Mapping[str, Any] | None = None,
         skipped: Callable[[str], None] = warned,
     ) -> Detections | Iterator[Detections]:
@@ -65,18 +70,30 @@ class Predictor:
         are asked for, `batch` at once where their padded sizes are equal, so that nothing
         that is found depends on the others. A bad picture is an error where it is alone;
         of several it is left out, and `skipped` is called with a line. `test` changes
-        settings (spec.Test) for this call, `score_above` the lowest score.
+        settings (spec.Test) for this call, `score_above` the lowest score. With `tile` a picture
+        is also cut into parts of so many pixels a side, for small objects: see p2s.deploy.tiles.
 
         ValueError in a line, at once, for anything else, unknown settings, or no pictures.
         """
         settings = self._test(score_above, test)
-        if batch < 1:
-            raise ValueError(f"batch {batch}; valid: 1 or more")
+        for name, value, least in (("batch", batch, 1), ("tile", tile, tiles.LEAST)):
+            if value is not None and value < least:
+                raise ValueError(f"{name} {value}; valid: {least} or more")
+        found = self._in_tiles(tile) if tile else self._found
+        most = math.inf if tile else MOST
         if not is_one(x):
-            return self._found(readable(each(x), skipped), settings, batch)
-        picture = Picture.of(x)
-        [found] = self._found([(picture, picture.pixels())], settings, batch)
-        return found
+            return found(readable(each(x), skipped, most), settings, batch)
+        [alone] = found([Picture.of(x).seen(most)], settings, batch)
+        return alone
+
+    def heat(self, x: Any, *, test: Mapping[str, Any] | None = None) -> NDArray:
+        """P(O) of each pixel of one picture as `Picture.pixels` has it, (H, W), at any level.
+
+        ValueError as of `predict`, and for a first stage that moves its anchors (GA, Cascade RPN).
+        """
+        seen, settings = Picture.of(x).seen(), self._test(None, test)
+        inputs = picture_inputs(seen.pixels, settings, seen.size)
+        return seen_in(self.model.eval(), inputs, seen.pixels.shape[:2]).numpy()
 
     def _test(self, score_above: float | None, test: Mapping[str, Any] | None) -> Test:
         lowest = {} if score_above is None else {"score_threshold": score_above}
@@ -85,10 +102,18 @@ class Predictor:
         except ValidationError as error:
             raise ValueError(first_problem(error)) from None
 
-    def _found(
-        self, pictures: Iterable[tuple[Picture, NDArray]], test: Test, batch: int
-    ) -> Iterator[Detections]:
-        inputs = ((picture, picture_inputs(pixels, test)) for picture, pixels in pictures)
+    def _in_tiles(self, edge: int) -> Callable[..., Iterator[Detections]]:
+        def found(pictures: Iterable[Seen], test: Test, batch: int) -> Iterator[Detections]:
+            for seen in pictures:
+                places = tiles.places(*seen.size, edge)
+                parts = [seen, *(place.of(seen) for place in places)]
+                whole, *others = self._found(parts, test, batch)
+                yield tiles.joined(whole, list(zip(places, others, strict=True)), test)
+
+        return found
+
+    def _found(self, pictures: Iterable[Seen], test: Test, batch: int) -> Iterator[Detections]:
+        inputs = ((seen.picture, picture_inputs(seen.pixels, test, seen.size)) for seen in pictures)
         for _, alike in groupby(inputs, self._padded_size):
             while some := list(islice(alike, batch)):
                 yield from self._detected(some, test)

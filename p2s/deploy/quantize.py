@@ -22,7 +22,7 @@ try:
         get_default_x86_inductor_quantization_config,
     )
 except ImportError as error:
-    raise ImportError(f"{error}: int8 needs torchao; run `pip install -e '.[fast]'`") from None
+    raise ImportError(f"{error}: int8 needs torchao; run `pip install torchao`") from None
 
 
 @torch.no_grad()

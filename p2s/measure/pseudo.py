@@ -1,7 +1,5 @@
 """Pseudo-labels of scenes that nobody has annotated: what a detector is sure of (App. C)."""
 
-from dataclasses import replace
-
 from torch import nn
 
 from p2s.data.coco import CocoSet
@@ -18,10 +16,10 @@ def unlabelled(data: Glyphs, count: int) -> Glyphs:
     return data.model_copy(update={"seed": data.seed + OTHERS, "train": count, "val": 1})
 
 
-def labelled(model: nn.Module, data: CocoSet, test: Test) -> CocoSet:
-    """The images of a set with what a model finds above ABOVE in place of their annotations."""
+def labels(model: nn.Module, data: CocoSet, test: Test) -> list[list[dict]]:
+    """What a model finds above ABOVE in each image of a set, as rows of COCO's results."""
     found, _ = detect(model, data, test.model_copy(update={"score_threshold": ABOVE}))
     rows = {image["id"]: [] for image in data.images}
     for row in Rows.of_detections(found).results(data):
         rows[row["image_id"]].append(row)
-    return replace(data, annotations=list(rows.values()))
+    return list(rows.values())

@@ -10,6 +10,7 @@ from detectron2.modeling.backbone.fpn import LastLevelMaxPool, LastLevelP6P7
 from p2s.model.necks.bifpn import BiFPN
 from p2s.model.necks.dla_up import DlaUp
 from p2s.model.trunks.dla import Dla
+from p2s.model.trunks.lite0 import Lite0
 from p2s.model.trunks.resnet import resnet
 from p2s.spec import Backbone
 from p2s.spec.backbone import Fpn, Levels
@@ -51,5 +52,5 @@ def fpn(make_trunk: Callable[[], Maps], backbone: Backbone, levels: Levels) -> F
     return FPN(trunk, [*shapes], channels, top_block=tops[levels[1]])
 
 
-TRUNKS = {"resnet": resnet, "resnext": resnet, "res2net": resnet, "dla": Dla}
+TRUNKS = {"resnet": resnet, "resnext": resnet, "res2net": resnet, "dla": Dla, "lite0": Lite0}
 NECKS = {"bifpn": BiFPN, "dla_up": DlaUp}

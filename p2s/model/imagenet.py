@@ -2,12 +2,14 @@
 
 By default images are RGB with ImageNet's mean and deviation, and a bottleneck block strides in its
 3x3 convolution, both as in torchvision. Caffe weights of detectron2's MSRA and FAIR models need
-what a Spec calls p2s.spec.released.TRUNKS. Files of a DLA have its authors' names, of a Res2Net
-those of CenterNet2's authors.
+what a Spec calls p2s.spec.released.TRUNKS, as does an EfficientNet-Lite0. Files of a DLA have its
+authors' names, of a Res2Net those of CenterNet2's authors, of an EfficientNet-Lite0 the order of
+its layers.
 """
 
 import json
 import re
+from itertools import zip_longest
 from pathlib import Path
 
 import torch
@@ -31,6 +33,7 @@ TORCHVISION = (
 OURS = {"dla": DLA, "res2net": RES2NET}  # our names to others'
 # Classifier, counters, a bias of zeros
 UNUSED = re.compile(r"^(stem\.)?fc(1000)?\.|^linear\.|num_batches_tracked$|^stem\.conv1\.bias$")
+HEAD = re.compile(r"^(_conv_head|_bn1|_fc)\.")  # of an EfficientNet-Lite0: before its classifier
 IDLE = re.compile(r"^level[34]\.project\.")  # layers of a DLA-34 that no map depends on
 OFFSETS = re.compile(r"\.offset\.(weight|bias)$")  # of deformable convolutions: not pretrained
 
@@ -42,16 +45,17 @@ def load_imagenet(maps: Maps, path: str | Path, backbone: Backbone) -> None:
     with the file and what is wrong, unless it holds exactly this trunk and no code, and images come
     to the trunk of a Spec as to the file's; its classifier is dropped.
     """
-    trunk = maps.bottom_up
-    content = read_weights(path)
-    if is_caffe := "conv1_w" in content:
-        _require_pixels_of_caffe(path, backbone)
+    trunk, path = maps.bottom_up, Path(path)
+    content, kind = read_weights(path), backbone.trunk.kind
+    if (is_caffe := "conv1_w" in content) or kind == "lite0":
+        _require_pixels(path, backbone)
+    if is_caffe:
         content = dict(zip(convert_basic_c2_names([*content]), content.values(), strict=True))
     wanted = {name: v for name, v in trunk.state_dict().items() if not UNUSED.search(name)}
     with readable(path):  # a checkpoint may hold other things than tensors
         content = content.get("model", content)
         tensors = {name: torch.as_tensor(value) for name, value in content.items()}
-    tensors = _as_ours(tensors, wanted, backbone.trunk.kind)
+    tensors = _as_ours(tensors, wanted, kind)
     tensors = _still(wanted) | tensors if is_caffe else tensors
     require_fit(path, wanted, tensors, f"this {backbone.trunk.title}")
     require_finite(path, tensors)
@@ -60,6 +64,8 @@ def load_imagenet(maps: Maps, path: str | Path, backbone: Backbone) -> None:
 
 def _as_ours(tensors: dict[str, Tensor], wanted: dict[str, Tensor], kind: str) -> dict[str, Tensor]:
     """The tensors of a file by our names, with our own offsets where it has none."""
+    if kind == "lite0":
+        return _in_order(tensors, wanted)
     if kind in OURS:
         ours = {renamed(name, OURS[kind]): name for name in wanted}
         tensors = {ours.get(name, name): value for name, value in tensors.items()}
@@ -70,12 +76,25 @@ def _as_ours(tensors: dict[str, Tensor], wanted: dict[str, Tensor], kind: str) -
     return {name: value for name, value in wanted.items() if OFFSETS.search(name)} | used
 
 
-def _require_pixels_of_caffe(path, backbone):
+def _in_order(tensors, wanted):
+    """The tensors of an EfficientNet-Lite0 by our names, where what each holds is told alike."""
+    used = {n: v for n, v in tensors.items() if not (UNUSED.search(n) or HEAD.search(n))}
+    pairs = zip_longest(used, wanted, fillvalue="")
+    agreed = {theirs: ours for theirs, ours in pairs if _last(theirs) == _last(ours)}
+    return {agreed.get(name, name): value for name, value in used.items()}
+
+
+def _last(name):
+    return name.rpartition(".")[2]
+
+
+def _require_pixels(path, backbone):
     needed = TRUNKS[backbone.trunk.kind]
     if any(getattr(backbone, name) != value for name, value in needed.items()):
         pixels = json.dumps(needed["pixels"].model_dump(mode="json"))
         stride = f" --set backbone.stride_in={needed['stride_in']}" if "stride_in" in needed else ""
-        whose = "an MSRA trunk" if stride else "a FAIR trunk"
+        named = {"resnet": "an MSRA trunk", "lite0": f"an {backbone.title}"}
+        whose = named.get(backbone.trunk.kind, "a FAIR trunk")
         raise ValueError(f"{path} is {whose}; valid: --set 'backbone.pixels={pixels}'{stride}")
 
 

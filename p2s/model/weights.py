@@ -109,24 +109,6 @@ def fill(model: nn.Module, tensors: dict[str, Tensor], path: Path) -> None:
     model.load_state_dict(tensors)
 
 
-def start(model: nn.Module, path: Path) -> None:
-    """Load the tensors of a file, but those of the layers that differ in the number of classes.
-
-    These are rows of a class, the first of their shape, and stay as they are.
-    """
-    own, given = model.state_dict(), read_weights(path)
-    others = {name for name in own.keys() & given.keys() if _has_other_rows(given[name], own[name])}
-    fitting = {name: value for name, value in given.items() if name not in others}
-    require_fit(path, own, fitting | {name: own[name] for name in others}, "its Spec")
-    require_finite(path, fitting)
-    model.load_state_dict(fitting, strict=False)
-
-
-def _has_other_rows(given, own):
-    one, other = given.shape, own.shape
-    return one != other and len(one) == len(other) and one[1:] == other[1:]
-
-
 def require_fit(
     path: Path, wanted: dict[str, Tensor], given: dict[str, Tensor], whole: str
 ) -> None:

@@ -1,11 +1,12 @@
 """From a Spec to a model, by constructors only."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
 from torch import nn
 
-from p2s.model import joint, weights
+from p2s.model import joint
 from p2s.model.backbones import make_backbone, strides_and_channels
 from p2s.model.detector import OneStageDetector, TwoStageDetector
 from p2s.model.first.cascade_rpn import cascade_rpn
@@ -15,6 +16,7 @@ from p2s.model.first.rpn import rpn
 from p2s.model.imagenet import load_imagenet
 from p2s.model.second import sigmoid as large_vocabulary
 from p2s.model.second.stage import second_stage
+from p2s.model.start import start
 from p2s.spec import Spec
 from p2s.spec.memory import require_weights
 from p2s.spec.second_stage import Softmax
@@ -23,10 +25,11 @@ from p2s.spec.second_stage import Softmax
 PROPOSAL_NETWORKS = {"rpn": rpn, "ga_rpn": guided_anchoring, "cascade_rpn": cascade_rpn}
 
 
-def build(spec: Spec) -> OneStageDetector | TwoStageDetector:
+def build(spec: Spec, classes: Sequence[str] = ()) -> OneStageDetector | TwoStageDetector:
     """The detector of a Spec, in training mode and channels_last.
 
-    Its weights are drawn from torch's global generator: seed that for a reproducible model.
+    Its weights are drawn from torch's global generator: seed that for a reproducible model. Of one
+    that it starts from, the layers that tell classes are carried over by the names of `classes`.
     ValueError, before anything is made, if this machine has not the memory.
     """
     require_weights(spec)
@@ -39,7 +42,7 @@ def build(spec: Spec) -> OneStageDetector | TwoStageDetector:
     else:
         model = TwoStageDetector(backbone, *two_stages(*where), spec.backbone.pixels)
     if spec.recipe.start:
-        weights.start(model, Path(spec.recipe.start) / "model.safetensors")
+        start(model, Path(spec.recipe.start), classes)
     # Convolutions follow their weights' layout, so this makes every map channels_last too.
     return model.to(memory_format=torch.channels_last).train()
 

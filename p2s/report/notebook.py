@@ -7,15 +7,15 @@ import pandas as pd
 from IPython.display import Markdown, display
 
 from p2s.data.glyphs import vocabulary as of_scenes
-from p2s.report import verdicts
+from p2s.report import marks, verdicts
 from p2s.report.figures import ablation as figures
 from p2s.report.figures import curves, scenes, steps
 from p2s.report.figures.gate import lengths
 from p2s.report.intervals import RULE
 from p2s.report.products import bullets
-from p2s.report.results import NEWEST, Results, results
+from p2s.report.results import COMMITTED, GATED, Results, committed_scale, results
 from p2s.report.tables import ablation as tables
-from p2s.report.tables import gate, judged, origins, speed, vocabulary
+from p2s.report.tables import gate, judged, origins, speed, summary, vocabulary
 from p2s.study.project import Project
 from p2s.study.study import Study
 
@@ -25,6 +25,9 @@ detectors too, train by AdamW at one rate, and from a trunk that has learnt to r
 characters and styles alike often, but of no class: by gradient descent from nothing a large
 vocabulary does not start in so few iterations. A shape that is rare in training is therefore not
 new to the trunk, as with ImageNet's weights."""
+SUMMARY = """\
+Row by row: AP in percent, mean ± half of the 95 % interval over seeds (number of seeds), and what
+the paper prints; then its differences from other rows. A seed leads to its record."""
 CELLS = """\
 AP in percent: mean ± half of the 95 % interval over seeds (number of seeds). A dash means that
 there is no record."""
@@ -60,13 +63,30 @@ class Page:
 
     @classmethod
     def of(cls, root: str, scale: str, name: str) -> "Page":
-        """The page of an experiment of the project that holds `root`."""
-        return cls(Study.load(Project.at(root), scale), name)
+        """The page of an experiment of the project that holds `root`.
+
+        Of scale "committed" are the records that its committed tables are made of.
+        """
+        if scale != "committed":
+            return cls(Study.load(Project.at(root), scale), name)
+        study = Study.load(Project.at(root), COMMITTED[0])
+        return cls(study.at(committed_scale(study, name)), name)
 
     @cached_property
     def results(self) -> Results:
         """The Results behind it."""
         return results(self.study, self.name)
+
+    @property
+    def _of_first(self):
+        """The effects of the first variant."""
+        return self.effects[self.effects["variant"] == self.results.main.runs[0].variant]
+
+    @property
+    def _rule(self):
+        """How verdicts are reached, folded on a page."""
+        rule = verdicts.RULE if self.results.scale in GATED else RULE
+        return Markdown(rule, metadata={"fold": "How an interval becomes a verdict"})
 
     @cached_property
     def effects(self) -> pd.DataFrame:
@@ -76,8 +96,18 @@ class Page:
     def question(self) -> None:
         """Question and claim as the experiment's file states them, and the rule of verdicts."""
         experiment = self.results.experiment
-        rule = verdicts.RULE if self.results.scale == NEWEST else RULE
-        display(Markdown(f"{experiment.question}\n\n> {experiment.claim}\n\n{rule}"))
+        display(Markdown(f"{experiment.question}\n\n> {experiment.claim}"), self._rule)
+
+    def summary(self) -> None:
+        """The answer in two sentences, then row by row beside the paper's, then as a picture."""
+        main, claim = self.results.main, Markdown(f"> The paper: {self.results.experiment.claim}")
+        if self._is_missing():
+            display(claim)
+            return
+        effects = self._of_first
+        display(Markdown(summary.sentences(main, effects)), claim)
+        display(Markdown(SUMMARY), summary.readable(main, effects))
+        display(figures.ablation(main), self._rule)
 
     def classes(self) -> None:
         """Classes of a large vocabulary by group: how many, and training images of a class."""
@@ -93,8 +123,7 @@ class Page:
         display(*figures.ablations(self.results))
         display(Markdown(CELLS), tables.readable(tables.table(self.results), self.results.said))
         display(Markdown(DIFFERENCES), tables.readable(self.effects, self.results.said))
-        main = self.results.runs[0].variant
-        said = tables.words(self.effects[self.effects["variant"] == main], self.results.said)
+        said = tables.words(self._of_first, self.results.said)
         display(Markdown(bullets(said)))
 
     def quoted(self) -> None:
@@ -106,8 +135,7 @@ class Page:
         if self._is_missing():
             return
         display(steps.PICTURES[self.results.experiment.picture](self.results))
-        main = self.effects[self.effects["variant"] == self.results.runs[0].variant]
-        display(Markdown(DIFFERENCES), tables.readable(main, self.results.said))
+        display(Markdown(DIFFERENCES), tables.readable(self._of_first, self.results.said))
 
     def _is_missing(self):
         """Whether the scale has no run of the experiment, which is then told."""
@@ -117,8 +145,14 @@ class Page:
 
     def gate(self) -> None:
         """The points of the gate, AP against the length of training, and errors beside COCO's."""
-        display(gate.readable(gate.points(self.results)), lengths(self.results))
+        points = gate.readable(gate.points(self.results)).reset_index()
+        display(marks.table(points, "met"), lengths(self.results))
         display(Markdown(f"{ERRORS}; the last line: {gate.EXAMPLE}."), gate.errors(self.results))
+
+    def learnt(self) -> None:
+        """Whether precursors have learnt and stand as the paper's, point by point."""
+        points = gate.readable(judged.points(self.study)).reset_index()
+        display(marks.table(points, "met"))
 
     def metric(self, *names: str) -> None:
         """Other metrics of the first variant, a table each, beside the paper's."""

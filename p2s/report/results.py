@@ -22,8 +22,11 @@ from p2s.study.records import Record
 from p2s.study.runs import Run
 from p2s.study.study import Study
 
-COMMITTED = ("desk", "gated", "photographs")  # scales whose records came with the project
+# Scales whose records come with the project
+COMMITTED = ("desk", "gated", "photographs", "highway", "pictures")
 NEWEST = "gated"  # the one whose records take the place others'
+PHOTOGRAPHS = "highway"  # the real ones that the paper's claims are asked of
+GATED = (NEWEST, PHOTOGRAPHS)  # whose precursors had to pass a gate: the new verdicts are theirs
 OF_GROUPS = ("AP", "APr", "APc", "APf")
 METRICS = (
     *("AP", "AP50", "AP75", "APs", "APm", "APl", *OF_GROUPS[1:]),
@@ -193,8 +196,12 @@ def results(study: Study, name: str, keep: Callable[[str], bool] = lambda _: Tru
 
 
 def committed_scale(study: Study, name: str) -> str:
-    """The scale of an experiment's committed results: NEWEST, or the first that has its data."""
-    if _is_recorded(study, NEWEST, name):
+    """The scale of an experiment's committed results: NEWEST, or the first that has its data.
+
+    NEWEST takes over once each row has a record there under each variant: experiments share runs,
+    so that the first records of one may be another's.
+    """
+    if _has_every_cell(study.at(NEWEST), name):
         return NEWEST
     experiment = study.experiments[name]
     having = (scale for scale in COMMITTED if experiments.cells(experiment, study.scales[scale]))
@@ -206,11 +213,13 @@ def finding(record: Record | None, measure: str) -> dict[str, Any]:
     return record.findings.get(measure, {}) if record else {}
 
 
-def _is_recorded(study, scale, name):
-    """Whether some run of an experiment has a record at a scale."""
-    folder = study.project.records(scale)
-    runs = study.at(scale).runs([name])
-    return any((folder / f"{run.evaluation_id}.json").exists() for run in runs)
+def _has_every_cell(study, name):
+    """Whether some seed of each row and variant of an experiment has a record."""
+    folder, seen = study.project.records(study.scale), {}
+    for run in study.runs([name]):
+        here = (folder / f"{run.evaluation_id}.json").exists()
+        seen[run.row, run.variant] = seen.get((run.row, run.variant), False) or here
+    return bool(seen) and all(seen.values())
 
 
 def _lines(run, record, printed, fixed):

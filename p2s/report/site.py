@@ -7,21 +7,25 @@ again and compared by `drift`; the pages are the executed notebooks.
 import os
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from functools import lru_cache
 from itertools import chain, repeat
 from multiprocessing import get_context
 from pathlib import Path
+from types import MappingProxyType
+from typing import NamedTuple
 
 import click
 import nbformat
 from tqdm import tqdm
 
-from p2s.report import experiment, front, pages
+from p2s.report import experiment, front, ledger, menu, pages
 from p2s.report.figures import framework, speed
+from p2s.report.ledger import EXAMINED
 from p2s.report.products import Products
 from p2s.report.results import COMMITTED, committed_scale, results
+from p2s.report.tables import costs, reproduced
 from p2s.study.experiments import refuse_unknown
 from p2s.study.project import TRAIN_EVAL, Project
 from p2s.study.runner import run_notebook
@@ -32,7 +36,7 @@ CELL_S = 1800  # seconds that a cell of a page may take: the quickstart trains f
 
 
 def regenerate(project: Project, output: Path | None = None) -> list[Path]:
-    """Write tables/ and figures/ of all experiments, Figures 1 to 3 and speed; returns paths.
+    """Write tables/ and figures/ of all experiments, Figures 1 to 3, speed and claims; the paths.
 
     What has no record is left out. `output` is results/ of the project unless given, and gets the
     folders tables/ and figures/; without it the README's table of results is made anew too.
@@ -76,24 +80,64 @@ def render(project: Project, output: Path | None = None) -> Path:
     start = time.monotonic()
     written = regenerate(project)
     click.echo(f"{len(written)} tables and figures, {time.monotonic() - start:.0f} s")
-    notebooks = _notebooks(project)
-    index = [(pages.address(path), pages.title(path)) for path in notebooks]
-    with tqdm(notebooks, "report", unit="page", disable=None) as bar:  # in a terminal only
-        problems = [_write_page(project, path, output, index) for path in bar]
+    wanted = sheets(project)
+    every = listed(wanted)
+    for stale in output.glob(menu.address(f"{EXAMINED}#*")):
+        stale.unlink()  # of a claim that is opposite no more
+    with tqdm(wanted, "report", unit="page", disable=None) as bar:  # in a terminal only
+        problems = [_write_page(project, sheet, output, every) for sheet in bar]
     if told := "; ".join(filter(None, problems)):
         raise ValueError(told)
     return output / "index.html"
 
 
-def _write_page(project, path, output, index):
+class Sheet(NamedTuple):
+    """A page to write: of which notebook, where, and with which parameters."""
+
+    notebook: Path
+    entry: menu.Entry
+    values: Mapping[str, str] = MappingProxyType({})
+
+    def executed(self, project: Project) -> Path:
+        """Where the executed copy of the notebook is."""
+        of_values = f"{Path(self.entry.address).stem}.ipynb"
+        return project.cache / "report" / (of_values if self.values else self.notebook.name)
+
+
+def sheets(project: Project) -> list[Sheet]:
+    """All pages: those of the menu in its order, then those of opposite claims, which it lacks."""
+    index = menu.entries(_notebooks(project))
+    return [Sheet(path, entry) for path, entry in index.items()] + _examined(project, index)
+
+
+def listed(every: Sequence[Sheet]) -> list[menu.Entry]:
+    """The pages that the menu has."""
+    return [sheet.entry for sheet in every if not sheet.values]
+
+
+def _examined(project, index) -> list[Sheet]:
+    """A page of the same notebook for each claim that came out opposite."""
+    notebook = project.root / "notebooks" / EXAMINED
+    known = ledger.Ledger.of(_loaded(project)) if notebook in index else None
+    if known is None:
+        return []
+    of_claims = {claim: menu.address(f"{EXAMINED}#{claim}") for claim in known.examined()}
+    entry = index[notebook]
+    return [
+        Sheet(notebook, entry._replace(address=place), {"claim": claim})
+        for claim, place in of_claims.items()
+    ]
+
+
+def _write_page(project, sheet, output, every):
     """Run a notebook and write its page; returns what is wrong, with its name, or ""."""
-    start, executed = time.monotonic(), project.cache / "report" / path.name
-    problem = _run(project, path, executed)
-    page = pages.html(nbformat.read(executed, as_version=4), pages.address(path), index)
-    (output / pages.address(path)).write_text(page, encoding="utf-8")
-    told = f"page {pages.address(path)}, {time.monotonic() - start:.0f} s"
+    start, address, made = time.monotonic(), sheet.entry.address, sheet.executed(project)
+    problem = _run(project, sheet.notebook, made, sheet.values)
+    text = pages.html(nbformat.read(made, as_version=4), sheet.entry, every)
+    (output / address).write_text(text, encoding="utf-8")
+    told = f"page {address}, {time.monotonic() - start:.0f} s"
     tqdm.write(f"{told}: {problem}" if problem else told)
-    return f"{path.name}: {problem}" if problem else ""
+    return f"{sheet.notebook.name}: {problem}" if problem else ""
 
 
 def _products(project) -> Iterator[tuple[str, bytes]]:
@@ -105,6 +149,9 @@ def _products(project) -> Iterator[tuple[str, bytes]]:
         drawn = spread(_of_experiment, repeat(project), study.experiments)
         yield from speed.products(project).files("performance").items()
         yield from Products(framework.pictures(study)).files("").items()
+        yield from costs.products(study).files("costs").items()
+        yield from reproduced.products(project).files("reproduced").items()
+        yield from ledger.products(study).files("claims").items()
         yield from chain.from_iterable(made.items() for made in drawn)
 
 
@@ -124,11 +171,11 @@ def _loaded(project):
     return Study.load(project, COMMITTED[0])
 
 
-def _run(project, path, executed):
+def _run(project, path, executed, values):
     """Run a page's notebook; once more if a cell takes too long: it hangs, or still trains."""
-    problem = run_notebook(project, path, executed, timeout=CELL_S)
+    problem = run_notebook(project, path, executed, dict(values), timeout=CELL_S)
     if problem.startswith("CellTimeoutError"):
-        problem = run_notebook(project, path, executed, timeout=CELL_S)
+        problem = run_notebook(project, path, executed, dict(values), timeout=CELL_S)
     return problem
 
 
@@ -144,9 +191,9 @@ def _content(path):
 
 
 def _notebooks(project):
-    """The report's notebooks: its front page, those of the experiments, the others."""
+    """The notebooks that become pages."""
     folder, study = project.root / "notebooks", Study.load(project, COMMITTED[0])
-    here = sorted(path.name for path in folder.glob("*.ipynb") if path.name != TRAIN_EVAL.name)
+    here = [path for path in folder.glob("*.ipynb") if path.name != TRAIN_EVAL.name]
     asked = [wanted.notebook for wanted in study.experiments.values()]
-    refuse_unknown("notebook", asked, here)
-    return [folder / name for name in dict.fromkeys([f"{pages.INDEX}.ipynb", *asked, *here])]
+    refuse_unknown("notebook", asked, sorted(path.name for path in here))
+    return here

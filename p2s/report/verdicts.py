@@ -9,26 +9,29 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-from scipy.special import stdtr, stdtrit
+from scipy.special import ndtr, ndtri, stdtr, stdtrit
 
 from p2s.report.intervals import CONFIDENCE, DASH, Estimate, number
 
 PUBLISHED, OTHER_SIZE = "as published", "same sign, other size"
 UNSEEN, OPPOSITE, NOT_COMPARABLE = "no difference seen", "opposite sign", "not comparable"
 VERDICTS = (PUBLISHED, OTHER_SIZE, UNSEEN, OPPOSITE, NOT_COMPARABLE)
+SIGNS = {"gain": 1, "loss": -1, "none": 0}  # of a difference, by what is expected
+TAIL = (1 - CONFIDENCE) / 2  # on either side of an interval
 NEGLIGIBLE = 0.4  # AP: half of the gain that Table 5 claims for the product of probabilities
-RULE = rf"""Differences are taken seed by seed; each seed has scenes and a training of its own. A
-difference has two {100 * CONFIDENCE:.0f} % intervals: Student's over the seeds, and one over the
-validation images, of 100 draws with replacement, the same for both rows. It is *seen* if neither
-holds 0 and its p-value over seeds stays below {1 - CONFIDENCE:.2f} after Holm's correction within
-its table and test setting.
+RULE = rf"""Differences are taken seed by seed; each seed has a training of its own, and scenes of
+its own where they are drawn. A difference has two {100 * CONFIDENCE:.0f} % intervals: Student's
+over the seeds, and one over the validation images, of 100 draws with replacement, the same for
+both rows. It is *seen* if neither holds 0 and its p-value over seeds stays below
+{1 - CONFIDENCE:.2f} after Holm's correction within its table and test setting. Of released weights
+there is one training: images alone decide there.
 
 - *{PUBLISHED.capitalize()}*: seen, of the paper's sign, and the wider interval holds the paper's
   difference. Where the paper has none, or one within ±{NEGLIGIBLE}, half of the gain that Table 5
   claims for the product: the whole of the wider interval is within ±{NEGLIGIBLE}.
 - *{OTHER_SIZE.capitalize()}*: seen and of the paper's sign; the interval does not hold its size.
-- *{UNSEEN.capitalize()}*: not seen. The smallest effect that could have been seen stands beside it:
-  half of the wider interval.
+- *{UNSEEN.capitalize()}*: not seen. The smallest effect that would have been seen stands beside it,
+  by its spread over seeds and images and the correction for all claims of the table.
 - *{OPPOSITE.capitalize()}*: seen, and of the other sign.
 - *{NOT_COMPARABLE.capitalize()}*: a point of the gate that it rests on is missed, or a row has not
   learnt.
@@ -45,24 +48,45 @@ class Difference(NamedTuple):
     paper: float  # NaN where the paper prints none
     expects: str | None  # gain, loss, none: what the paper claims in words, or nothing
     rests_on: tuple[str, ...] = ()  # what is missed of all that a verdict needs
+    released: bool = False  # of released weights: one training, so that images alone decide
 
     @property
     def interval(self) -> tuple[float, float]:
         """The hull of both intervals."""
         lows, highs = zip(self.seeds[1:3], self.images, strict=True)
-        return float(np.nanmin(lows)), float(np.nanmax(highs))
+        low = min(filter(np.isfinite, lows), default=np.nan)
+        return low, max(filter(np.isfinite, highs), default=np.nan)
 
     @property
     def p_value(self) -> float:
-        """Of Student's test that the mean over seeds is 0; 1 of a single seed."""
+        """Of Student's test that the mean over seeds is 0; 1 of a single seed.
+
+        Of released weights that of a normal test with the deviation over images.
+        """
+        if self.released and np.isfinite(self.images).all():
+            return _normal_p(self.seeds.mean, self.images)
         if self.seeds.seeds < 2:
             return 1.0
         half = (self.seeds.high - self.seeds.low) / 2
         if half == 0:
             return float(self.seeds.mean == 0)
         freedom = self.seeds.seeds - 1
-        t = abs(self.seeds.mean) / half * stdtrit(freedom, (1 + CONFIDENCE) / 2)
+        t = abs(self.seeds.mean) / half * stdtrit(freedom, 1 - TAIL)
         return float(2 * stdtr(freedom, -t))
+
+    def smallest(self, claims: int) -> float:
+        """The smallest effect of this spread that is seen whatever the other claims of a table are.
+
+        `claims` counts all; NaN where nothing can be seen: of one seed.
+        """
+        low, high = self.interval
+        if self.released:
+            return (high - low) / 2 * ndtri(1 - TAIL / claims) / ndtri(1 - TAIL)
+        freedom = self.seeds.seeds - 1
+        if not freedom:
+            return np.nan
+        widened = stdtrit(freedom, 1 - TAIL / claims) / stdtrit(freedom, 1 - TAIL)
+        return max((high - low) / 2, (self.seeds.high - self.seeds.low) / 2 * widened)
 
 
 class Verdict(NamedTuple):
@@ -81,7 +105,7 @@ def verdicts(differences: Sequence[Difference]) -> list[Verdict]:
     corrected = holm([differences[k].p_value for k in claimed])
     p_values = dict(zip(claimed, corrected, strict=True))
     return [
-        _verdict(difference, p_values[k]) if k in p_values else Verdict(DASH)
+        _verdict(difference, p_values[k], len(claimed)) if k in p_values else Verdict(DASH)
         for k, difference in enumerate(differences)
     ]
 
@@ -99,23 +123,28 @@ def over_images(replicates: np.ndarray) -> tuple[float, float]:
     """The interval of a mean over seeds from its replicates by seed, (S, B)."""
     if not np.size(replicates):
         return np.nan, np.nan
-    tail = 100 * (1 - CONFIDENCE) / 2
-    low, high = np.nanpercentile(np.mean(replicates, 0), (tail, 100 - tail))
+    low, high = np.nanpercentile(np.mean(replicates, 0), (100 * TAIL, 100 * (1 - TAIL)))
     return float(low), float(high)
 
 
-def _verdict(difference, p_value):
+def _normal_p(mean, interval):
+    """Of the two-sided normal test whose interval is of this width."""
+    deviation = (interval[1] - interval[0]) / (2 * ndtri(1 - TAIL))
+    return float(2 * ndtr(-abs(mean) / deviation)) if deviation else float(mean == 0)
+
+
+def _verdict(difference, p_value, claims):
     if difference.rests_on:
         return Verdict(NOT_COMPARABLE, "; ".join(difference.rests_on))
     low, high = difference.interval
-    sign = {"gain": 1, "loss": -1, "none": 0}[difference.expects]
+    sign = SIGNS[difference.expects]
     if sign == 0:
         if max(-low, high) <= NEGLIGIBLE:
             return Verdict(PUBLISHED)
         seen = _is_seen(difference, p_value)
-        return Verdict(OTHER_SIZE, "the paper has none") if seen else _unseen(low, high)
+        return Verdict(OTHER_SIZE, "the paper has none") if seen else _unseen(difference, claims)
     if not _is_seen(difference, p_value):
-        return _unseen(low, high)
+        return _unseen(difference, claims)
     if sign * difference.seeds.mean < 0:
         return Verdict(OPPOSITE)
     holds = low <= difference.paper <= high or np.isnan(difference.paper)
@@ -127,6 +156,6 @@ def _is_seen(difference, p_value):
     return p_value < 1 - CONFIDENCE and (low > 0 or high < 0)
 
 
-def _unseen(low, high):
-    half = (high - low) / 2
-    return Verdict(UNSEEN, f"of {number(half)} or more" if np.isfinite(half) else "one seed")
+def _unseen(difference, claims):
+    least = difference.smallest(claims)
+    return Verdict(UNSEEN, f"of {number(least)} or more" if np.isfinite(least) else "one seed")

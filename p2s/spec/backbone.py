@@ -33,6 +33,9 @@ class Trunk(Choice):
     title: ClassVar[str] = ""
     depths: ClassVar[tuple[int, ...]] = (18, 34, 50, 101)
     deforms: ClassVar[bool] = True  # whether its 3x3 convolutions can be deformable
+    norms: ClassVar[tuple[str, ...]] = ("FrozenBN", "BN", "GN")
+    strides: ClassVar[bool] = True  # whether `stride_in` says something of it
+    widths: ClassVar[tuple[int, ...]] = ()  # that it has, if not any
 
 
 class ResNet(Trunk):
@@ -63,8 +66,16 @@ class Res2Net(Trunk):
 class Dla(Trunk):
     """Deep layer aggregation (Yu et al., 2018); 18 has a tree of one level in every stage."""
 
-    title, depths, deforms = "DLA", (18, 34), False
+    title, depths, deforms, strides = "DLA", (18, 34), False, False
     kind: Literal["dla"] = "dla"
+
+
+class Lite0(Trunk):
+    """An EfficientNet-Lite0 (Tan and Le, 2019), by timm: of one size, the defaults say nothing."""
+
+    title, depths, widths, deforms, strides = "EfficientNet-Lite0", (50,), (64,), False, False
+    norms = ("FrozenBN", "BN")
+    kind: Literal["lite0"] = "lite0"
 
 
 class Neck(Choice):
@@ -101,9 +112,9 @@ class DlaUp(Neck):
 class Backbone(Chooser):
     """A trunk and its neck (Sec. 5, Hyperparameters; App. B, C)."""
 
-    trunk: Annotated[ResNet | ResNeXt | Res2Net | Dla, Field(discriminator="kind"), UNWRITTEN] = (
-        ResNet()
-    )
+    trunk: Annotated[
+        ResNet | ResNeXt | Res2Net | Dla | Lite0, Field(discriminator="kind"), UNWRITTEN
+    ] = ResNet()
     depth: Literal[18, 34, 50, 101] = 50  # Sec. 5: ResNet-50
     width: PositiveInt = 64  # channels of the stem, of a DLA at stride 4; published trunks: 64
     norm: Literal["FrozenBN", "BN", "GN"] = "FrozenBN"  # d2
@@ -115,8 +126,8 @@ class Backbone(Chooser):
     frozen_stages: Annotated[int, Field(ge=0, le=5)] = (
         2  # d2 freeze_at; 0 when trained from scratch
     )
-    # A local torchvision or detectron2 file; else a study's own, see p2s.train.pretrain
-    weights: Literal["glyphs", "characters"] | Path | None = None
+    # A local file of others; else a word of a study, see p2s.spec.pretraining
+    weights: Literal["glyphs", "characters", "lite0"] | Path | None = None
     pixels: Annotated[Pixels, UNWRITTEN] = Pixels()
     # The convolution of a bottleneck block that strides; torchvision; d2's MSRA trunks: 1x1
     stride_in: Annotated[Literal["3x3", "1x1"], UNWRITTEN] = "3x3"
@@ -126,15 +137,21 @@ class Backbone(Chooser):
     @property
     def title(self) -> str:
         """Its trunk in words, such as ResNet-50."""
-        return f"{self.trunk.title}-{self.depth}"
+        return self.trunk.title + ("" if self.trunk.widths else f"-{self.depth}")
 
     @model_validator(mode="after")
     def _has_a_trunk_of_its_depth(self):
         trunk = self.trunk
-        if self.depth not in trunk.depths:
+        widths = trunk.widths or (self.width,)
+        for name, valid in (("depth", trunk.depths), ("width", widths), ("norm", trunk.norms)):
+            if (value := getattr(self, name)) not in valid:
+                raise ValueError(
+                    f"backbone.{name} {value} with trunk {trunk.kind}; "
+                    f"valid: {', '.join(map(str, valid))}"
+                )
+        if self.weights == "lite0" != trunk.kind:
             raise ValueError(
-                f"backbone.depth {self.depth} with trunk {trunk.kind}; "
-                f"valid: {', '.join(map(str, trunk.depths))}"
+                f"backbone.weights lite0 with trunk {trunk.kind}; valid: trunk lite0, or a file"
             )
         has_bottlenecks = self.depth >= 50 or not isinstance(trunk, ResNet)
         if self.deformable_stages and not (trunk.deforms and has_bottlenecks):
@@ -142,9 +159,9 @@ class Backbone(Chooser):
                 f"backbone.deformable_stages {self.deformable_stages} with a "
                 f"{self.title}; valid: 0, or trunk resnet of depth 50 or 101, resnext, res2net"
             )
-        if self.stride_in != "3x3" and isinstance(trunk, Dla):
+        if self.stride_in != "3x3" and not trunk.strides:
             raise ValueError(
-                f"backbone.stride_in {self.stride_in} does nothing with trunk dla; "
+                f"backbone.stride_in {self.stride_in} does nothing with trunk {trunk.kind}; "
                 "valid: resnet, resnext, res2net"
             )
         return self

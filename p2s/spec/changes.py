@@ -1,5 +1,6 @@
 """Changes of settings: nested as the settings are, the later over the earlier."""
 
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 
@@ -15,6 +16,15 @@ def merge(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
 def kind_of(part: Any) -> str | None:
     """The kind of a part as it is written, alone or among its fields; None if it says none."""
     return part.get("kind") if isinstance(part, dict) else part if isinstance(part, str) else None
+
+
+def leaves(settings: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, Any]]:
+    """The values of nested settings by their names with dots; of an empty part, the part."""
+    for name, value in settings.items():
+        if isinstance(value, Mapping) and value:
+            yield from leaves(value, f"{above}{name}.")
+        else:
+            yield f"{above}{name}", value
 
 
 def _merged(old, new):

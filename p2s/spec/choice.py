@@ -21,6 +21,7 @@ class Choice(Part):
     kind: str
 
     @classmethod
+    @cache
     def recorded(cls) -> dict[str, str]:
         """Its fields by their names in records."""
         return {cls.prefix + name: name for name in cls.model_fields if name != "kind"}
@@ -48,6 +49,17 @@ class Chooser(Part):
         }
 
     @classmethod
+    @cache
+    def defaults(cls, name: str) -> dict[str, Any]:
+        """The defaults of the fields of all kinds of a choice, by their names in records."""
+        return {
+            word: kind.model_fields[field].default
+            for kind in cls.kinds()[name].values()
+            for word, field in kind.recorded().items()
+        }
+
+    @classmethod
+    @cache
     def younger(cls) -> list[str]:
         """As of any part, besides those of all kinds of its choices."""
         marked = [
@@ -63,7 +75,8 @@ class Chooser(Part):
     @classmethod
     def _read_flat(cls, fields: Any) -> Any:
         for name, kinds in cls.kinds().items() if isinstance(fields, dict) else ():
-            fields = _nested(fields, name, kinds, cls.model_fields[name].default.kind)
+            default = cls.model_fields[name].default.kind
+            fields = _nested(fields, name, kinds, default, cls.defaults(name))
         return fields
 
     @model_serializer(mode="wrap")
@@ -71,19 +84,18 @@ class Chooser(Part):
         flat: dict[str, Any] = {}
         for name, value in self.written(dump(self)).items():
             kinds = self.kinds().get(name)
-            flat |= _flat(name, kinds, value) if kinds else {name: value}
+            flat |= self._flat(name, kinds, value) if kinds else {name: value}
         return flat
 
+    @classmethod
+    def _flat(cls, name, kinds, chosen):
+        names = kinds[chosen["kind"]].recorded()
+        own = {flat: chosen[field] for flat, field in names.items()}
+        return {name: chosen["kind"], **cls.defaults(name), **own}
 
-def _flat(name, kinds, chosen):
-    names = kinds[chosen["kind"]].recorded()
-    own = {flat: chosen[field] for flat, field in names.items()}
-    return {name: chosen["kind"], **_defaults(kinds), **own}
 
-
-def _nested(fields, name, kinds, default):
+def _nested(fields, name, kinds, default, defaults):
     """Fields of which those that a choice has stand in it; ValueError if one does nothing."""
-    defaults = _defaults(kinds)
     flat = {word: value for word, value in fields.items() if word in defaults}
     rest = {word: value for word, value in fields.items() if word not in defaults}
     chosen = _written(rest.pop(name, default), default)
@@ -110,12 +122,3 @@ def _refuse_idle(words, name, kind, kinds):
         valid = [key for key, of_kind in kinds.items() if of_kind.has(word)]
         if valid and kind not in valid:
             raise ValueError(f"{word} does nothing with {name} {kind}; valid: {', '.join(valid)}")
-
-
-def _defaults(kinds):
-    """The defaults of all kinds' fields by their names in records."""
-    return {
-        word: kind.model_fields[field].default
-        for kind in kinds.values()
-        for word, field in kind.recorded().items()
-    }

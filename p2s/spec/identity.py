@@ -5,9 +5,9 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from p2s.files import canonical_hash, file_fingerprint
+from p2s.files import WEIGHTS, canonical_hash, file_fingerprint
 from p2s.spec.detector import Spec
-from p2s.spec.pretraining import READINGS
+from p2s.spec.pretraining import PUBLISHED, READINGS
 
 # Raised by any change that moves a golden trace; older records then no longer count.
 NUMERICS_VERSION = 1
@@ -29,12 +29,15 @@ def training_settings(
     settings = spec.training_fields()
     if isinstance(spec.backbone.weights, Path):
         settings["backbone"]["weights"] = file_fingerprint(Path(root) / spec.backbone.weights)
+    elif spec.backbone.weights in PUBLISHED:
+        settings["backbone"]["weights"] = PUBLISHED[spec.backbone.weights]
     elif spec.backbone.weights:
         reading = READINGS[spec.backbone.weights]
         settings["backbone"]["weights"] = reading.model_dump(mode="json")
     if isinstance(spec.recipe.start, Path):
-        started = Path(root) / spec.recipe.start / "model.safetensors"
-        settings["recipe"]["start"] = file_fingerprint(started)
+        started = Path(root) / spec.recipe.start  # its classes are carried over by their names
+        files = (WEIGHTS, "classes.json")
+        settings["recipe"]["start"] = [file_fingerprint(started / name) for name in files]
     return {
         "spec": settings,
         "data": train_fingerprint,

@@ -12,9 +12,11 @@ from p2s.spec.detector import Spec
 from p2s.spec.recipe import Square
 
 FLOAT = 4  # bytes
+LITE0 = 3_300_000  # weights of an EfficientNet-Lite0
 TRUNK = {18: 2000, 34: 3500, 50: 5700, 101: 10_000}  # weights by depth, in squares of the width
 CELLS = 49  # of a pooled region
 PIXEL = 3 + 3 * FLOAT + 16  # bytes: stored, normalised, and a narrow stem's answer
+DECODED = 8  # bytes of a pixel: Pillow's, and bytes of an array
 LEARNING = 3  # a weight, its gradient and its momentum
 SCENE = 1000  # bytes of what is kept of a drawn scene, besides its picture
 
@@ -46,6 +48,11 @@ def require_scenes(data: Glyphs) -> None:
     _require({f"data.{name} {getattr(data, name)}": size for name, size in sizes.items()})
 
 
+def require_picture(height: int, width: int) -> None:
+    """As `require_weights`, of a picture file that is decoded whole."""
+    _require({f"{width} x {height} pixels": height * width * DECODED})
+
+
 def require_image(height: int, width: int, setting: str) -> None:
     """As `require_weights`, of an image that a setting, named with its value, makes so large."""
     if height * width * PIXEL > _here():
@@ -56,10 +63,12 @@ def _weights(spec):
     """Numbers of weights by the field and value that ask for most of them."""
     backbone, second = spec.backbone, spec.second_stage
     channels, stages = backbone.fpn_channels, 0 if spec.second == "none" else len(second.iou)
+    of_one_size = backbone.trunk.kind == "lite0"
+    of_depth = TRUNK[backbone.depth] * backbone.width**2
     heads = stages * (CELLS * channels * second.channels + second.channels**2)
     classes = stages * second.channels if stages else 9 * channels
     return {
-        f"backbone.width {backbone.width}": TRUNK[backbone.depth] * backbone.width**2,
+        f"backbone.width {backbone.width}": LITE0 if of_one_size else of_depth,
         f"backbone.fpn_channels {channels}": 9 * channels**2 * (3 + spec.first_stage.layers),
         f"second_stage.channels {second.channels}": heads,
         f"num_classes {spec.num_classes}": classes * spec.num_classes,

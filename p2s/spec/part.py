@@ -1,5 +1,6 @@
 """The parts of settings: typed, frozen, and strict about words."""
 
+from functools import cache
 from typing import Annotated, Any
 
 from pydantic import (
@@ -29,10 +30,11 @@ class Part(BaseModel):
     def _refuse_unknown(cls, fields: Any) -> Any:
         if not isinstance(fields, dict):
             return fields
-        if unknown := sorted(str(name) for name in fields if name not in cls.model_fields):
+        known = cls.model_fields
+        if unknown := sorted(str(name) for name in fields if name not in known):
             raise ValueError(f"unknown {', '.join(unknown)}; valid: {', '.join(cls.field_words())}")
         for name, value in fields.items():
-            kind = cls.model_fields[name].annotation
+            kind = known[name].annotation
             if isinstance(value, bool | str) and kind in (int, float):  # True is no 1, "2" no 2
                 raise ValueError(f"{name}: {value!r} is not a number")
             if isinstance(value, int) and abs(value) > LARGEST:
@@ -45,12 +47,18 @@ class Part(BaseModel):
 
     def written(self, dump: dict[str, Any]) -> dict[str, Any]:
         """A dump of its fields without those that are not written at their default."""
-        quiet = {
-            name
-            for name, field in type(self).model_fields.items()
-            if UNWRITTEN in field.metadata and getattr(self, name) == field.default
-        }
+        defaults = self.unwritten()
+        quiet = {name for name in defaults if getattr(self, name) == defaults[name]}
         return {name: value for name, value in dump.items() if name not in quiet}
+
+    @classmethod
+    @cache
+    def unwritten(cls) -> dict[str, Any]:
+        """The defaults of the fields that are not written at them."""
+        marked = {
+            name: field for name, field in cls.model_fields.items() if UNWRITTEN in field.metadata
+        }
+        return {name: field.default for name, field in marked.items()}
 
     @classmethod
     def field_words(cls) -> list[str]:
@@ -58,14 +66,20 @@ class Part(BaseModel):
         return sorted(cls.model_fields)
 
     @classmethod
+    @cache
     def younger(cls) -> list[str]:
         """The names, in records, of fields that came after the first records."""
         return [name for name, field in cls.model_fields.items() if YOUNGER in field.metadata]
 
     def left_out(self) -> list[str]:
         """Of the younger fields those at their default: an identity leaves them out."""
-        ours, default = self.model_dump(), type(self)().model_dump()
+        ours, default = self.model_dump(), self._default()
         return [name for name in self.younger() if ours[name] == default[name]]
+
+    @classmethod
+    @cache
+    def _default(cls):
+        return cls().model_dump()
 
     def nested(self) -> dict[str, Any]:
         """Its fields, and those of its parts, as they are written: see p2s.spec.changes.merge."""

@@ -39,7 +39,11 @@ class Reading(Part):
     levels: Annotated[tuple[PositiveInt, PositiveInt] | None, UNWRITTEN] = None
 
 
-# The words that `backbone.weights` has for them. `characters`: many plain ones, small and hard to
+# Words that `backbone.weights` has for weights of others, which `p2s fetch` brings by the same
+# name, with the SHA-256 of their file.
+PUBLISHED = {"lite0": "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"}
+
+# The words that it has for readings. `characters`: many plain ones, small and hard to
 # see; all labels are plain, so of styles nothing is learnt. One trunk for all pyramids, as the
 # paper's: P6 and P7 of P3-P7 are not in it.
 READINGS = {

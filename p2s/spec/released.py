@@ -20,7 +20,15 @@ MSRA = {
 FAIR = {  # Facebook's ResNeXt, BGR from Caffe too
     "pixels": Pixels(order="BGR", mean=(103.53, 116.28, 123.675), std=(57.375, 57.12, 58.395))
 }
-TRUNKS = {"resnet": MSRA, "resnext": FAIR, "res2net": {}, "dla": {"pixels": MSRA["pixels"]}}
+# Google's EfficientNet-Lite, RGB, as tensorflow/tpu has it
+LITE0 = {"pixels": Pixels(mean=(127, 127, 127), std=(128, 128, 128))}
+TRUNKS = {
+    "resnet": MSRA,
+    "resnext": FAIR,
+    "res2net": {},
+    "dla": {"pixels": MSRA["pixels"]},
+    "lite0": LITE0,
+}
 _EXTRA_LARGE = ("CenterNet2-R2-101-DCN-BiFPN", AUTHORS)
 _PYRAMID = {"backbone": {"neck": "fpn", "fpn_channels": 256}}
 _RARE = {"num_classes": 1203, "test": {"score_threshold": 0.02, "nms": 0.5, "detections": 300}}

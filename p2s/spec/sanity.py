@@ -23,6 +23,11 @@ def refuse_absurd(spec: Spec, processes: int) -> None:
         )
     _refuse_idle_starts(spec)
     recipe.require_parts(processes)
+    if backbone.norm == "BN" and backbone.trunk.kind == "lite0" and processes > 1:
+        raise ValueError(
+            f"backbone.norm BN of a {backbone.title} in {processes} processes: each would have "
+            "statistics of its own (valid: FrozenBN, or one process)"
+        )
     if recipe.warmup >= recipe.iterations:
         raise ValueError(
             f"warmup of {recipe.warmup} iterations in a training of {recipe.iterations}: "
@@ -55,5 +60,5 @@ def refuse_fixed_statistics(spec: Spec) -> None:
         raise ValueError(
             f"backbone.norm FrozenBN of a {backbone.title} without backbone.weights: its "
             "statistics would never be learnt; set backbone.weights to a file, or "
-            "backbone.norm to BN or GN"
+            f"backbone.norm to {' or '.join(backbone.trunk.norms[1:])}"
         )

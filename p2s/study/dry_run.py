@@ -1,14 +1,12 @@
 """A dry run of a study: every model and optimiser is built, nothing is trained and no data read."""
 
 from collections.abc import Iterable
-from pathlib import Path
 
 import click
 from tqdm import tqdm
 
 from p2s.model.zoo import build
-from p2s.spec import Coco
-from p2s.study.experiments import annotation_files
+from p2s.study.status import needs
 from p2s.study.study import Study
 from p2s.train.descent import optimizer
 
@@ -20,16 +18,15 @@ def dry_run(study: Study, *, only: Iterable[str] = ()) -> None:
 
     Files that are not there yet are named at the end: a training needs them, a dry run does not.
     """
-    trainings, missing = {}, {}
-    for run in study.runs(only):
+    trainings, runs = {}, study.runs(only)
+    for run in runs:
         key = run.train_fingerprint, str(run.spec.training_fields())
         trainings.setdefault(key, {}).setdefault(str(run.spec.test), run)
-        missing |= dict.fromkeys(_missing(study.project, run.spec))
     for evaluations in tqdm(trainings.values(), "dry run", disable=None):
         _tell(list(evaluations.values()))
     click.echo(f"{len(trainings)} trainings a seed can be built")
-    for path in missing:
-        click.echo(f"missing: {path}")
+    for line in needs(runs, study.project):
+        click.echo(line)
 
 
 def _tell(evaluations):
@@ -61,10 +58,3 @@ def _text(value):
     if isinstance(value, tuple):
         return "/".join(map(_text, value))
     return f"{value:.4g}" if isinstance(value, float) else str(value)
-
-
-def _missing(project, spec):
-    files = annotation_files(spec.data, project.root) if isinstance(spec.data, Coco) else []
-    weights = spec.backbone.weights
-    files += [project.root / weights] if isinstance(weights, Path) else []
-    return [path for path in files if not path.exists()]

@@ -75,7 +75,7 @@ class Slurm(_Trains):
 
     def open(self, project: Project) -> AbstractContextManager[Any]:
         """An executor for `runner.outcomes`, to be used by `with`; OSError off a cluster."""
-        from p2s.study import slurm
+        from p2s.study.clusters import slurm
 
         return nullcontext(slurm.cluster(self, project))
 

@@ -186,7 +186,7 @@ def load_experiment(project: Project, name: str) -> Experiment:
 
 def experiment_names(project: Project) -> list[str]:
     """All experiments, in alphabetical order."""
-    others = ("scales", "paper", "executors")
+    others = ("scales", "paper", "executors", "claims")
     return sorted(p.stem for p in project.experiments.glob("*.yaml") if p.stem not in others)
 
 

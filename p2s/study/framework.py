@@ -47,7 +47,7 @@ def seen(project: Project, scale: str, index: int = IMAGE) -> views.View:
         scale=scale,
         seed=run.seed,
         data=run.spec.data.model_dump(mode="json"),
-        weights=files.file_sha256(folder / "model.safetensors"),
+        weights=files.file_sha256(folder / files.WEIGHTS),
         seen=views.Observation(**observed(model, scenes, index, run.spec.test)),
         **made,
     )

@@ -8,6 +8,7 @@ from tempfile import TemporaryFile
 from typing import TYPE_CHECKING, NamedTuple
 
 from p2s.data.catalogue import model_folder
+from p2s.files import WEIGHTS
 
 if TYPE_CHECKING:
     from p2s.study.runs import Run
@@ -97,6 +98,11 @@ class Project:
         return self.root / "results" / "bench"
 
     @property
+    def reproduced(self) -> Path:
+        """The folder of what came out when records were made again."""
+        return self.root / "results" / "reproduced"
+
+    @property
     def views(self) -> Path:
         """The folder of what Figure 1 shows."""
         return self.root / "results" / "framework"
@@ -121,11 +127,11 @@ class Project:
         """The folder of a training's state and weights, or of a released model, for all tests."""
         if run.weights:
             return model_folder(self.root, run.weights)
-        return self.trained(run.training_id)
+        return self.cache / "weights" / run.training_id
 
-    def trained(self, training: str) -> Path:
-        """The folder of the training of an id."""
-        return self.cache / "weights" / training
+    def is_trained(self, run: "Run") -> bool:
+        """Whether the weights that a run evaluates are there."""
+        return (self.weights(run) / WEIGHTS).exists()
 
 
 def _value(name, default, text):

@@ -10,10 +10,24 @@ from functools import cache
 from importlib import metadata
 from pathlib import Path
 
-from p2s.files import bytes_of
+from pydantic import BaseModel
+
+from p2s.files import read_json
 from p2s.study.project import PACKAGE
 
-PACKAGES = ("torch", "torchvision", "sal-detectron2", "detectron2", "hotcoco", "numpy", "pillow")
+PACKAGES = (
+    *("torch", "torchvision", "timm", "sal-detectron2", "detectron2"),
+    *("hotcoco", "numpy", "pillow"),
+)
+
+
+class _Cell(BaseModel):
+    cell_type: str
+    source: str | list[str]
+
+
+class _Notebook(BaseModel):
+    cells: list[_Cell]
 
 
 def git_state(root: Path | str) -> dict[str, str | bool | None]:
@@ -52,10 +66,13 @@ def _git(folder, *words):
 
 @cache
 def source_hash(notebook: Path | str) -> str:
-    """SHA-256 of the package's modules and a notebook's code cells; prose doesn't count."""
+    """SHA-256 of the package's modules and a notebook's code cells; prose doesn't count.
+
+    ValueError names a notebook that is damaged.
+    """
     code = {str(path.relative_to(PACKAGE)): path.read_text() for path in PACKAGE.rglob("*.py")}
-    cells = json.loads(bytes_of(notebook))["cells"]
-    code["notebook"] = ["".join(cell["source"]) for cell in cells if cell["cell_type"] == "code"]
+    cells = read_json(notebook, _Notebook).cells
+    code["notebook"] = ["".join(cell.source) for cell in cells if cell.cell_type == "code"]
     return hashlib.sha256(json.dumps(code, sort_keys=True).encode()).hexdigest()
 
 
@@ -82,6 +99,16 @@ def machine() -> dict[str, str | int | None]:
         "threads": torch.get_num_threads(),
         "isa": torch.backends.cpu.get_cpu_capability(),
     }
+
+
+def most_memory() -> int | None:
+    """The most memory that this process has held, in MB; None where the system does not tell."""
+    try:
+        status = Path("/proc/self/status").read_text().splitlines()
+    except OSError:
+        return None
+    [line] = [line for line in status if line.startswith("VmHWM")]
+    return round(int(line.split()[1]) / 1000)
 
 
 def allocator() -> dict[str, str]:

@@ -44,6 +44,7 @@ class Record(Part):
     metrics: dict[str, Number]  # percent; None where undefined, such as APs without small objects
     per_class: dict[str, Number] = {}  # AP by class name, percent
     replicates: dict[str, list[Number]] = {}  # of a metric, on images drawn again; see bootstrap
+    parts: dict[str, dict[str, list[Number]]] = {}  # AP by threshold and size; see measure.parts
     timings: dict[str, Number] = {}  # train_s, evaluate_s
     curve: dict[str, list[Number]] = {}  # "iteration", one list a loss or audit, at most 200
     scenes: list[
@@ -112,6 +113,9 @@ class Outline(NamedTuple):
     source_hash: str = ""
     train_s: float | None = None
     evaluate_s: float | None = None
+    training: str = ""  # its training_id
+    memory_mb: float | None = None  # the most that its process held
+    weights_mb: float | None = None  # what its training left
 
 
 def outlines(folder: Path, kept: Path) -> dict[str, Outline]:
@@ -149,4 +153,5 @@ def _outline(path, before):
     iterations = record.spec.get("recipe", {}).get("iterations", 0)
     told = kind(record.detector, record.spec), iterations, record.source_hash
     times = (record.timings.get(name) for name in ("train_s", "evaluate_s"))
-    return Outline(stat.st_size, stat.st_mtime_ns, "", *told, *times)
+    sizes = (record.machine.get(name) for name in ("memory_mb", "weights_mb"))
+    return Outline(stat.st_size, stat.st_mtime_ns, "", *told, *times, record.training_id, *sizes)

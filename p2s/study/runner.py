@@ -5,6 +5,7 @@ must survive is in files: records, executed notebooks, weights, and a line for e
 """
 
 import ast
+import logging
 import os
 import time
 from collections import defaultdict
@@ -30,6 +31,9 @@ PARAMETERS = ("experiment", "row", "variant", "scale", "seed")
 KERNEL = {  # how papermill starts a kernel
     "kernel_name": "python3",
     "progress_bar": False,
+    # Seconds, by a clock that may jump; a kernel that dies is noticed anyway.
+    "start_timeout": 10**9,
+    "iopub_timeout": 600,  # for what a cell has shown to come: on a busy machine 4 are too few
     "extra_arguments": [
         "--IPKernelApp.log_level=50",  # errors are told once, by the caller
         "--matplotlib=inline",  # pictures of pyplot are kept, whatever $MPLBACKEND says
@@ -87,7 +91,7 @@ def outcomes(
             yield ended
             siblings = held.pop(ended.run.training_id, [])
             following = later.pop(ended.run.training_id, [])
-            if ended.state == "done" or is_trained(project, ended.run):
+            if ended.state == "done" or project.is_trained(ended.run):
                 work.submit(siblings)
                 for name in following:
                     work.begin(held[name])
@@ -111,11 +115,6 @@ def _taken(held, later, names):
     for name in names:
         yield from held.pop(name)
         yield from _taken(held, later, later.pop(name, []))
-
-
-def is_trained(project: Project, run: Run) -> bool:
-    """Whether the cache holds the weights that a run evaluates."""
-    return (project.weights(run) / "model.safetensors").exists()
 
 
 def is_at_work(project: Project, run: Run) -> bool:
@@ -157,6 +156,7 @@ def run_notebook(
     """
     from papermill import PapermillExecutionError, execute_notebook
 
+    logging.getLogger("papermill").setLevel(logging.CRITICAL)  # errors are told by the caller
     executed.parent.mkdir(parents=True, exist_ok=True)
     # papermill's own `cwd` would move this process, and with it the runs beside this one.
     how = {"resources": {"metadata": {"path": str(project.root)}}, "execution_timeout": timeout}
@@ -196,7 +196,7 @@ class _Work:
 
     def begin(self, training):
         """Submit the first run of a training, or all of one that is trained."""
-        count = len(training) if is_trained(self.project, training[0]) else 1
+        count = len(training) if self.project.is_trained(training[0]) else 1
         self.submit([training.pop(0) for _ in range(count)])
 
     def submit(self, runs):

@@ -1,6 +1,7 @@
 """Runs: one evaluation of one training, with its identity."""
 
 import json
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from importlib import metadata
@@ -41,12 +42,12 @@ class Run:
     training_id: str
     evaluation_id: str
     weights: str | None = None  # of a released detector, which `p2s fetch` knows by this name
+    start: "Run | None" = None  # the one from whose weights its training starts
 
     @property
     def starts_from(self) -> str | None:
-        """The training_id of the training from whose weights its own starts."""
-        start = self.spec.recipe.start
-        return start.rpartition(" ")[2] if isinstance(start, str) else None
+        """The training_id of that one."""
+        return self.start and self.start.training_id
 
     @property
     def label(self) -> str:
@@ -121,12 +122,13 @@ def _of_scenes(data: Glyphs, folder: Path) -> tuple[str, str]:
     """Those of scenes, kept in a folder: to know them one scene is drawn, which takes a while."""
     settings = data.model_dump(mode="json")
     path = folder / f"{canonical_hash([settings, drawing()])}.json"
-    if not path.exists():
-        from p2s.data import glyphs  # its fonts and pictures take long to import
+    with suppress(OSError, ValueError):  # not there, or damaged: no more is lost than time
+        return read_json(path, tuple[str, str])
+    from p2s.data import glyphs  # its fonts and pictures take long to import
 
-        drawn = [glyphs.fingerprint(data, split) for split in glyphs.SPLITS]
-        write_atomic(path, json.dumps(drawn).encode())
-    return read_json(path, tuple[str, str])
+    train, val = (glyphs.fingerprint(data, split) for split in glyphs.SPLITS)
+    write_atomic(path, json.dumps([train, val]).encode())
+    return train, val
 
 
 @cache

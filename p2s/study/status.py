@@ -3,7 +3,8 @@
 How a run stands is what the files say, so a study that was killed goes on when started again.
 """
 
-from collections.abc import Callable, Iterable
+import importlib.util
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,14 +14,18 @@ import click
 from tqdm import tqdm
 
 from p2s.data import releases
+from p2s.data.catalogue import bringing, read_catalogue
+from p2s.scratch import remove_orphans
 from p2s.spec import Coco, Spec
+from p2s.spec.pretraining import PUBLISHED
 from p2s.spec.sanity import refuse_absurd, refuse_fixed_statistics
 from p2s.study import provenance, records, runner
 from p2s.study.experiments import annotation_files
-from p2s.study.project import TRAIN_EVAL
+from p2s.study.project import TRAIN_EVAL, Project
 from p2s.study.runs import Run, Standing, State
 from p2s.study.study import Study
 from p2s.study.times import Pace, Times
+from p2s.train.shelf import trunk_file
 
 START_S = 10.0  # of a notebook: its kernel and imports
 
@@ -48,7 +53,7 @@ class Ahead:
 
 def standings(study: Study, only: Iterable[str] = ()) -> list[Standing]:
     """How every run of a study stands, as the files say; `only` names experiments."""
-    recorded = _outlines(study)
+    recorded = outlines_of(study)
     code = provenance.source_hash(study.project.root / TRAIN_EVAL)
     return [_standing(study, run, recorded, code) for run in study.runs(only)]
 
@@ -64,15 +69,15 @@ def plan(
 
     `measure` is asked for the Pace of what no record tells of; None: guess.
     """
-    ahead = _ahead(study, standings(study, only), measure)
+    ahead = still_ahead(study, standings(study, only), measure)
     first = {run.evaluation_id for run in ahead.trainings}
     for run in ahead.evaluations:
         work = "train, evaluate" if run.evaluation_id in first else "evaluate"
         click.echo(f"{work:16}{run.label}")
     counts = f"{len(ahead.trainings)} trainings, {len(ahead.evaluations)} evaluations"
     click.echo(f"{counts} to run: {_duration(ahead, jobs)}")
-    if absent := _absent_weights(ahead.evaluations, study.project):
-        click.echo(absent)
+    for line in needs(ahead.evaluations, study.project):
+        click.echo(line)
     return ahead
 
 
@@ -83,10 +88,10 @@ def status(study: Study, *, only: Iterable[str] = (), jobs: int = 1) -> list[Sta
         click.echo(str(standing))
     states = [standing.state for standing in known]
     counts = [f"{states.count(state)} {state}" for state in get_args(State)]
-    left = _duration(_ahead(study, known), jobs)
+    left = _duration(still_ahead(study, known), jobs)
     click.echo(f"{', '.join(counts)}; left: {left}")
     wanted = {run.evaluation_id for run in study.runs()}
-    others = {name for name, outline in _outlines(study).items() if not outline.problem} - wanted
+    others = {name for name, outline in outlines_of(study).items() if not outline.problem} - wanted
     if others:
         click.echo(f"{len(others)} more records: other settings, or an older numerics version")
     return known
@@ -106,6 +111,7 @@ def run(
     bad files, could not do. `executor` is as `runner.outcomes` takes it. Runs that are at work in
     another process are waited for, and run here if they end without a record.
     """
+    remove_orphans()  # of a study that was killed, perhaps at its very end
     template = study.project.root / template
     known = standings(study, only)
     waiting = [standing.run for standing in known if standing.state != "done"]
@@ -126,7 +132,25 @@ def run(
     return failed
 
 
-def _outlines(study):
+def needs(runs: Sequence[Run], project: Project) -> list[str]:
+    """What is missing to carry out runs of one scale, a line each; of trained ones no weights."""
+    ahead = [run for run in runs if not project.is_trained(run)]
+    released = dict.fromkeys(run.weights for run in ahead if run.weights)
+    lines = [f"released weights are missing: `p2s fetch {' '.join(released)}`"] * bool(released)
+    for weights in dict.fromkeys(run.spec.backbone.weights for run in ahead if not run.weights):
+        if isinstance(weights, Path):
+            lines += _of_files([project.root / weights], runs[0].scale, project)
+        if weights in PUBLISHED:
+            lines += _of_trunk(weights, project)
+    for data in dict.fromkeys(run.spec.data for run in runs):
+        if isinstance(data, Coco):
+            files = annotation_files(data, project.root)
+            lines += _of_files(files, runs[0].scale, project, releases.origin(data))
+    return lines
+
+
+def outlines_of(study: Study) -> dict[str, records.Outline]:
+    """The outlines of the records of a study's scale, by id."""
     project, scale = study.project, study.scale
     return records.outlines(project.records(scale), project.cache / f"records-{scale}.json")
 
@@ -142,13 +166,16 @@ def _standing(study, run, recorded, code):
     return Standing(run, "missing", outline.problem if outline else "")
 
 
-def _ahead(study, known, measure=None):
+def still_ahead(
+    study: Study, known: Iterable[Standing], measure: Callable[[Spec], Pace] | None = None
+) -> Ahead:
+    """What is not done of what is known, and its seconds; `measure` as in `plan`."""
     waiting = [standing.run for standing in known if standing.state != "done"]
     trainings: dict[str, Run] = {}
     for waited in waiting:
-        if not (waited.weights or runner.is_trained(study.project, waited)):
+        if not (waited.weights or study.project.is_trained(waited)):
             trainings.setdefault(waited.training_id, waited)
-    outlines = [*_outlines(study).values()]
+    outlines = [*outlines_of(study).values()]
     times = Times(study.project, study.scales[study.scale], outlines, measure)
     training_s = sum(times.training(waited) for waited in trainings.values())
     evaluation_s = sum(START_S + times.evaluation(waited) for waited in waiting)
@@ -163,24 +190,36 @@ def _duration(ahead, jobs):
     return told if ahead.evaluations else "nothing"
 
 
-def _absent_weights(runs, project):
-    """How to get the released weights of runs that are not there, in a line; "" of none."""
-    of_released = [run for run in runs if run.weights and not runner.is_trained(project, run)]
-    absent = dict.fromkeys(run.weights for run in of_released)
-    return f"released weights are missing: `p2s fetch {' '.join(absent)}`" if absent else ""
+def _of_trunk(name, project) -> Iterator[str]:
+    if importlib.util.find_spec("timm") is None:
+        yield f"timm is missing: pip install 'p2s[{name}]'"
+    try:
+        trunk_file(name, project.root)
+    except ValueError as error:
+        yield str(error)
+
+
+def _of_files(files, scale, project, origin="") -> Iterator[str]:
+    if missing := [path for path in files if not path.exists()]:
+        catalogue = read_catalogue()
+        found = dict.fromkeys(bringing(catalogue, path, project.root) for path in missing)
+        names = " ".join(name for name in found if name)
+        command = f": `p2s fetch {names}`" if names else ""
+        told = ", ".join(map(str, missing))
+        yield f"{told}: not found; scale {scale} needs it{origin}{command}"
 
 
 def _refuse_hopeless(study, waiting, processes):
-    if absent := _absent_weights(waiting, study.project):
-        raise FileNotFoundError(absent)
     for waited in waiting:
         _refuse_absurd(study, waited, processes)
+    if absent := needs(waiting, study.project):
+        raise FileNotFoundError("; ".join(absent))
     for data in dict.fromkeys(waited.spec.data for waited in waiting):
         _refuse_bad_files(study, data)
 
 
 def _refuse_absurd(study, run, processes):
-    if run.weights or runner.is_trained(study.project, run):
+    if run.weights or study.project.is_trained(run):
         return
     try:
         refuse_absurd(run.spec, processes)
@@ -190,10 +229,5 @@ def _refuse_absurd(study, run, processes):
 
 
 def _refuse_bad_files(study, data):
-    if isinstance(data, Coco):
-        for path in annotation_files(data, study.project.root):
-            if not path.exists():
-                told = f"{path}: not found; scale {study.scale} needs it"
-                raise FileNotFoundError(f"{told}{releases.origin(data)}")
-        if problems := releases.check(data, study.project.root):
-            raise ValueError("; ".join(problems))
+    if isinstance(data, Coco) and (problems := releases.check(data, study.project.root)):
+        raise ValueError("; ".join(problems))

@@ -135,8 +135,9 @@ class Study:
                 "weights": cell.row.weights,
             }
             spec = cell.spec
-            if start := cell.row.start:
-                recipe = {"start": self._start(cell, start, seed)}
+            if start := self._start(cell, seed):
+                names["start"] = start
+                recipe = {"start": f"training {start.training_id}"}
                 spec = spec.changed({"recipe": recipe, "backbone": {"weights": None}})
             own = cell.experiment.own_scenes or self.scales[self.scale].own_scenes
             if own and isinstance(spec.data, Glyphs):
@@ -144,11 +145,12 @@ class Study:
             self._identified[key] = identified(self.project, names, spec)
         return self._identified[key]
 
-    def _start(self, cell, row, seed):
-        """What its recipe says of the training of another row."""
-        others = self._cells(cell.experiment.name)
-        [start] = [one for one in others if (one.row.name, one.variant) == (row, cell.variant)]
-        return f"training {self._run(start, seed).training_id}"
+    def _start(self, cell, seed):
+        """The run of the row that it starts from, if it names one."""
+        wanted = cell.row.start, cell.variant
+        others = self._cells(cell.experiment.name) if cell.row.start else []
+        found = [one for one in others if (one.row.name, one.variant) == wanted]
+        return self._run(found[0], seed) if found else None
 
 
 def find(

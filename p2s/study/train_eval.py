@@ -9,7 +9,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import nn
 
@@ -18,26 +17,25 @@ from p2s.data import glyphs, releases
 from p2s.data.coco import CocoSet
 from p2s.data.joined import joined, share_of_last
 from p2s.data.lvis import LvisSet
-from p2s.maths.likelihood import AUDIT
 from p2s.measure import calibration, fusion, geometry, oracle, posterior, pseudo
 from p2s.measure.coco import detect, replicates, score
 from p2s.measure.lvis import federated_numbers
+from p2s.measure.parts import parts
 from p2s.measure.scenes import scene
 from p2s.model.device import claim_gpu, described, device_of, place, require
 from p2s.model.zoo import build
 from p2s.spec import Coco, Glyphs, Spec, Test
 from p2s.spec.identity import imported_id
-from p2s.spec.pretraining import READINGS
 from p2s.study import provenance, records
 from p2s.study.project import TRAIN_EVAL, Place, Project
 from p2s.study.runs import Run
 from p2s.train import engine, nodes, processes
 from p2s.train import folder as kept
-from p2s.train.pretrain import read_glyphs
+from p2s.train.curve import thinned
+from p2s.train.pretrain import pretrain
 from p2s.train.watch import Watch
 
 SCENES = 4  # validation images whose proposals and detections are kept, for figures
-CURVE_POINTS = 200
 PLAIN = ("cpu", "fp32", 1)  # where most records' trainings were
 WATCHED, WATCHED_PROPOSALS = 100, 64  # images and proposals behind AP along a training
 MEASURES = {  # of Experiment.measures
@@ -84,10 +82,20 @@ def _with_pseudo_labels(run, project, train):
     """Training scenes with those that the training it starts from has labelled, if any are."""
     if not (count := run.spec.recipe.pseudo_scenes):
         return train
-    model, *_ = engine.load(_start(run, project))
     others, _ = glyphs.load(pseudo.unlabelled(run.spec.data, count), project.cache / "data")
-    both = joined(train, pseudo.labelled(model, others, _of_labels(run)))
+    both = joined(train, replace(others, annotations=_labels(run, project, others)))
     return replace(both, fingerprint=train.fingerprint)  # the recipe tells of the others
+
+
+def _labels(run, project, others):
+    """The labels of other scenes, kept: all ranks and evaluations of the training want them."""
+    test = _of_labels(run)
+    asked = [run.start.training_id, others.fingerprint, test.model_dump(mode="json")]
+    path = project.cache / "labels" / f"{files.canonical_hash(asked)}.json"
+    if not path.exists():
+        model, *_ = engine.load(_start(run, project))
+        files.write_atomic(path, json.dumps(pseudo.labels(model, others, test)).encode())
+    return files.read_json(path, list[list[dict]])
 
 
 def _of_labels(run):
@@ -108,6 +116,8 @@ def trained(
     if run.weights:
         return _released(run, project, data), {}, None
     folder, here = project.weights(run), Place.here()
+    if run.start and not engine.finished(folder, run.training_id):
+        _start(run, project)  # before there are ranks
     if here.ranks > 1 and not engine.finished(folder, run.training_id):
         run.spec.recipe.require_parts(here.ranks)
         require(here.device, here.precision, here.processes)
@@ -166,9 +176,9 @@ def _trained(run, project, data, val):
     folder = project.weights(run).absolute()
     with chdir(project.root):  # pretrained weights are relative to it too
         model = build(_started(run, project))
-        pretrained = run.spec.backbone.weights in READINGS
+        pretrained = isinstance(run.spec.backbone.weights, str)
         if pretrained and not engine.finished(folder, run.training_id):
-            read_glyphs(model.backbone, run.spec, project.cache)
+            pretrain(model.backbone, run.spec, project.cache)
         _placed(model)
         watch = None if val is None else Watch(partial(_watched_ap, run.spec, val))
         every, workers = 60 * Place.here().save_minutes, Place.here().workers
@@ -178,18 +188,17 @@ def _trained(run, project, data, val):
 
 def _started(run, project):
     """The Spec whose start is a folder."""
-    if not run.starts_from:
+    if not run.start:
         return run.spec
-    places = {"start": _start(run, project), "pseudo_scenes": 0}
+    places = {"start": project.weights(run.start), "pseudo_scenes": 0}
     return run.spec.changed({"recipe": places})
 
 
 def _start(run, project):
-    """The folder of the training that a run starts from; ValueError if it is not there."""
-    folder = project.trained(run.starts_from)
-    if not (folder / "model.safetensors").exists():
-        told = f"{run.label} starts from a training whose weights are not in the cache"
-        raise ValueError(f"{told}: {folder} (valid: there; without its record it trains again)")
+    """The folder of the training that a run starts from, which is trained if it is not there."""
+    folder = project.weights(run.start)
+    if not engine.finished(folder, run.start.training_id):
+        trained(run.start, project, *load_data(run.start, project))
     return folder
 
 
@@ -208,19 +217,6 @@ def _watched_ap(spec, val, model):
     return value
 
 
-def thinned(curve: dict[str, list], points: int = CURVE_POINTS) -> dict[str, list[float]]:
-    """A curve as means over at most `points` stretches of equal length, 4 digits each.
-
-    Of what is named the worst in an audit it is the largest.
-    """
-    stretch = max(1, -(-len(curve["iteration"]) // points))
-    of = {name: np.max if name.startswith(f"{AUDIT}worst") else _mean for name in curve}
-    return {
-        name: [float(f"{of[name](part):.4g}") for part in _parts(values, stretch)]
-        for name, values in curve.items()
-    }
-
-
 def measured(run: Run, project: Project, model: nn.Module, data: CocoSet) -> dict[str, Any]:
     """COCO's or LVIS's numbers in percent, seconds, and the scenes, as fields of a record."""
     start = time.monotonic()
@@ -228,24 +224,47 @@ def measured(run: Run, project: Project, model: nn.Module, data: CocoSet) -> dic
     metrics = _numbers(run.spec, data, detections, proposals)
     seconds, per_class = time.monotonic() - start, metrics.pop("per_class")
     model.cpu()  # what follows looks at a few outputs closely
-    indices = range(min(SCENES, len(data.images)))
+    indices, federated = range(min(SCENES, len(data.images))), isinstance(data, LvisSet)
     return {
         "metrics": metrics,
         "per_class": per_class,
-        "replicates": {} if isinstance(data, LvisSet) else {"AP": replicates(data, detections)},
+        "replicates": {} if federated else {"AP": replicates(data, detections)},
+        "parts": {} if federated else parts(data, detections),
         "timings": {"evaluate_s": round(seconds, 2)},
         "scenes": [scene(model, data, index, run.spec.test) for index in indices],
         "findings": _origin(run, project)
         | _pseudo_labelled(run, project)
         | {name: MEASURES[name](model, data, run.spec) for name in run.measures},
-        "weights": files.file_sha256(project.weights(run) / "model.safetensors"),
+        "weights": files.file_sha256(project.weights(run) / files.WEIGHTS),
     }
 
 
+def made(run: Run, project: Project) -> records.Record:
+    """The record of a run, made by all the steps of the notebook, and not written."""
+    where = made_by(project)
+    train, val = load_data(run, project)
+    model, curve, seconds = trained(run, project, train, val)
+    result = measured(run, project, model, val)
+    result["timings"] |= {"train_s": seconds}
+    return record_of(run, project, {**result, **where, "curve": curve})
+
+
+def record_of(run: Run, project: Project, fields: dict[str, Any]) -> records.Record:
+    """The record of a run from the fields that the steps above gave."""
+    folder = project.weights(run)
+    sizes = {"memory_mb": provenance.most_memory(), "weights_mb": _megabytes(folder)}
+    machine = fields["machine"] | _trained_on(folder) | sizes
+    return run.record(**fields | {"machine": machine})
+
+
 def write_record(run: Run, project: Project, fields: dict[str, Any]) -> Path:
-    """Write the record of a run from the fields that the steps above gave; returns its path."""
-    machine = fields["machine"] | _trained_on(project.weights(run))
-    return records.write(run.record(**fields | {"machine": machine}), project.records(run.scale))
+    """Write it; returns its path."""
+    return records.write(record_of(run, project, fields), project.records(run.scale))
+
+
+def _megabytes(folder):
+    sizes = (path.stat().st_size for path in folder.rglob("*") if path.is_file())
+    return -(-sum(sizes) // 10**6)
 
 
 def _trained_on(folder):
@@ -264,14 +283,3 @@ def _numbers(spec, data, detections, proposals):
     numbers = score(data, *answers, federated_numbers)
     known = isinstance(spec.data, Glyphs)  # of other data nobody knows all objects
     return numbers | (oracle.full_truth_numbers(data, *answers) if known else {})
-
-
-def _mean(values):
-    """The mean of what is a number; NaN of none."""
-    values = np.asarray(values)
-    values = values[~np.isnan(values)]
-    return values.mean() if len(values) else np.nan
-
-
-def _parts(values, stretch):
-    return [values[start : start + stretch] for start in range(0, len(values), stretch)]

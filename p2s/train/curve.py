@@ -18,6 +18,7 @@ Curve = dict[str, list[float]]
 AP, ITERATION = "AP", "iteration"
 RENEWED = 30.0  # seconds between two pictures at least
 SHARE = 50  # a picture may take so small a share of the time
+POINTS = 200  # of a thinned curve
 
 
 def add(curve: Curve, iteration: int, values: Mapping[str, float]) -> None:
@@ -33,6 +34,19 @@ def add(curve: Curve, iteration: int, values: Mapping[str, float]) -> None:
 def ap_of(curve: Curve) -> list[float]:
     """The values of AP so far, those alone."""
     return [value for value in curve.get(AP, ()) if not math.isnan(value)]
+
+
+def thinned(curve: Curve, points: int = POINTS) -> Curve:
+    """A curve as means over at most `points` stretches of equal length, 4 digits each.
+
+    Of what is named the worst in an audit it is the largest.
+    """
+    stretch = max(1, -(-len(curve[ITERATION]) // points))
+    of = {name: np.max if name.startswith(f"{AUDIT}worst") else _mean for name in curve}
+    return {
+        name: [float(f"{of[name](part):.4g}") for part in _parts(values, stretch)]
+        for name, values in curve.items()
+    }
 
 
 def drawn(curve: Curve) -> bytes:
@@ -72,3 +86,14 @@ class LivePicture:
             write_atomic(self.path, drawn(curve))
             now = time.monotonic()
             self.due = now + max(self.every, SHARE * (now - begun))
+
+
+def _mean(values):
+    """The mean of what is a number; NaN of none."""
+    values = np.asarray(values)
+    values = values[~np.isnan(values)]
+    return values.mean() if len(values) else np.nan
+
+
+def _parts(values, stretch):
+    return [values[start : start + stretch] for start in range(0, len(values), stretch)]

@@ -88,6 +88,8 @@ def train(
         settings.refuse_other(output, asked)
         if not finished(output, identity):
             _Training(model, spec, data, output, seed, loop).run()
+        elif ranks.rank() == 0:
+            folder.mend(output, _about(spec, data) | {settings.FILE: settings.text(asked)})
         ranks.wait_for_all()
         folder.remove_state(output)
     folder.fill(model, output)
@@ -208,11 +210,8 @@ class _Training:
         """What goes along with weights, `told` of their training."""
         identity = {"training_id": self.identity, "seed": self.seed, "seconds": self.seconds}
         where = folder.was_at(self.places)
-        return {
-            "spec.json": self.spec.model_dump_json(indent=2),
-            "classes.json": json.dumps(list(self.data.classes)),
-            "training.json": json.dumps(identity | where | told),
-        }
+        training = json.dumps(identity | where | told)
+        return _about(self.spec, self.data) | {"training.json": training}
 
     def _told(self, batch, broken):
         """What is broken in a line; the step of all ranks is kept, as one process would do it.
@@ -269,6 +268,12 @@ class _Training:
         texts = self._texts({}) | {"curve.json": json.dumps(self.curve)}
         settings.keep(self.output, self.settings)
         self._write(self.output, texts)
+
+
+def _about(spec, data):
+    """The texts beside weights that say what they are."""
+    classes = json.dumps(list(data.classes))
+    return {"spec.json": spec.model_dump_json(indent=2), "classes.json": classes}
 
 
 def _total(values):

@@ -8,7 +8,7 @@ from p2s.maths.likelihood import AUDIT
 from p2s.train.curve import ITERATION, Curve
 
 FOLDER = "events"  # in a training's
-MISSING = "tensorboard is missing: pip install 'p2s[tensorboard]' (or tensorboard itself)"
+MISSING = "tensorboard is missing: pip install tensorboard"
 
 
 def require_tensorboard() -> None:

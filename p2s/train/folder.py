@@ -19,7 +19,7 @@ from pydantic import BaseModel
 from safetensors.torch import save
 from torch import nn
 
-from p2s.files import read_json, write_atomic
+from p2s.files import WEIGHTS, read_json, write_atomic
 from p2s.model import weights
 from p2s.model.zoo import build
 from p2s.spec import Spec
@@ -51,17 +51,26 @@ def was_at(places: list[kept.Where]) -> dict[str, Any]:
 
 def told(folder: Path) -> Told:
     """What `training.json` of a folder says; ValueError names the file and the field."""
-    return read_json(folder / "training.json", Told)
+    return _told_in(folder / "training.json", Told)
 
 
 def curve(folder: Path) -> dict[str, list[int | float]]:
     """The losses by iteration of a finished training; ValueError names the file and the field."""
-    return read_json(folder / "curve.json", dict[str, list[int | float]])
+    return _told_in(folder / "curve.json", dict[str, list[int | float]])
+
+
+def _told_in(path: Path, kind: Any) -> Any:
+    """What a training has written beside its weights; nothing but another one makes it anew."""
+    try:
+        return read_json(path, kind)
+    except (OSError, ValueError) as error:
+        told = f"{error}; delete {path.with_name(WEIGHTS)} to train again"
+        raise ValueError(told) from None
 
 
 def finished(output: str | Path, identity: str) -> bool:
     """Whether `output` holds the model of this training id; ValueError if of another one."""
-    path = Path(output) / "model.safetensors"
+    path = Path(output) / WEIGHTS
     if not path.exists():
         return False
     with _told_to_delete():
@@ -81,8 +90,8 @@ def load(folder: str | Path) -> tuple[nn.Module, Spec, list[str]]:
 def described(folder: str | Path) -> tuple[Spec, list[str]]:
     """Of the model in a folder its Spec and the names of its classes; ValueError if none is."""
     folder = Path(folder)
-    if not (folder / "model.safetensors").exists():
-        raise ValueError(f"{folder} holds no trained model: model.safetensors is missing")
+    if not (folder / WEIGHTS).exists():
+        raise ValueError(f"{folder} holds no trained model: {WEIGHTS} is missing")
     spec = read_json(folder / "spec.json", Spec)
     classes = read_json(folder / "classes.json", list[str])
     if len(classes) != spec.num_classes:
@@ -95,7 +104,7 @@ def described(folder: str | Path) -> tuple[Spec, list[str]]:
 
 def fill(model: nn.Module, folder: Path) -> None:
     """Give a model the weights of the finished one in a folder."""
-    path = folder / "model.safetensors"
+    path = folder / WEIGHTS
     tensors = weights.read_weights(path)
     weights.fill(model, tensors, path)
     weights.require_finite(path, tensors)
@@ -151,7 +160,17 @@ def write_model(output: Path, model: nn.Module, identity: str, texts: dict[str, 
     copy = {"memory_format": torch.contiguous_format}
     tensors = {name: value.clone(**copy) for name, value in model.state_dict().items()}
     content = save(tensors, {"training_id": identity})
-    write_atomic(output / "model.safetensors", content)  # last: it says `finished`
+    write_atomic(output / WEIGHTS, content)  # last: it says `finished`
+
+
+def mend(output: Path, texts: dict[str, str]) -> None:
+    """Write anew those texts of a finished training, by file name, that are no JSON any more."""
+    for name, text in texts.items():
+        try:
+            if (output / name).exists():
+                read_json(output / name, Any)
+        except ValueError:
+            write_atomic(output / name, text.encode())
 
 
 def remove_state(output: Path) -> None:

@@ -10,13 +10,13 @@ from pathlib import Path
 
 from detectron2.data import MetadataCatalog
 
-from p2s.files import file_sha256
+from p2s.files import WEIGHTS, file_sha256
 from p2s.model.released import Released, read_released
 from p2s.spec.identity import import_id
 from p2s.train import folder
 
 TEXTS = ("spec.json", "classes.json", "imported.json")
-FILES = (*TEXTS, "model.safetensors")
+FILES = (*TEXTS, WEIGHTS)
 COCO = "coco_2017_val"  # detectron2's name of the data that has 80 classes
 
 

@@ -15,13 +15,15 @@ from torch.nn.functional import cross_entropy
 from p2s.data import glyphs
 from p2s.data.glyphs import ink
 from p2s.data.glyphs.styles import STYLES
-from p2s.files import canonical_hash
+from p2s.files import canonical_hash, file_sha256
 from p2s.model.backbones import make_backbone, strides_and_channels
 from p2s.model.detector import TwoStageDetector
+from p2s.model.imagenet import load_imagenet
 from p2s.spec import Spec
-from p2s.spec.pretraining import READINGS, Reading
+from p2s.spec.pretraining import PUBLISHED, READINGS, Reading
 from p2s.train import engine
 from p2s.train.readers import LocationReader, RegionReader, normalised_layers, plain_layers
+from p2s.train.shelf import trunk_file
 
 
 class GivenBoxes(nn.Module):
@@ -77,6 +79,19 @@ class Reader(nn.Module):
 def spelt(label: Tensor) -> tuple[Tensor, Tensor]:
     """The number of the style and of the character of labels (R,); see p2s.data.glyphs.ink."""
     return label // len(ink.CHARACTERS), label % len(ink.CHARACTERS)
+
+
+def pretrain(backbone: nn.Module, spec: Spec, cache: Path) -> None:
+    """Give the backbone of a Spec what its word for weights says: a reading's, or others'.
+
+    ValueError where others' are not at hand, or another file is.
+    """
+    if (word := spec.backbone.weights) not in PUBLISHED:
+        return read_glyphs(backbone, spec, cache)
+    path = trunk_file(word)
+    if (found := file_sha256(path)) != PUBLISHED[word]:
+        raise ValueError(f"{path}: sha256 {found} (valid: {PUBLISHED[word]}, as published)")
+    return load_imagenet(backbone, path, spec.backbone)
 
 
 def read_glyphs(

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from p2s.files import read_json, write_atomic
+from p2s.files import WEIGHTS, read_json, write_atomic
 from p2s.train.folder import KEPT
 
 FILE = "settings.json"
@@ -17,7 +17,12 @@ TOLD = 5  # differences, the others are counted
 
 def keep(output: Path, settings: dict[str, Any]) -> None:
     """Write settings beside the state or the model that they are of."""
-    write_atomic(output / FILE, json.dumps(settings, indent=1).encode())
+    write_atomic(output / FILE, text(settings).encode())
+
+
+def text(settings: dict[str, Any]) -> str:
+    """What the file of these settings holds."""
+    return json.dumps(settings, indent=1)
 
 
 def refuse_other(output: Path, settings: dict[str, Any]) -> None:
@@ -25,7 +30,7 @@ def refuse_other(output: Path, settings: dict[str, Any]) -> None:
 
     Nothing is compared where none are kept: an older folder is refused by its identity alone.
     """
-    holds = any((output / name).exists() for name in ("state.pt", "model.safetensors"))
+    holds = any((output / name).exists() for name in ("state.pt", WEIGHTS))
     if holds and (lines := list(differences(_kept(output / FILE), settings))):
         told = ", ".join(lines[:TOLD]) + f" and {len(lines) - TOLD} more" * (len(lines) > TOLD)
         raise ValueError(f"{output} holds another training: {told}; {KEPT}")

@@ -29,7 +29,9 @@ def test_the_stock_way_is_nchw_with_torchvisions_roi_align(spec):
     assert all(a is not b for a, b in zip(ours.parameters(), theirs.parameters(), strict=True))
 
 
-def test_both_ways_train_to_the_same_losses(spec):
+@pytest.mark.parametrize("optimizer", [{"kind": "sgd"}, {"kind": "adamw"}], ids=lambda o: o["kind"])
+def test_both_ways_train_to_the_same_losses(spec, optimizer):
+    spec = spec.changed({"recipe": {"optimizer": optimizer}})
     found = training.training_steps("CenterNet2", spec, steps=2)
     by_way = {row["way"]: row for row in found["rows"]}
     assert by_way["ours"]["loss"] == pytest.approx(by_way["stock"]["loss"], rel=1e-3)

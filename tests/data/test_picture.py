@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from p2s.data.picture import DEEP, PLAIN, read_picture, rgb
+from p2s.data.picture import DEEP, PLAIN, read_any_size, read_picture, rgb
+from p2s.spec import memory
 
 RAMP = np.tile(np.arange(256, dtype=np.uint8), (3, 1))  # what each ramp must come out as
 
@@ -121,6 +122,38 @@ def of_size(path, width, height):
 def test_too_many_pixels_are_told_with_what_to_do(tmp_path):
     with pytest.raises(ValueError, match="huge.png: .* more than .* pixels: shrink it, or cut it"):
         read_picture(of_size(tmp_path / "huge.png", 20_000, 20_000))
+
+
+@pytest.mark.parametrize("orientation", [1, 6])
+@pytest.mark.parametrize("kind", ["RGB.png", "L.png", "P.gif", "RGB.jpg", "I;16.png"])
+def test_a_large_picture_is_read_at_half_its_size_or_a_quarter(tmp_path, kind, orientation):
+    mode, path = kind.split(".")[0], tmp_path / kind
+    ramp = np.linspace(0, 255, 96 * 64).reshape(64, 96)
+    deep = mode == "I;16"
+    picture = Image.fromarray((256 * ramp).astype(np.uint16) if deep else ramp.astype(np.uint8))
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    (picture if deep else picture.convert(mode)).save(path, exif=exif)
+    whole = read_picture(path)
+    for most, times in ((96 * 64, 1), (96 * 64 - 1, 2), (96 * 64 // 4, 2), (400, 4)):
+        read, size = read_any_size(path, most)
+        assert size == whole.shape[:2]
+        assert read.shape == (size[0] // times, size[1] // times, 3)
+        blocks = whole.reshape(size[0] // times, times, size[1] // times, times, 3)
+        assert abs(read - blocks.mean((1, 3))).max() < 3
+    assert (read_any_size(path)[0] == whole).all()
+
+
+def test_a_picture_beyond_pillows_bound_is_read_where_there_is_memory(tmp_path, monkeypatch):
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
+    path = written(tmp_path / "1.png", np.zeros((30, 40, 3), np.uint8))
+    with pytest.raises(ValueError, match="shrink it, or cut it"):
+        read_picture(path)
+    read, size = read_any_size(path, most=300)
+    assert (read.shape, size, Image.MAX_IMAGE_PIXELS) == ((15, 20, 3), (30, 40), 100)
+    monkeypatch.setattr(memory, "_here", lambda: 8 * 30 * 40 - 1)
+    with pytest.raises(ValueError, match="1.png: .*: 40 x 30 pixels: needs .* GB of memory"):
+        read_any_size(path, most=300)
 
 
 def test_a_pipe_a_folder_and_an_empty_file_are_refused_at_once(tmp_path):

@@ -12,6 +12,7 @@ from p2s.deploy.onnx_export import FIELDS, OnnxDetector, export
 from p2s.model.first.heads import IntegralHead
 from p2s.model.zoo import build
 from p2s.spec import NAMED, Spec
+from tests.support.tiny import MADE_OF_OTHERS
 
 SMALL = {
     "num_classes": 4,
@@ -22,12 +23,6 @@ SMALL = {
     "test": {"pre_nms": 100, "proposals": 300, "score_threshold": 0.01, "detections": 60},
 }
 WITHOUT = ("GA RPN", "Cascade RPN")  # a form in ONNX
-MADE_OF_OTHERS = (  # of parts that other names have, and slow to export
-    *("FasterRCNN-RetinaNet", "FasterRCNN-GFL", "FasterRCNN-ATSS"),
-    *("CascadeRCNN-RPN (P3-P7)", "CascadeRCNN-CenterNet"),
-    *("CenterNet*-X101-DCN", "CascadeRCNN-X101-DCN"),
-    *("CenterNet2-DLA-BiFPN-P5", "FCOS-RT-DLA-BiFPN-P3"),
-)
 FEW_LAYERS = {"CenterNet2-R2-101-DCN-BiFPN": {"backbone": {"neck": {"layers": 1}}}}
 HEIGHT, WIDTH = SIZE = (96, 120)  # a width that the trunk has to pad
 

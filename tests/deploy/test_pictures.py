@@ -88,7 +88,7 @@ def test_of_several_the_bad_are_told_and_the_others_come(tmp_path):
     (tmp_path / "empty").mkdir()
     told = []
     several = [GREY, junk, 7, tmp_path / "in", good, tmp_path / "empty", tmp_path / "*.tif", [GREY]]
-    found = [picture.name for picture, _ in readable(each(several), told.append)]
+    found = [seen.picture.name for seen in readable(each(several), told.append)]
     assert found == ["picture 0", str(good), str(good), "picture 0"]
     assert [line.split(": ")[0] for line in told] == [
         *(str(junk), "picture 2", str(tmp_path / "empty"), str(tmp_path / "*.tif"))

@@ -12,6 +12,7 @@ from PIL import Image
 
 import p2s
 from p2s.data.coco import CocoSet
+from p2s.deploy import predict
 from p2s.deploy.detections import COLUMNS
 from p2s.measure.coco import detect
 from tests.support import ROOT
@@ -145,6 +146,14 @@ def test_settings_are_checked_at_once_and_told_in_a_line(detector, photos, optio
     assert "\n" not in str(error.value)
 
 
+def test_its_heat_is_p_of_o_at_each_pixel_and_highest_at_the_likeliest_proposal(detector, photos):
+    heat, found = detector.heat(photos[0]), detector.predict(photos[0])
+    assert heat.shape == (60, 80) and heat.dtype == np.float32
+    assert heat.max() == pytest.approx(found.proposals.p_object[0], abs=1e-6)
+    larger = detector.heat(photos[0], test={"short_edge": 128, "long_edge": 192})
+    assert larger.shape == (60, 80) and (larger != heat).any()
+
+
 def test_a_one_stage_detector_predicts_too(photos, tmp_path):
     detector = p2s.load(lively_folder(tmp_path, "CenterNet*"), device="cpu")
     found = detector.predict(photos[0])
@@ -177,3 +186,17 @@ def test_the_example_of_the_documentation_runs(photos, tmp_path, monkeypatch, ca
 def test_what_supervision_needs_is_imported_by_no_prediction(detector, photos, monkeypatch):
     monkeypatch.setitem(sys.modules, "supervision", None)
     assert len(detector.predict(photos[0]).to_pandas()) > 0
+
+
+def test_boxes_of_a_picture_read_at_half_its_size_are_in_its_own_pixels(
+    detector, tmp_path, monkeypatch
+):
+    path = tmp_path / "large.png"
+    half = np.random.default_rng(1).integers(256, size=(60, 80, 3), dtype=np.uint8)
+    Image.fromarray(half.repeat(2, 0).repeat(2, 1)).save(path)
+    monkeypatch.setattr(predict, "MOST", 60 * 80)
+    found, alone = detector.predict(path), detector.predict(half)
+    assert found.size == (120, 160)
+    np.testing.assert_allclose(found.boxes, 2 * alone.boxes, atol=1e-3)
+    drawn = replace(found, picture=alone.picture).draw()  # which has half of its pixels a side
+    assert (np.array(drawn) == np.array(alone.draw())).all()

@@ -10,9 +10,10 @@ from p2s.report import notebook
 from p2s.report.intervals import RULE
 from p2s.report.notebook import Page
 from p2s.report.products import bullets
+from p2s.report.style import Picture
 from p2s.report.tables import ablation as tables
 from p2s.study.project import TRAIN_EVAL
-from tests.support import fakes
+from tests.support import ROOT, fakes
 
 NOTEBOOKS = fakes.ROOT / "notebooks"
 NAMES = sorted(path.stem for path in NOTEBOOKS.glob("*.ipynb"))
@@ -86,7 +87,7 @@ def test_papermill_tells_type_and_help_of_every_parameter(name):
 
 @pytest.fixture
 def shown(monkeypatch):
-    """What a Page displays, in order."""
+    """All that a Page displays, in order."""
     objects = []
     monkeypatch.setattr(notebook, "display", lambda *parts: objects.extend(parts))
     return objects
@@ -101,10 +102,24 @@ def page(project, monkeypatch):
 def test_a_page_states_claim_and_rule_and_the_verdicts_of_the_first_variant(page, shown):
     page.question()
     experiment = page.results.experiment
-    assert all(part in shown[0].data for part in (experiment.question, experiment.claim, RULE))
+    assert all(part in shown[0].data for part in (experiment.question, experiment.claim))
+    assert shown[1].data == RULE and shown[1].metadata["fold"]
     page.answer()
     first = page.effects[page.effects["variant"] == "scores above .05"]
     assert shown[-1].data == bullets(tables.words(first)) and "holds" in shown[-1].data
+
+
+def test_a_page_begins_with_two_sentences_then_rows_then_a_picture(page, shown):
+    page.summary()
+    words, claim, _, rows, picture, rule = shown
+    assert words.data.count(".** ") == 1 and page.results.experiment.claim in claim.data
+    assert [*rows.data["row"].unique()] == page.results.rows
+    assert isinstance(picture, Picture) and rule.data == RULE
+
+
+def test_committed_is_the_scale_of_the_committed_tables(project):
+    assert Page.of(str(project.root), "committed", "table5").study.scale == "desk"
+    assert Page.of(str(ROOT), "committed", "gate").study.scale == "gated"
 
 
 def test_a_table_of_more_metrics_than_rows_has_a_line_for_each_metric(page, shown):

@@ -9,6 +9,7 @@ from IPython.core.formatters import DisplayFormatter
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
 from p2s.report import pages, style
+from p2s.report.menu import Entry
 from tests.support import ROOT
 
 NO_NAME = re.compile(r"^\s*$|\.(svg|png|jpe?g)$|^figure$", re.IGNORECASE)
@@ -23,7 +24,8 @@ def shown(picture):
 
 def alternatives(*cells):
     """The alternative texts of a rendered page."""
-    html = pages.html(new_notebook(cells=list(cells)), "index.html", [("index.html", "Front")])
+    front = Entry("index.html", "Front", "Front")
+    html = pages.html(new_notebook(cells=list(cells)), front, [front])
     images = BeautifulSoup(html, "html.parser").main.find_all(["img", "svg"])
     return [image.get("alt") or image.get("aria-label") for image in images]
 

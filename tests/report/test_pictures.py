@@ -10,7 +10,7 @@ from matplotlib.image import imread
 
 from p2s.report import experiment, style
 from p2s.report.figures import framework, speed
-from p2s.report.results import COMMITTED, _is_recorded, committed_scale, results
+from p2s.report.results import COMMITTED, _has_every_cell, committed_scale, results
 from p2s.study.project import Project
 from p2s.study.study import Study
 from tests.support import ROOT
@@ -35,8 +35,8 @@ def drawn(name):
 
 
 def is_drawn(name):
-    """Whether an experiment has records, without which it has no pictures."""
-    return _is_recorded(STUDY, committed_scale(STUDY, name), name)
+    """Whether all of an experiment has records: pictures of a part of it have empty places."""
+    return _has_every_cell(STUDY.at(committed_scale(STUDY, name)), name)
 
 
 @pytest.fixture(

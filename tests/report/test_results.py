@@ -6,7 +6,7 @@ import pytest
 
 from p2s.report import results as of_records
 from p2s.report.results import COLUMNS, METRICS
-from p2s.study import published
+from p2s.study import published, records
 from p2s.study.project import Project
 from p2s.study.study import Study
 from tests.support import ROOT, fakes
@@ -169,7 +169,9 @@ def test_rows_that_have_not_started_have_a_mean_below_ten_in_the_first_variant(e
 def test_records_that_do_not_count_are_missing_numbers(every):
     whole = every["table5"]
     dropped = {run.evaluation_id for run in whole.runs if run.seed == 0}
-    some = of_records.results(STUDY, "table5", keep=lambda record: record not in dropped)
+    some = of_records.results(
+        STUDY.at(whole.scale), "table5", keep=lambda record: record not in dropped
+    )
     assert some.records.keys() == whole.records.keys() - dropped and some.runs == whole.runs
     gone = whole.frame["seed"] == 0
     assert (
@@ -191,9 +193,20 @@ def test_findings_are_those_of_each_record_and_empty_without(every):
 def test_the_committed_scale_is_the_first_that_has_the_experiments_data():
     for name in NAMES:
         having = [scale for scale in of_records.COMMITTED if STUDY.at(scale).asked([name])]
-        newest = of_records._is_recorded(STUDY, of_records.NEWEST, name)
+        newest = of_records._has_every_cell(STUDY.at(of_records.NEWEST), name)
         wanted = of_records.NEWEST if newest else (having or of_records.COMMITTED)[0]
         assert of_records.committed_scale(STUDY, name) == wanted
+
+
+def test_the_newest_scale_takes_over_once_each_cell_has_a_record(tmp_path):
+    project = fakes.project(tmp_path)
+    study = Study.load(project, of_records.NEWEST)
+    first = {(run.row, run.variant): run for run in study.runs(["table5"])}
+    assert of_records.committed_scale(study, "table5") == "desk"
+    for run in first.values():
+        assert of_records.committed_scale(study, "table5") == "desk"
+        records.write(fakes.record(run), project.records(of_records.NEWEST))
+    assert of_records.committed_scale(study, "table5") == of_records.NEWEST
 
 
 def test_results_without_a_record_have_a_line_for_every_run(tmp_path):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy.stats import ttest_1samp
+from scipy.stats import norm, ttest_1samp
 
 from p2s.report.intervals import DASH, estimate
 from p2s.report.verdicts import (
@@ -52,9 +52,51 @@ def test_a_verdict_is_that_of_the_rule(kind, made):
     assert (kind == UNSEEN) == ("or more" in str(verdict) or "one seed" in str(verdict))
 
 
-def test_what_could_have_been_seen_is_half_of_the_wider_interval():
+def test_of_released_weights_the_images_alone_decide():
+    one = difference([1.0])
+    [trained], [released] = verdicts([one]), verdicts([one._replace(released=True)])
+    assert (trained.kind, released.kind) == (UNSEEN, PUBLISHED)
+    unseen = one._replace(released=True, images=(-0.1, 2.1))
+    assert verdicts([unseen])[0].kind == UNSEEN
+    assert verdicts([one._replace(released=True, images=(np.nan, np.nan))])[0].kind == UNSEEN
+
+
+@given(st.floats(-5, 5), st.floats(0.01, 5))
+def test_the_images_p_value_is_small_where_their_interval_holds_no_0(mean, half):
+    images = (mean - half, mean + half)
+    p_value = difference([mean], images=images)._replace(released=True).p_value
+    assert (p_value < 0.05) == (abs(mean) > half) or abs(mean) == pytest.approx(half)
+    exact = 2 * norm.sf(abs(mean), scale=half / norm.isf(0.025))
+    assert p_value == pytest.approx(exact, abs=1e-9)
+
+
+def test_released_weights_that_do_not_differ_at_all_show_nothing():
+    same = difference([0.0], images=(0.0, 0.0))._replace(released=True)
+    assert same.p_value == 1 and same._replace(images=(1.0, 1.0)).p_value == 1
+
+
+def test_what_one_claim_could_have_seen_is_half_of_the_wider_interval():
     [verdict] = verdicts([difference([0.9, 1.0, 1.1], images=(-1.0, 5.0))])
     assert verdict.note == "of 3.0 or more"
+
+
+@given(SEEDS, st.integers(1, 24), st.booleans())
+def test_the_smallest_effect_among_many_claims_is_just_seen(values, claims, released):
+    values = np.array(values) - np.mean(values)
+    if np.std(values) < 1e-3:
+        return
+    half = (estimate(values).high - estimate(values).low) / 2
+    spread = difference(values, np.nan, images=(-half, half))._replace(released=released)
+    for share, kind in ((0.999, UNSEEN), (1.001, PUBLISHED)):
+        mean = share * spread.smallest(claims)
+        made = difference(values + mean, np.nan, images=(mean - half, mean + half))
+        others = [difference([-1.0, 0.0, 1.0])] * (claims - 1)
+        found, *_ = verdicts([made._replace(released=released), *others])
+        assert found.kind == kind
+
+
+def test_one_seed_sees_nothing_of_any_size():
+    assert verdicts([difference([1.0])])[0].note == "one seed"
 
 
 def test_many_claims_ask_for_more_than_one():

@@ -107,7 +107,8 @@ def test_every_committed_record_holds_the_dump_of_its_spec():
 def test_a_choice_may_be_written_as_its_kind_alone(owner, name, kind, of_kind):
     beside = {"layers": 1} if owner is FirstStage else {}
     if owner is Backbone:
-        beside = {"depth": 34} | ({"trunk": "dla"} if kind == "dla_up" else {})
+        beside = {"depth": 50 if kind == "lite0" else 34}
+        beside |= {"trunk": "dla"} if kind == "dla_up" else {}
     assert owner.model_validate({name: kind, **beside}) == owner(**{name: of_kind()}, **beside)
 
 

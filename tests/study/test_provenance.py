@@ -55,6 +55,13 @@ def test_the_source_hash_is_of_code_not_of_prose(tmp_path):
     assert a1 == b1 != a2
 
 
+@pytest.mark.parametrize("content", ["", '{"cells": [', "{}", '{"cells": [{}]}'])
+def test_a_damaged_notebook_is_named(tmp_path, content):
+    (tmp_path / "run.ipynb").write_text(content)
+    with pytest.raises(ValueError, match="run.ipynb: "):
+        provenance.source_hash(tmp_path / "run.ipynb")
+
+
 def test_versions_and_machine_say_what_numbers_depend_on():
     assert {"python", "torch", "numpy", "hotcoco"} <= set(provenance.versions())
     here = provenance.machine()

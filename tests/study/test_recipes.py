@@ -10,6 +10,7 @@ from p2s.spec.recipe import Square
 from p2s.study import train_eval
 from p2s.study.project import Project
 from p2s.study.study import Study
+from p2s.train.engine import load
 from tests.support import ROOT
 
 LARGE = (3, 7)
@@ -77,7 +78,7 @@ def test_self_training_starts_from_the_row_above_and_shares_a_training(at_paper)
         at_paper["table10", row]
         for row in ("1280 pixels, BiFPN", "self-training, 4x more", "tested at 1560 pixels")
     )
-    assert tuned.starts_from == above.training_id and tuned.training_id == tested.training_id
+    assert tuned.start == above and tuned.training_id == tested.training_id
     assert tuned.spec.data.kind == "self_training"
 
 
@@ -126,10 +127,9 @@ def test_a_row_with_squares_and_cycles_trains(small):
 
 def test_self_training_is_on_scenes_that_the_row_above_has_labelled(small, monkeypatch):
     monkeypatch.setattr(pseudo, "ABOVE", 0.0)  # of what has learnt nothing
-    with pytest.raises(ValueError, match="starts from a training whose weights are not in the cac"):
-        trained(small, "table10", "self-training, 4x more")
-    above, own, (model, *_) = trained(small, "table10", "1280 pixels, BiFPN")
     run, train, (_, curve, _) = trained(small, "table10", "self-training, 4x more")
+    assert load(small.weights(run.start))[1] == run.start.spec  # it was trained for this one
+    _, own, (model, *_) = trained(small, "table10", "1280 pixels, BiFPN")
     assert (len(own), len(train)) == (4, 7) and curve["iteration"] == [0, 1, 2, 3]
     others, _ = glyphs.load(pseudo.unlabelled(run.spec.data, 3), small.cache / "data")
     assert not {*map(str, others.annotations)} & {*map(str, train.annotations)}
@@ -139,5 +139,6 @@ def test_self_training_is_on_scenes_that_the_row_above_has_labelled(small, monke
     for index, of_image in enumerate(found):
         boxes, classes, _ = train.boxes(4 + index)
         assert len(boxes) <= len(of_image) and set(classes) <= set(of_image.pred_classes.tolist())
+    monkeypatch.setattr(pseudo, "labels", None)  # they are made once
     share = train_eval._pseudo_labelled(run, small)["pseudo_labelled"]
     assert share["images"] == 3 / 7 and 0 < share["boxes"] < 1

@@ -141,10 +141,16 @@ def told(folder):
             *("", records.kind(record.detector, record.spec)),
             *(record.spec.get("recipe", {}).get("iterations", 0), record.source_hash),
             *(record.timings.get("train_s"), record.timings.get("evaluate_s")),
+            *(
+                record.training_id,
+                record.machine.get("memory_mb"),
+                record.machine.get("weights_mb"),
+            ),
         )
         for stem, record in found.items()
     }
-    return said | {stem: (problem, "", 0, "", None, None) for stem, problem in problems.items()}
+    nothing = ("", 0, "", None, None, "", None, None)
+    return said | {stem: (problem, *nothing) for stem, problem in problems.items()}
 
 
 def outlined(folder, kept):
@@ -156,6 +162,7 @@ def kept(tmp_path):
     """A folder of three records, one of them damaged, and where their outlines are kept."""
     spec = {"num_classes": 7, "recipe": {"iterations": 90}}
     fields = {"spec": spec, "source_hash": "5", "timings": {"train_s": 9.5}}
+    fields["machine"] = {"memory_mb": 700, "weights_mb": 3}
     records.write(example(**fields), tmp_path / "runs")
     both = {"train_s": 1.0, "evaluate_s": None}
     other = example(id="b2", detector="GA RPN", spec={"num_classes": 2}, timings=both)

@@ -43,6 +43,16 @@ def test_kept_fingerprints_are_those_drawn(tmp_path, data):
     assert at_first == from_disk == drawn(data)
 
 
+@pytest.mark.parametrize("content", [b"", b"[1]", b'["a", "b", "c"]'])
+def test_what_is_kept_and_damaged_is_made_anew(tmp_path, content):
+    first = runs.fingerprints(SMALL, project(tmp_path / "first"))
+    shutil.copytree(tmp_path / "first", tmp_path / "second")
+    [path] = (project(tmp_path / "second").cache / "fingerprints").iterdir()
+    path.write_bytes(content)
+    assert runs.fingerprints(SMALL, project(tmp_path / "second")) == first
+    assert path.read_bytes() != content
+
+
 def test_what_is_kept_is_not_drawn_again(elsewhere):
     train, val = runs.fingerprints(SMALL, elsewhere)
     assert len({train, val}) == 2

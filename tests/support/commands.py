@@ -1,4 +1,4 @@
-"""The p2s command in this process, in one of its own, and in one without Detectron2."""
+"""The p2s command in this process, in one of its own, and in one that lacks modules."""
 
 import json
 import subprocess
@@ -36,9 +36,9 @@ def in_a_process(*words):
     return subprocess.run(command, capture_output=True, text=True)
 
 
-def without_detectron2(commands):
+def without(modules, commands):
     code = (
-        "import json, sys; sys.modules['detectron2'] = None\n"
+        f"import json, sys; sys.modules.update(dict.fromkeys({[*modules]}))\n"
         "from click.testing import CliRunner; from p2s.cli import main as cli\n"
         "done = [CliRunner().invoke(cli.main, words) for words in json.load(sys.stdin)]\n"
         "print(json.dumps([(each.exit_code, each.output) for each in done]))"

@@ -62,6 +62,11 @@ def results(project, name, scale="desk"):
     return of_records.results(Study.load(project, scale), name)
 
 
+def empty(name, scale):
+    """The Results of an experiment of this project as if nothing had run yet."""
+    return of_records.results(Study.load(Project.at(ROOT), scale), name, lambda _: False)
+
+
 def holding(results, made):
     """The same Results of other records: of runs, those that have one."""
     found = {record.id: record for record in made}

@@ -11,6 +11,7 @@ import torch
 from detectron2.config import get_cfg
 from detectron2.modeling import build_model
 from safetensors.torch import save_file
+from torch import nn
 
 from p2s.model.naming import to_theirs
 from p2s.model.zoo import build
@@ -234,3 +235,12 @@ def small(name, changes=(), **of_backbone):
     """Weights of a small detector of ours by others' names."""
     spec = released(name).changed(SMALL).changed({"backbone": of_backbone}).changed(dict(changes))
     return to_theirs(build(spec).state_dict(), spec)
+
+
+HEADS = {"bn1": "_bn0", "conv_head": "_conv_head", "bn2": "_bn1", "classifier": "_fc"}
+
+
+def lite0_as_published(net: nn.Module) -> dict[str, torch.Tensor]:
+    """The weights of timm's whole EfficientNet-Lite0 by names as those of the published file."""
+    parts = [(name.partition("."), value) for name, value in net.state_dict().items()]
+    return {HEADS.get(head, f"_{head}") + dot + rest: value for (head, dot, rest), value in parts}

@@ -8,7 +8,7 @@ from detectron2.structures import Boxes, Instances
 from PIL import Image
 
 from p2s.model.zoo import build
-from p2s.spec import Spec
+from p2s.spec import Spec, merge
 from p2s.train.folder import write_model
 
 TINY = {
@@ -18,6 +18,13 @@ TINY = {
     "second_stage": {"channels": 32, "regions": 16},
     "test": {"pre_nms": 100, "proposals": 20, "score_threshold": 0.0},
 }
+MADE_OF_OTHERS = (  # of parts that other names have: for tests that take long
+    *("FasterRCNN-RPN (P3-P7)", "CascadeRCNN-RPN", "CascadeRCNN-RPN (P3-P7)"),
+    *("FasterRCNN-RetinaNet", "FasterRCNN-GFL", "FasterRCNN-ATSS", "FasterRCNN-CenterNet"),
+    *("CascadeRCNN-RetinaNet", "CascadeRCNN-GFL", "CascadeRCNN-CenterNet"),
+    *("CenterNet*-X101-DCN", "CascadeRCNN-X101-DCN"),
+    *("CenterNet2-DLA-BiFPN-P5", "FCOS-RT-DLA-BiFPN-P3"),
+)
 
 
 def tiny(name):
@@ -37,9 +44,9 @@ CLASSES = ["cat", "dog", "owl"]
 SMALL_PICTURES = {"test": {"short_edge": 64, "long_edge": 96}}
 
 
-def lively_folder(folder, name="CenterNet2"):
+def lively_folder(folder, name="CenterNet2", changes=None):
     """A folder as a training leaves it, of a tiny detector that answers to what it sees."""
-    spec = Spec.named(name).changed(TINY).changed(SMALL_PICTURES)
+    spec = Spec.named(name).changed(merge(TINY, changes or {})).changed(SMALL_PICTURES)
     torch.manual_seed(0)
     model = build(spec)
     with torch.no_grad():

@@ -1,13 +1,17 @@
 """A training small enough for tests of the engine: a tiny model, data and settings."""
 
+import shutil
 from types import SimpleNamespace
 
 import torch
+import yaml
 from detectron2.structures import Boxes, Instances
 from torch import nn
 
 from p2s.spec import Spec
+from p2s.study.project import TRAIN_EVAL, Project
 from p2s.train import engine, folder, replay
+from tests.support import ROOT
 
 DATA = SimpleNamespace(fingerprint="f" * 64, classes=["cat", "dog"])
 RECIPE = {"iterations": 12, "warmup": 3, "batch": 2, "rate": 0.1}
@@ -55,3 +59,18 @@ def install(monkeypatch):
     monkeypatch.setattr(engine, "train_batch", batches)
     monkeypatch.setattr(folder, "build", lambda spec: Tiny())
     monkeypatch.setattr(replay, "build", lambda spec: Tiny())
+
+
+def study_of(folder, rows):
+    """A project of one experiment, `t`, with these rows and scale smoke made tiny."""
+    scales = yaml.safe_load((ROOT / "experiments" / "scales.yaml").read_text())
+    changes = scales["smoke"]["changes"]
+    changes["data"] |= {"train": 4, "val": 2, "size": 64, "classes": 2}
+    changes["recipe"] |= {"iterations": 2, "batch": 2, "warmup": 1, "short_edge": [64]}
+    table = {"name": "t", "title": "-", "question": "-", "claim": "-", "notebook": "t.ipynb"}
+    (folder / "experiments").mkdir()
+    (folder / "notebooks").mkdir()
+    for name, content in (("scales", {"smoke": scales["smoke"]}), ("t", table | {"rows": rows})):
+        (folder / "experiments" / f"{name}.yaml").write_text(yaml.safe_dump(content))
+    shutil.copy(ROOT / TRAIN_EVAL, folder / TRAIN_EVAL)
+    return Project(folder, folder / ".p2s")

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from p2s.train import curve as curves
-from p2s.train.curve import LivePicture, add, ap_of, drawn
+from p2s.train.curve import LivePicture, add, ap_of, drawn, thinned
 
 
 def test_a_name_has_a_value_or_nan_at_each_iteration():
@@ -71,3 +71,11 @@ def test_the_picture_is_renewed_every_thirty_seconds(clock, tmp_path):
 def test_a_picture_that_takes_long_is_renewed_more_rarely(clock, tmp_path):
     clock.cost = 2.0  # 2 % of the time, so every 100 s
     assert renewals(clock, tmp_path / "curve.png", 40, 10) == [3, 13, 23, 33]
+
+
+@pytest.mark.parametrize("count", [1, 199, 200, 201, 90_000])
+def test_a_thinned_curve_has_at_most_200_points_and_keeps_a_constant(count):
+    curve = thinned({"iteration": list(range(count)), "loss": [0.5] * count})
+    assert len(curve["iteration"]) == len(curve["loss"]) <= 200
+    assert set(curve["loss"]) == {0.5}
+    assert curve["iteration"] == sorted(curve["iteration"])

@@ -54,7 +54,7 @@ def test_without_tensorboard_a_line_says_how_to_get_it(tmp_path, monkeypatch):
     for ask in (require_tensorboard, lambda: Events(tmp_path)):
         with pytest.raises(ImportError) as error:
             ask()
-        assert str(error.value) == MISSING and "pip install 'p2s[tensorboard]'" in MISSING
+        assert str(error.value) == MISSING and "pip install tensorboard" in MISSING
 
 
 def test_nothing_is_written_before_the_first_step(tmp_path):

@@ -56,3 +56,21 @@ def test_what_a_training_left_damaged_is_told_and_kept(tmp_path, name, content):
     with pytest.raises(ValueError, match=f"{name}: not a readable .*; delete it to start anew"):
         train(Tiny(), SPEC, DATA, tmp_path, seed=3)
     assert (tmp_path / name).read_bytes() == content
+
+
+@pytest.mark.parametrize("content", [None, b"", b"[1]"])
+def test_of_a_curve_that_is_lost_it_is_told_how_to_have_another(tmp_path, content):
+    if content is not None:
+        (tmp_path / "curve.json").write_bytes(content)
+    told = r"curve.json.*; delete .*model.safetensors to train again$"
+    with pytest.raises(ValueError, match=told):
+        folder.curve(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["spec.json", "classes.json", "settings.json"])
+def test_a_damaged_text_beside_finished_weights_is_written_anew(tmp_path, name):
+    train(Tiny(), SPEC, DATA, tmp_path, seed=3)
+    before = (tmp_path / name).read_bytes()
+    (tmp_path / name).write_bytes(before[:-1])
+    train(Tiny(), SPEC, DATA, tmp_path, seed=3)
+    assert (tmp_path / name).read_bytes() == before

@@ -19,6 +19,7 @@ NAMES = ["a", "b", "c", "d"]
 
 @pytest.fixture
 def file(tmp_path):
+    torch.manual_seed(1)
     return write(small("FasterRCNN-RPN"), tmp_path / "released.pth")
 
 
@@ -103,6 +104,7 @@ def test_names_of_classes_are_in_the_order_of_their_ids(tmp_path):
 @pytest.mark.parametrize("content", ["", "[]", "{}", '{"categories": [{"name": "a"}]}'])
 def test_a_file_without_classes_is_told_in_a_line(tmp_path, content):
     (tmp_path / "a.json").write_text(content)
-    with pytest.raises(ValueError, match="a.json: categories: .*; valid: COCO's JSON") as error:
+    told = "a.json: (not valid JSON: |categories: .*; valid: COCO's JSON)"
+    with pytest.raises(ValueError, match=told) as error:
         class_names(tmp_path / "a.json")
     assert len(str(error.value).splitlines()) == 1

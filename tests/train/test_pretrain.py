@@ -7,13 +7,16 @@ from safetensors.torch import load_file
 from p2s.data.glyphs import ink
 from p2s.data.glyphs.styles import STYLES
 from p2s.data.loader import train_batch
+from p2s.files import file_sha256
 from p2s.model.backbones import make_backbone
 from p2s.model.zoo import build
 from p2s.spec import Glyphs, Recipe, Spec, identity
 from p2s.spec.identity import training_id
 from p2s.spec.pretraining import Reading
+from p2s.spec.released import LITE0
 from p2s.train import pretrain
 from p2s.train.descent import optimizer
+from tests.support.released import lite0_as_published
 from tests.support.tiny import TINY
 
 SCENES = Glyphs(seed=3, train=6, val=1, size=64, classes=ink.LABELS)
@@ -122,3 +125,19 @@ def test_pretrained_trainings_have_an_identity_of_their_own_and_build_without_fi
     one = build(with_glyphs)
     torch.manual_seed(0)
     assert _equal(one, build(without))
+
+
+def test_others_weights_are_those_that_are_published_and_no_others(tmp_path, monkeypatch):
+    timm = pytest.importorskip("timm")
+    torch.manual_seed(0)
+    net = timm.create_model("tf_efficientnet_lite0")
+    torch.save(lite0_as_published(net), tmp_path / "l.pth")
+    monkeypatch.setattr(pretrain, "trunk_file", lambda name: tmp_path / "l.pth")
+    backbone = {"trunk": "lite0", "weights": "lite0", "fpn_channels": 16, **LITE0}
+    spec = Spec().changed({"backbone": backbone})
+    maps = make_backbone(spec.backbone, spec.levels)
+    with pytest.raises(ValueError, match=r"l.pth: sha256 \w+ \(valid: 579344248a\w+, as published"):
+        pretrain.pretrain(maps, spec, tmp_path)
+    monkeypatch.setitem(pretrain.PUBLISHED, "lite0", file_sha256(tmp_path / "l.pth"))
+    pretrain.pretrain(maps, spec, tmp_path)
+    assert torch.equal(maps.bottom_up.net.conv_stem.weight, net.conv_stem.weight)

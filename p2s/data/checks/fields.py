@@ -5,6 +5,7 @@ Fast and light on purpose, as `health` is.
 
 from collections.abc import Collection
 from math import inf
+from sys import float_info
 from typing import Any
 
 from p2s.data.checks.problems import Problems, shown
@@ -66,8 +67,8 @@ def image_sizes(rows: list[dict], problems: Problems) -> dict[int, tuple[int, in
             sizes[key] = (int(sides[0]), int(sides[1])) if all(good) else None
         for field, fine in zip(("width", "height"), good, strict=True):
             if not fine:
-                line = f"image {key}: {field}: {shown(row, field)} (valid: pixels, 1 or more)"
-                problems["size"].append(line)
+                line = f"{field}: {shown(row, field)} (valid: pixels, 1 or more)"
+                problems["size"].append(f"image {shown(row, 'id')}: {line}")
     return sizes
 
 
@@ -98,7 +99,7 @@ def annotations(rows: list[dict], sizes: dict, categories: set[int], problems: P
             sound = False
         if not sound:
             for kind, line in _problems(row, sizes, categories):
-                problems[kind].append(f"annotation {row.get('id')}: {line}")
+                problems[kind].append(f"annotation {shown(row, 'id')}: {line}")
     keys = [row.get("id") for row in rows]
     if set(map(type, keys)) != {int} or len(set(keys)) < len(keys):
         ids(rows, "annotation", problems)
@@ -123,7 +124,8 @@ def _problems(row, sizes, categories):
     if (problem := box_problem(row.get("bbox"), size)) is None:
         return
     kind, line = problem
-    if not (kind == "flat" and (row.get("id"), image) in COCO_FLAT):
+    known = _is_whole(row.get("id")) and size and (row["id"], image) in COCO_FLAT
+    if not (kind == "flat" and known):
         yield kind, f"bbox: {shown(row, 'bbox')}: {line}"
 
 
@@ -131,7 +133,7 @@ def box_problem(box: Any, size: tuple[int, int] | None) -> tuple[str, str] | Non
     """(kind, what is wrong) of a box, given its image's size if known; None if nothing."""
     if not isinstance(box, list) or len(box) != 4 or {type(v) for v in box} - {int, float}:
         return "bbox", "not four numbers (valid: [x, y, width, height])"
-    if any(v != v or abs(v) == inf for v in box):
+    if not all(abs(v) <= float_info.max for v in box):
         return "bbox", "not finite (valid: finite numbers)"
     if min(box[2:]) <= 0:
         kind, word = ("flat", "zero") if min(box[2:]) == 0 else ("bbox", "negative")

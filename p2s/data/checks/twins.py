@@ -1,9 +1,12 @@
 """Twins: pictures that a training and a validation set share, which AP would praise.
 
 Two pictures are the same if no cell of their thumbnails differs by more than a few grey levels:
-saved anew or in another size they still are, with another object in them they are not.
+saved anew or in another size they still are, with another object in them they are not. They are
+near each other if the cells differ as little on average, as they are or mirrored: cut and mirrored
+anew, as sets are that others have enlarged.
 """
 
+import math
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -46,6 +49,18 @@ def twins(train: list[Path], val: list[Path], seconds: float = 10.0) -> Twins:
             same = np.flatnonzero((abs(yours[likely] - cells) <= CLOSE).all(1))
             pairs += [(path, theirs[likely[same[0]]])] if len(same) else []
     return Twins(pairs, len(ours), len(theirs))
+
+
+def near_twins(train: list[Path], val: list[Path]) -> list[Path]:
+    """The validation pictures that are near one in training, however long it takes."""
+    mine, ours = _thumbnails(val, math.inf)
+    _, theirs = _thumbnails(train, math.inf)
+    mirrored = ours.reshape(-1, SIDE, SIDE)[..., ::-1].reshape(ours.shape)
+    return [
+        path
+        for path, *ways in zip(mine, ours, mirrored, strict=True)
+        if any((abs(theirs - cells).mean(1) <= CLOSE).any() for cells in ways)
+    ]
 
 
 def _thumbnails(paths, until):

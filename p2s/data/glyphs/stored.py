@@ -51,19 +51,27 @@ def prepare(glyphs: Glyphs, cache: Path) -> Coco:
     """The scenes as COCO JSON and pictures under `cache`, drawn once; two callers never collide.
 
     Pictures are BMP: to pack a noisy PNG takes as long as to draw it, and to read it ten times
-    as long. An interrupted drawing leaves only a `.part` folder, which the next call replaces.
+    as long. An interrupted drawing leaves only a `.part` folder, which the next call replaces, as
+    it does scenes of which a file is gone.
     """
     name = canonical_hash([fingerprint(hidden(glyphs), split) for split in SPLITS])
     folder = Path(cache, f"glyphs-{name}")
     folder.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(f"{folder}.lock"):
-        if not folder.exists():
+        if not all(_is_there(folder, split, getattr(glyphs, split)) for split in SPLITS):
             part = folder.with_name(f"{folder.name}.part")
             shutil.rmtree(part, ignore_errors=True)
             _write(glyphs, part)
+            shutil.rmtree(folder, ignore_errors=True)
             part.rename(folder)
     kind = "lvis" if glyphs.federated else "coco"
     return Coco(kind=kind, train=folder / "train.json", val=folder / "val.json", images=folder)
+
+
+def _is_there(folder, split, count):
+    """Whether a folder has the table of a split and as many pictures as there are scenes."""
+    table, pictures = folder / f"{split}.json", folder / split
+    return table.exists() and pictures.exists() and len(os.listdir(pictures)) == count
 
 
 def _read(glyphs, split, files):

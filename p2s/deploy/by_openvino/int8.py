@@ -10,7 +10,7 @@ from torch.utils._pytree import tree_flatten
 try:
     import nncf
 except ImportError as error:
-    raise ImportError(f"{error}: int8 needs `pip install -e '.[fast]'`") from None
+    raise ImportError(f"{error}: int8 needs `pip install nncf`") from None
 
 # P6 and P7 cost next to nothing, and quantised they were all zeros.
 EXACT = nncf.IgnoredScope(patterns=[".*top_block.*"], validate=False)

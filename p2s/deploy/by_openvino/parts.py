@@ -17,7 +17,7 @@ from p2s.model.detector import first_head, region_heads
 try:
     import openvino
 except ImportError as error:
-    raise ImportError(f"{error}: engine openvino needs `pip install -e '.[fast]'`") from None
+    raise ImportError(f"{error}: engine openvino needs `pip install openvino`") from None
 
 HINTS = {"fp32": "f32", "bf16": "bf16"}  # OpenVINO's own choice is bf16 wherever a chip has units
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from itertools import product
 
 from p2s.data import glyphs
-from p2s.report.results import results
+from p2s.report.results import committed_scale, results
 from p2s.report.style import COLOURS, SHOWN_ABOVE, Photographs, blank, box, styled
 from p2s.spec import Glyphs
 from p2s.study.records import Record
@@ -44,7 +44,7 @@ def shown(scene: dict, power: float) -> list[tuple[list[float], float]]:
 
 def first_proposals(study: Study) -> list[Record]:
     """Of each first stage the record of Table 5 that Figure 3 shows: the first seed's."""
-    main = results(study, "table5").main
+    main = results(study.at(committed_scale(study, "table5")), "table5").main
     first = [pair for pair in main.pairs if pair[0].seed == main.runs[0].seed]
     shown = [record for run, record in first if record and run.row in PROPOSERS]
     return [record for record in shown if record.spec["data"]["kind"] == "glyphs"]

@@ -15,6 +15,13 @@ from p2s.study.experiments import Contrast
 
 UP, DOWN = COLOURS[2], COLOURS[1]
 HIGH = 0.3  # inches of a step
+FACTORS = {  # what variants "factor: setting" change, as a number
+    "length": lambda spec: spec.recipe.iterations,
+    "classes": lambda spec: spec.num_classes,
+    "proposals": lambda spec: spec.test.proposals,
+    "fragments": lambda spec: spec.data.fragments,
+    "strangers": lambda spec: spec.data.strangers,
+}
 
 
 @styled
@@ -56,7 +63,7 @@ def chains(contrasts: Sequence[Contrast]) -> list[list[Contrast]]:
 
 @styled
 def dependence(results: Results) -> Picture:
-    """The gain of the first contrast in the variants "factor: value", a panel a factor.
+    """The gain of the first contrast by factors, a panel each, see `gains`.
 
     Mean and interval over seeds; the line is the first variant's mean.
     """
@@ -79,22 +86,28 @@ def dependence(results: Results) -> Picture:
 
 
 def gains(results: Results) -> pd.DataFrame:
-    """The first contrast's difference, a line a seed and variant "factor: value".
+    """The first contrast's difference by FACTORS, a line a seed and setting, these ascending.
 
+    Variants "factor: ..." change one of them; the first variant, which changes none, is in each.
     Columns factor, setting, seed, gain, and plain, the gain of the first variant.
     """
-    contrast, parts = results.contrasts[0], []
-    lines = results.of("AP")
+    contrast, lines = results.contrasts[0], results.of("AP")
     rows = {name: part.set_index(["variant", "seed"]) for name, part in lines.groupby("row")}
     gain = rows[contrast.row]["value"] - rows[contrast.than]["value"]
-    plain = gain.loc[results.runs[0].variant]
-    for variant in lines["variant"].unique():
-        factor, _, setting = results.said(variant).partition(": ")
-        if setting:
-            values = gain.loc[variant].rename("gain").reset_index()
-            parts.append(values.assign(factor=factor, setting=setting))
+    specs = {run.variant: run.spec for run in results.runs}
+    plain, *variants = specs
+    parts = [
+        gain.loc[variant]
+        .rename("gain")
+        .reset_index()
+        .assign(factor=factor, number=of(specs[variant]))
+        for factor, of in FACTORS.items()
+        if (own := [one for one in variants if one.startswith(f"{factor}: ")])
+        for variant in sorted([plain, *own], key=lambda variant: of(specs[variant]))
+    ]
     frame = pd.concat(parts, ignore_index=True)
-    return frame.assign(plain=frame["seed"].map(plain))
+    setting = frame["number"].map("{:g}".format)
+    return frame.assign(setting=setting, plain=frame["seed"].map(gain.loc[plain]))
 
 
 def _bars(panel, names, effects):

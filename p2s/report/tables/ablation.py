@@ -13,7 +13,7 @@ from p2s.report.tables.estimates import cells, estimates, every, grid
 from p2s.study.experiments import Contrast
 from p2s.study.published import Published, of_table
 
-PAPER_LINE = "the paper"
+PAPER_LINE, CLAIM_LINE = "the paper", "claimed"
 CLAIMS = {"gain": "a gain", "loss": "a loss", "none": "no change"}  # of a contrast, in words
 NOT_STARTED = "not started"  # in place of a verdict
 WIDE = 6  # columns of a table that fit on a page
@@ -81,23 +81,33 @@ def words(effects: pd.DataFrame, said: Callable[[str], str] = str) -> list[str]:
 def readable(frame: pd.DataFrame, said: Callable[[str], str] = str) -> pd.DataFrame:
     """A table or effects for people: a line for each variant, and the paper's values as the last.
 
-    Where that is wider than long, the paper's values and the variants are columns. A cell is mean
-    ± half the interval (seeds), with the verdict on an effect; a dash where no
-    record is. What a line was measured at stands before it: scale, variant. `said` is what a label
-    is called, see Results.said.
+    Of effects what the paper claims is one more. Where that is wider than long, these and the
+    variants are columns. A cell is mean ± half the interval (seeds), of an effect also its interval
+    over images and its verdict; a dash where no record is. What a line was measured at stands
+    before it: scale, variant. `said` is what a label is called, see Results.said.
     """
-    name, sign = frame.columns[0], "+" if "verdict" in frame else ""
-    text = cells(frame, sign)
-    if "verdict" in frame:
-        pairs = zip(text, frame["verdict"], strict=True)
-        text = [cell if said == DASH else f"{cell}: {said}" for cell, said in pairs]
+    name, of_effects = frame.columns[0], "verdict" in frame
+    text = _of_effects(frame) if of_effects else cells(frame)
     places = zip(frame["scale"], frame["variant"], strict=True)
     lines = [", ".join(filter(None, place)) for place in places]
     table = grid(frame.assign(cell=text, line=lines), name, "line")
-    published = frame.drop_duplicates(name)["paper"]
-    table.loc[PAPER_LINE] = [number(value, sign) for value in published]
+    published = frame.drop_duplicates(name)
+    table.loc[PAPER_LINE] = [number(value, "+" * of_effects) for value in published["paper"]]
+    if of_effects:
+        table.loc[CLAIM_LINE] = [CLAIMS.get(claim, DASH) for claim in published["expects"]]
     table = table.rename(index=said, columns=said)
     return table.T if table.shape[1] > max(len(table), WIDE) else table
+
+
+def _of_effects(effects) -> list[str]:
+    """Each difference with its interval over images, where it has one, and its verdict."""
+    texts = cells(effects, "+")
+    if "image_low" in effects:
+        ends = zip(effects["image_low"], effects["image_high"], strict=True)
+        spans = [f", images {number(low, '+')} to {number(high, '+')}" for low, high in ends]
+        texts = [text + span * (DASH not in span) for text, span in zip(texts, spans, strict=True)]
+    pairs = zip(texts, effects["verdict"], strict=True)
+    return [text if said == DASH else f"{text}: {said}" for text, said in pairs]
 
 
 def named(contrast: Contrast) -> str:

@@ -5,9 +5,10 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from p2s.report.intervals import Estimate, estimate, number, sentence, verdict
+from p2s.report.intervals import Estimate, estimate, number, sentence
 from p2s.report.results import Results
 from p2s.report.tables.estimates import estimates, grid
+from p2s.report.tables.judged import in_words
 
 Path = tuple[str, str, str]  # a probability, a sample, a quantity of `measure.calibration`
 PROBABILITIES = {  # as in `calibration`: in words
@@ -109,7 +110,9 @@ def _lower_in_words(results, row, than, probability):
     parts = []
     for sample, shown in SAMPLES.items():
         less = lower(results, row, than, probability, sample)
-        parts.append(sentence(f"{shown} by", less, verdict(less, "gain"), "+", " %"))
+        parts.append(
+            sentence(f"{shown} by", less, in_words(less, "gain", results.scale), "+", " %")
+        )
     beyond = _by_seed(results, probability, LIKELY, "more")
     more = [f"{name} {estimate(beyond[name]).text('+')} %" for name in (row, than)]
     what = "" if probability == "score" else f" of {PROBABILITIES[probability]}"

@@ -11,6 +11,7 @@ from p2s.report.intervals import DASH, NEGLIGIBLE, Estimate, estimate, number, v
 from p2s.report.results import Results, results
 from p2s.report.tables.ablation import EFFECT, effects
 from p2s.report.tables.estimates import cells, estimates, every, grid
+from p2s.report.tables.judged import in_words
 from p2s.study.study import Study
 
 MEASURE = "fusion"
@@ -86,7 +87,8 @@ def gains(results: Results, claims: dict[str, tuple[float, str]]) -> pd.DataFram
     printed, expects = zip(
         *(claims.get(row, (np.nan, None)) for row in gains["contrast"]), strict=True
     )
-    said = [verdict(gain, claim) for gain, claim in zip(every(gains), expects, strict=True)]
+    pairs = zip(every(gains), expects, strict=True)
+    said = [in_words(gain, claim, results.scale) for gain, claim in pairs]
     gains = gains.assign(paper=printed, expects=expects, verdict=said)
     return gains.fillna({"expects": DASH})[[*EFFECT]]
 

@@ -48,7 +48,10 @@ class Wanted(NamedTuple):
 def points(results: Results) -> pd.DataFrame:
     """Every point of the gate, a line each: COLUMNS; met is None where no record is."""
     parts = (_learnt, _standing, _geometry, _errors)
-    lines = [line for part in parts for line in part(results)]
+    return _frame([line for part in parts for line in part(results)])
+
+
+def _frame(lines):
     frame = pd.DataFrame(
         [(*line[:2], str(line[2]), *line[3], _met(*line[2:])) for line in lines],
         columns=list(COLUMNS),
@@ -56,13 +59,17 @@ def points(results: Results) -> pd.DataFrame:
     return frame.astype({"met": object})
 
 
-def missed(results: Results) -> dict[str, tuple[str, ...]]:
-    """What of the gate is missed, by the row that it is about; "" is about all, ACROSS about some.
+def of_photographs(trained: Results, longer: Results) -> pd.DataFrame:
+    """The points that photographs have too: *learnt*, of `longer` trainings, and *standing*."""
+    return _frame([*_learnt(longer), *_standing(trained)])
+
+
+def missed(frame: pd.DataFrame) -> dict[str, tuple[str, ...]]:
+    """What of the points is missed, by the row it is about; "" is about all, ACROSS about some.
 
     A level without objects has background alone, in all rows that have it.
     Without records of the gate nothing rests on anything: that is missed for all.
     """
-    frame = points(results)
     if frame["met"].isna().any():
         return {"": ("the gate has not been asked",)}
     told: dict[str, tuple[str, ...]] = {}
@@ -101,25 +108,29 @@ def _met(wanted, measured):
     return wanted.holds(measured.mean) if measured.seeds else None
 
 
-def _ap(results, row, variant):
-    lines = results.only(variant).of("AP")
+def _ap(results, row):
+    lines = results.of("AP")
     return lines[lines["row"] == row].set_index("seed")
 
 
 def _learnt(results):
     """How much AP each row gains by twice the iterations."""
     for row in results.rows:
-        gain = difference(*(_ap(results, row, length) for length in (LONGER, TRAINED)))
+        gain = difference(*(_ap(results.only(length), row) for length in (LONGER, TRAINED)))
         yield "learnt", f"{row}: twice as long", Wanted(-math.inf, 2), estimate(gain["value"])
 
 
 def _standing(results):
-    """How the rows stand to each other."""
-    pairs = [(row, REFERENCE, Wanted(-4, 4)) for row in ONE_STAGE]
-    pairs.append(("CascadeRCNN-RPN", REFERENCE, Wanted(2, 6)))
-    pairs.append(("CascadeRCNN-RPN (P3-P7)", "CascadeRCNN-RPN", Wanted(-2, 2)))
+    """How the rows that are there stand to each other, in the first variant."""
+    here = {*results.frame["row"]}
+    pairs = [(row, REFERENCE, Wanted(-4, 4)) for row in ONE_STAGE if row in here]
+    if "CascadeRCNN-RPN" in here:
+        pairs.append(("CascadeRCNN-RPN", REFERENCE, Wanted(2, 6)))
+        pairs.append(("CascadeRCNN-RPN (P3-P7)", "CascadeRCNN-RPN", Wanted(-2, 2)))
+    else:
+        pairs.append(("CascadeRCNN-RPN (P3-P7)", REFERENCE, Wanted(2, 6)))
     for row, than, wanted in pairs:
-        gain = difference(*(_ap(results, name, TRAINED) for name in (row, than)))
+        gain = difference(*(_ap(results.main, name) for name in (row, than)))
         yield "standing", f"{row} over {than}", wanted, estimate(gain["value"])
 
 

@@ -1,17 +1,26 @@
 """Judged differences: the effects of an experiment with the verdicts of p2s.report.verdicts.
 
-They are of the scale that passed the gate; those of other scales keep the rule they were made with.
+They are of scales that have a gate; those of others keep the rule they were made with.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
 
-from p2s.report.intervals import Estimate
-from p2s.report.results import NEWEST, Results, results
+from p2s.report.intervals import Estimate, verdict
+from p2s.report.results import GATED, NEWEST, PHOTOGRAPHS, Results, results
 from p2s.report.tables import ablation, gate
-from p2s.report.verdicts import Difference, over_images, verdicts
+from p2s.report.verdicts import (
+    OPPOSITE,
+    OTHER_SIZE,
+    PUBLISHED,
+    UNSEEN,
+    Difference,
+    Verdict,
+    over_images,
+    verdicts,
+)
 from p2s.spec import Spec
 from p2s.study.experiments import Contrast
 from p2s.study.study import Study
@@ -19,17 +28,63 @@ from p2s.study.study import Study
 ONE_STAGE = dict(zip(("retinanet", "gfl", "atss", "centernet"), gate.ONE_STAGE, strict=True))
 
 
+def points(study: Study) -> pd.DataFrame:
+    """What the gate of a study's scale, one of GATED, has asked, see `tables.gate.points`."""
+    if study.scale == NEWEST:
+        return gate.points(results(study, "gate"))
+    return gate.of_photographs(results(study, PHOTOGRAPHS), results(study, "learnt"))
+
+
 def effects(of_experiment: Results, study: Study) -> pd.DataFrame:
-    """As `ablation.effects`; at NEWEST with new verdicts, the interval over images and p-values.
+    """As `ablation.effects`; at GATED with new verdicts, the interval over images and p-values.
 
     p_value is that of the seeds before Holm's correction within a variant.
     """
+    if of_experiment.scale not in GATED:
+        return ablation.effects(of_experiment)
+    return judge(of_experiment, gate.missed(points(study.at(of_experiment.scale))))
+
+
+def judge(of_experiment: Results, missed: Mapping[str, Sequence[str]]) -> pd.DataFrame:
+    """`effects` with new verdicts, whatever the scale; of its gate `missed` says what is missed."""
     frame = ablation.effects(of_experiment)
-    if of_experiment.scale != NEWEST or frame.empty:
+    if frame.empty:
         return frame
-    missed = gate.missed(results(study.at(NEWEST), "gate"))
     variants = frame.groupby("variant", sort=False)
     return pd.concat([_judged(of_experiment, lines, missed) for _, lines in variants])
+
+
+def of_quantity(of_variant: Results, rows: Sequence[str], more: Estimate, study: Study) -> str:
+    """The verdict on a gain in what is no metric of a record; at GATED the new one."""
+    if of_variant.scale not in GATED:
+        return verdict(more, "gain")
+    missed = gate.missed(points(study.at(of_variant.scale)))
+    return str(quantified(of_variant, rows, more, missed, "gain"))
+
+
+def in_words(effect: Estimate, expects: str | None, scale: str) -> str:
+    """What an interval over seeds alone says, in a sentence; at GATED nothing does not hold."""
+    said = verdict(effect, expects)
+    if scale not in GATED:
+        return said
+    none = {"holds": PUBLISHED, "does not hold": OTHER_SIZE}
+    signs = {"holds": "seen", "does not hold": OPPOSITE}
+    words = {"undecided": UNSEEN} | (none if expects == "none" else signs)
+    return words.get(said, said)
+
+
+def quantified(
+    of_variant: Results, rows: Sequence[str], more: Estimate, missed: Mapping, expects: str
+) -> Verdict:
+    """The new Verdict on it, whatever the scale; a quantity has no interval over images."""
+    notes = rests_on(of_variant, rows, missed)
+    [said] = verdicts([Difference(more, (np.nan, np.nan), np.nan, expects, notes)])
+    return said
+
+
+def rests_on(of_variant: Results, rows: Sequence[str], missed: Mapping) -> tuple[str, ...]:
+    """What is missed of the gate for these rows, and which of them have not learnt."""
+    return (*dict.fromkeys(_missed(of_variant, rows, missed)),)
 
 
 def precursor(spec: Spec) -> str:
@@ -54,24 +109,25 @@ def _judged(of_experiment, lines, missed):
 
 def _difference(of_variant, contrast, line, missed):
     seeds = Estimate(*(getattr(line, name) for name in Estimate._fields))
-    replicates = _replicates(of_variant, contrast)
-    notes = dict.fromkeys(_rests_on(of_variant, contrast, missed))
-    return Difference(seeds, over_images(replicates), line.paper, contrast.expects, (*notes,))
+    images = over_images(replicates(of_variant, contrast))
+    notes = rests_on(of_variant, contrast.rows, missed)
+    released = all(row.weights for row in of_variant.experiment.rows if row.name in contrast.rows)
+    told = (line.paper, contrast.expects, notes, released)
+    return Difference(seeds, images, *told)
 
 
-def _rests_on(of_variant: Results, contrast: Contrast, missed: Mapping) -> Iterator[str]:
-    """What is missed of the gate for the rows of a contrast, and which of them have not learnt."""
+def _missed(of_variant, rows, missed) -> Iterator[str]:
     yield from missed.get("", ())
     specs = {run.row: run.spec for run in of_variant.runs}
-    if len({specs[row].levels for row in contrast.rows}) > 1:
+    if len({specs[row].levels for row in rows}) > 1:
         yield from missed.get(gate.ACROSS, ())
-    for row in contrast.rows:
+    for row in rows:
         yield from missed.get(precursor(specs[row]), ())
         if row in of_variant.not_started:
             yield f"{row} has not learnt"
 
 
-def _replicates(of_variant, contrast):
+def replicates(of_variant: Results, contrast: Contrast) -> np.ndarray:
     """The replicates of a difference in AP, a line a seed in which all rows have them, (S, B)."""
     if contrast.metric != "AP":
         return np.empty((0, 0))

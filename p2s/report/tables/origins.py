@@ -1,6 +1,7 @@
 """Where the records of a study were made, and which of them came with the project."""
 
 import pandas as pd
+from pandas.io.formats.style import Styler
 
 from p2s.report.intervals import DASH
 from p2s.report.results import COMMITTED
@@ -42,6 +43,12 @@ def origins(study: Study) -> pd.DataFrame:
         records=("training", "size"), trainings=("training", "nunique")
     )
     return counts.join(hours.round(2)).reset_index()
+
+
+def shown(study: Study, origin: str) -> Styler:
+    """Those of one origin, `committed` or `here`, as a page shows them."""
+    made = origins(study).query("origin == @origin").drop(columns="origin")
+    return made.style.hide().format({"training hours": "{:.1f}"}, escape="html", na_rep=DASH)
 
 
 def commit(git: dict) -> str:

@@ -8,10 +8,11 @@ import pandas as pd
 
 from p2s.maths import optimum
 from p2s.maths.optimum import NUMBERS
-from p2s.report.intervals import DASH, Estimate, estimate, number, sentence, verdict
+from p2s.report.intervals import DASH, Estimate, estimate, number, sentence
 from p2s.report.results import Results
 from p2s.report.tables import optima as of_losses
 from p2s.report.tables.estimates import cells, estimates, every
+from p2s.report.tables.judged import in_words
 
 WHEN = {"relative": "to the control", "before": "before NMS", "after": "after NMS"}
 NAMES = dict(zip(NUMBERS, ("P(O)", "P(A|O)", "P(A)"), strict=True))
@@ -119,7 +120,8 @@ def against(frame: pd.DataFrame, reference: str, rows: Sequence[str]) -> list[st
     for row in [row for row in rows if {row, reference} <= set(frame["row"])]:
         claim = f"{row} is nearer to the true {NAMES['p_object']} than {reference}: by"
         gain = nearer(frame, row, reference)
-        said.append(sentence(claim, gain, verdict(gain, "gain"), "+", " %"))
+        judged = in_words(gain, "gain", frame["scale"].iloc[0])
+        said.append(sentence(claim, gain, judged, "+", " %"))
     return said
 
 
@@ -132,6 +134,13 @@ def nearer(frame: pd.DataFrame, row: str, reference: str, name: str = "p_object"
     some = some[some["from"] == "truth"].pivot(index="seed", columns="row", values="value")
     some = some.reindex(columns=[reference, row])  # NaN where no record is
     return estimate(some[reference] - some[row])
+
+
+def higher(frame: pd.DataFrame, row: str, than: str) -> Estimate:
+    """How much higher a row's P(O) is than another's, over characters by chance, in percent."""
+    some = frame[(frame["when"] == "relative") & (frame["number"] == "p_object") & (frame["q"] < 1)]
+    means = some.pivot_table("learnt", "seed", "row").reindex(columns=[row, than])
+    return estimate(100 * (means[row] - means[than]))
 
 
 def _judged(gap):

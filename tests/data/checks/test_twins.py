@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
-from p2s.data.checks.twins import twins
+from p2s.data.checks.twins import near_twins, twins
 
 
 def scene(seed, side=96):
@@ -67,3 +67,12 @@ def test_the_time_is_bounded_and_what_cannot_be_read_is_left_out(sets, tmp_path)
     begun = time.monotonic()
     found = twins(train * 100_000, val * 100_000, seconds=0.2)
     assert found.val < 1_200_000 and time.monotonic() - begun < 5
+
+
+def test_near_is_a_picture_as_it_is_or_mirrored_cut_anew_and_no_other(sets):
+    train, val = sets
+    assert near_twins(train, val) == []
+    scene(5).crop((1, 0, 96, 96)).save(val[2])
+    scene(7).transpose(Image.Transpose.FLIP_LEFT_RIGHT).crop((0, 0, 95, 96)).save(val[0])
+    assert sorted(near_twins(train, val)) == sorted([val[0], val[2]])
+    assert twins(train, val).pairs == []

@@ -37,6 +37,21 @@ def test_prepared_once_and_an_interrupted_drawing_is_replaced(tmp_path, monkeypa
     assert sorted(path.name for path in tmp_path.iterdir() if path.is_dir()) == [folder.name]
 
 
+@pytest.mark.parametrize("name", ["val.json", "train/000000.bmp"])
+def test_scenes_of_which_a_file_is_gone_are_drawn_again(tmp_path, name):
+    place = stored.prepare(SMALL, tmp_path).images / name
+    before = place.read_bytes()
+    place.unlink()
+    stored.prepare(SMALL, tmp_path)
+    assert place.read_bytes() == before
+
+
+def test_a_damaged_table_of_scenes_is_named(tmp_path):
+    stored.prepare(SMALL, tmp_path).val.write_bytes(b"{")
+    with pytest.raises(ValueError, match=r"val.json: not valid JSON"):
+        stored.load(SMALL, tmp_path)
+
+
 def test_several_processes_draw_what_one_draws(tmp_path, monkeypatch):
     one = glyphs.prepare(SMALL, tmp_path / "one")
     monkeypatch.setattr(stored, "FEW", 1)

@@ -4,13 +4,12 @@ import numpy as np
 import pytest
 
 from p2s.report.figures import steps
-from p2s.study.project import Project
-from tests.support import ROOT, fakes
+from tests.support import fakes
 
 
 def filled(name, value):
     """The Results of an experiment at scale gated whose AP is `value` of its lines."""
-    empty = fakes.results(Project.at(ROOT), name, "gated")
+    empty = fakes.empty(name, "gated")
 
     def fill(frame):
         ap = frame["metric"] == "AP"
@@ -49,5 +48,13 @@ def test_a_dependence_has_a_panel_a_factor_and_tells_each_setting():
     picture = steps.dependence(results)
     labels = [panel.get_xlabel() for panel in picture.axes]
     assert labels == ["length", "classes", "proposals", "fragments", "strangers"]
-    assert "classes 30 −1.5" in picture.alt and "length twice +0.5" in picture.alt
+    assert "classes 30 −1.5" in picture.alt and "length 3000 +0.5" in picture.alt
     assert np.allclose(steps.gains(results)["plain"], 0.5) and picture.content()
+
+
+def test_each_factor_has_the_setting_that_changes_nothing_in_its_place():
+    frame = steps.gains(filled("product", by_setting)).drop_duplicates(["factor", "setting"])
+    settings = {name: [*part] for name, part in frame.groupby("factor")["setting"]}
+    assert settings["length"] == ["375", "750", "1500", "3000"]
+    assert settings["classes"] == ["3", "10", "30"] and len(settings["proposals"]) == 5
+    assert settings["fragments"] == ["0", "1", "2"] and settings["strangers"] == ["0", "4", "8"]

@@ -45,7 +45,11 @@ def test_a_missing_record_is_a_dash_and_never_the_papers_number(project):
     assert (grid.iloc[:-1] == DASH).all(axis=None)
     assert list(grid.iloc[-1]) == ["42.1", "42.1", DASH, "42.1", "42.9", DASH]
     effects = tables.effects(none)
-    assert (tables.readable(effects).iloc[:-1] == DASH).all(axis=None)
+    shown = tables.readable(effects)
+    assert (shown.iloc[:-2] == DASH).all(axis=None)
+    claim = shown.loc[tables.CLAIM_LINE].to_dict()
+    assert claim["CascadeRCNN-RPN w. prob.: product"] == "no change"
+    assert claim["CascadeRCNN-RPN, released score: released"] == DASH
 
 
 def test_an_experiment_without_a_variant_for_a_scales_data_has_no_line():

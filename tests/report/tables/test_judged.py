@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from p2s.report.intervals import Estimate
 from p2s.report.tables import ablation, gate, judged
 from p2s.spec import Spec
 from p2s.spec.names import NAMED
@@ -19,7 +20,7 @@ STEPS = 0.5  # AP that each row of the factors has more than the one above it
 @pytest.fixture(scope="module")
 def results():
     """The factors, each row .5 above the last, on 20 replicates an image set."""
-    empty = fakes.results(Project.at(ROOT), "factors", "gated")
+    empty = fakes.empty("factors", "gated")
     height = {row: 30 + STEPS * k for k, row in enumerate(empty.rows)}
 
     def fill(frame):
@@ -48,6 +49,9 @@ def test_a_difference_has_both_intervals_and_a_verdict_on_its_size(results, monk
     assert product["image_low"] == pytest.approx(STEPS) == pytest.approx(product["image_high"])
     assert product["verdict"] == "same sign, other size"  # the paper's is .8
     assert frame.loc["Faster, P3-P7: levels P3-P7", "verdict"] == "–"  # nothing is claimed
+    shown = ablation.readable(frame.reset_index())
+    cell = shown.loc["CenterNet2: product"].iloc[0]
+    assert cell.endswith("(3), images +0.5 to +0.5: same sign, other size")
 
 
 def test_a_verdict_rests_on_the_gate_of_its_precursors(results, monkeypatch):
@@ -73,14 +77,29 @@ def test_a_row_that_has_not_learnt_gives_no_verdict(results, monkeypatch):
 
 
 def test_without_the_gates_records_nothing_is_comparable():
-    empty = fakes.results(Project.at(ROOT), "gate", "gated")
-    if not empty.records:
-        assert gate.missed(empty) == {"": ("the gate has not been asked",)}
+    asked = gate.missed(gate.points(fakes.empty("gate", "gated")))
+    assert asked == {"": ("the gate has not been asked",)}
 
 
 def test_other_scales_keep_the_rule_that_they_were_made_with(results):
     old = replace(results, scale="desk")
     assert judged.effects(old, STUDY).equals(ablation.effects(old))
+
+
+@pytest.mark.parametrize(
+    ("expects", "mean", "desk", "gated"),
+    [
+        ("gain", 2.0, "holds", "seen"),
+        ("gain", -2.0, "does not hold", "opposite sign"),
+        ("gain", 0.1, "undecided", "no difference seen"),
+        ("none", 2.0, "does not hold", "same sign, other size"),
+        (None, 2.0, "–", "–"),
+    ],
+)
+def test_at_a_scale_with_a_gate_nothing_does_not_hold(expects, mean, desk, gated):
+    effect = Estimate(mean, mean - 0.5, mean + 0.5, 3)
+    said = [judged.in_words(effect, expects, scale) for scale in ("desk", "gated", "highway")]
+    assert said == [desk, gated, gated]
 
 
 @pytest.mark.parametrize("name", NAMED)

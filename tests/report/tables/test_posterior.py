@@ -187,6 +187,17 @@ def test_a_first_stage_is_compared_with_a_reference_seed_by_seed():
     assert said == "near is nearer to the true P(O) than far: by +4.0 ± 0.0 (2) %: **holds**"
 
 
+def test_a_p_object_is_higher_by_its_mean_over_characters_by_chance():
+    frame = near_and_far(0.05)
+    higher = posterior_tables.higher(frame, "far", "near")
+    means = frame[(frame["when"] == "relative") & (frame["number"] == "p_object")]
+    means = 100 * means[means["q"] < 1].groupby("row")["learnt"].mean()
+    assert higher.mean == pytest.approx(means["far"] - means["near"]) != 0
+    assert posterior_tables.higher(frame, "near", "far").mean == -higher.mean
+    assert posterior_tables.higher(frame, "near", "nobody").seeds == 0
+    assert posterior_tables.higher(frame.iloc[:0], "near", "far").seeds == 0
+
+
 def test_every_table_and_picture_is_made_of_records_and_of_none():
     record = Record("FasterRCNN-RPN", lambda q, r: (q, r, q * r))
     for found in (results(record), replace(results(record), records={})):

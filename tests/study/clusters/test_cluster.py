@@ -11,8 +11,9 @@ import pytest
 from submitit import LocalExecutor
 from submitit.core.utils import FailedJobError
 
-from p2s.study import cluster, runner, status
-from p2s.study.cluster import Cluster
+from p2s.study import runner, status
+from p2s.study.clusters import cluster
+from p2s.study.clusters.cluster import Cluster
 from p2s.study.project import TRAIN_EVAL
 from p2s.study.runs import Standing
 from p2s.study.study import Study

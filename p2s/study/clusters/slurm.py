@@ -11,7 +11,7 @@ from shlex import quote
 from submitit import SlurmExecutor, SlurmJob
 from submitit.slurm.slurm import SlurmInfoWatcher
 
-from p2s.study.cluster import Cluster
+from p2s.study.clusters.cluster import Cluster
 from p2s.study.executors import Slurm
 from p2s.study.project import PACKAGE, Project
 

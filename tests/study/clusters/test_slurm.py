@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from p2s.study import cluster, slurm
+from p2s.study.clusters import cluster, slurm
 from p2s.study.executors import Slurm
 from tests.support import stub_study
 from tests.support.stub_study import cell

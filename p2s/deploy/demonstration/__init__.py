@@ -1,0 +1,1 @@
+"""Demonstration: a detector and a picture to begin with, the best that are at hand."""

@@ -1,0 +1,1 @@
+"""Publishing: the rendered report as git keeps it, in docs/report."""

@@ -1,0 +1,1 @@
+"""Clusters: jobs of machines that are not this one."""
