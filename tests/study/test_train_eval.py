@@ -1,6 +1,7 @@
 import json
 import os
-import signal
+import subprocess
+import sys
 from ast import literal_eval
 from typing import get_args
 
@@ -13,12 +14,33 @@ from p2s.study import records, runner, train_eval
 from p2s.study.experiments import Measure
 from p2s.study.project import TRAIN_EVAL, Place, Project
 from p2s.study.study import Study, find
-from p2s.train import processes
 from tests.support import ROOT
-from tests.support.several import ranks_of
 
 TINY = {"train": 4, "val": 2, "size": 64, "classes": 2}
 RECIPE = {"iterations": 2, "batch": 2, "warmup": 1, "short_edge": [64], "long_edge": 64}
+
+STOPPED = """
+import os, signal, sys
+from p2s.study import train_eval
+from p2s.study.project import Project
+from p2s.train import processes
+from tests.study.test_train_eval import of_nobody
+from tests.support.several import ranks_of
+
+def started_and_stopped(*work):
+    begun = started(*work)
+    os.kill(os.getpid(), signal.SIGTERM)
+    return begun
+
+project = Project.at(sys.argv[1])
+run = of_nobody(project, 11)
+train, _ = train_eval.load_data(run, project)
+started, processes._started = processes._started, started_and_stopped
+try:
+    train_eval.trained(run, project, train)
+except KeyboardInterrupt:
+    print("interrupted, ranks left:", len(ranks_of(os.getpid())))
+"""
 
 
 @pytest.fixture(scope="module")
@@ -66,23 +88,12 @@ def of_nobody(project, seed):
     return find(project, experiment="table5", seed=seed, **names)
 
 
-def test_a_stop_while_the_ranks_of_a_run_start_is_an_interruption(project, monkeypatch):
-    for name, value in Place(processes=2).variables().items():
-        monkeypatch.setenv(name, value)
-    run = of_nobody(project, 11)
-    train, _ = train_eval.load_data(run, project)
-    start, others = processes._started, set(ranks_of(os.getpid()))
-
-    def stopped(*work):
-        begun = start(*work)
-        assert signal.getsignal(signal.SIGTERM)  # or it would end the tests
-        os.kill(os.getpid(), signal.SIGTERM)
-        return begun
-
-    monkeypatch.setattr(processes, "_started", stopped)
-    with pytest.raises(KeyboardInterrupt):
-        train_eval.trained(run, project, train)
-    assert {*ranks_of(os.getpid())} <= others
+def test_a_stop_while_the_ranks_of_a_run_start_is_an_interruption(project):
+    environment = {**os.environ, **Place(processes=2).variables(), "P2S_CACHE": str(project.cache)}
+    command = [sys.executable, "-c", STOPPED, str(project.root)]
+    pipes = {"cwd": ROOT, "env": environment, "capture_output": True, "text": True}
+    done = subprocess.run(command, **pipes)
+    assert done.stdout == "interrupted, ranks left: 0\n", (done.returncode, done.stderr)
 
 
 def test_several_processes_train_one_run_and_its_record_says_so(project, monkeypatch):
