@@ -12,7 +12,7 @@ from pydantic import PositiveInt
 from tqdm import tqdm
 
 from p2s.cli.job import Where, refuse_training_settings
-from p2s.data.coco import class_names, read_coco
+from p2s.data.coco import class_names, read_pictures
 from p2s.deploy import pictures
 from p2s.deploy.detections import coco_results
 from p2s.deploy.journal import Journal
@@ -86,8 +86,7 @@ class Job(Where):
         return {
             "model": file_sha256(self.model / WEIGHTS),
             "classes": list(predictor.classes),
-            **{name: getattr(self, name) for name in ("precision", "draw_above")},
-            **({"tile": self.tile} if self.tile else {}),
+            **{name: getattr(self, name) for name in ("precision", "draw_above", "tile")},
             **{f"test.{name}": value for name, value in test.items()},
         }
 
@@ -103,7 +102,7 @@ class Ids:
     def of(cls, annotations: Path, paths: list[Path], classes: tuple[str, ...]) -> "Ids":
         """Of these pictures and classes; ValueError names the first that the file lacks."""
         class_names(annotations)  # tells what is no such file
-        data = read_coco(annotations, Path())
+        data = read_pictures(annotations, Path())
         known = {row["file_name"]: row["id"] for row in data.images}
         categories = dict(zip(data.classes, data.category_ids, strict=True))
         if missing := [name for name in classes if name not in categories]:

@@ -128,9 +128,16 @@ def read_coco(annotation_file: str | Path, image_dir: str | Path) -> CocoSet:
 
 
 def read_pictures(annotation_file: str | Path, image_dir: str | Path) -> CocoSet:
-    """The pictures and classes of an annotation file, and no annotation, which none need have."""
+    """The pictures and classes of an annotation file, and no annotation, which none need have.
+
+    ValueError names the file where an image lacks what COCO's have.
+    """
     rows, fingerprint = tables(annotation_file)
-    data = of_tables(rows | {"annotations": []}, fingerprint, image_dir)
+    try:
+        data = of_tables(rows | {"annotations": []}, fingerprint, image_dir)
+    except (ValueError, LookupError, TypeError) as error:
+        told = "; valid: COCO's JSON with an id, a file_name and a size of each image"
+        raise ValueError(f"{annotation_file}: images: {error!r}{told}") from error
     return replace(data, name=f"{annotation_file}")
 
 

@@ -10,7 +10,7 @@ import io
 import math
 import os
 import stat
-import warnings
+import threading
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
@@ -43,8 +43,7 @@ AVERAGED = ("L", "LA", "RGB", "RGBA", "CMYK", "YCbCr")  # modes whose pixels may
 ON_ITS_SIDE = 5  # EXIF's first orientation in which width and height change places
 MOST = 178_956_970  # pixels; Pillow's own bound
 TOO_LARGE = f"more than {MOST} pixels: shrink it, or cut it into tiles and its boxes with it"
-# Pillow warns from half of them on; whoever gives such a picture means it.
-warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
+_OPENING = threading.Lock()
 
 
 def read_picture(path: str | Path) -> "np.ndarray":
@@ -62,12 +61,11 @@ def read_any_size(path: str | Path, most: float = MOST) -> tuple["np.ndarray", t
     ValueError also for one that this machine has not the memory for.
     """
     try:
-        with _without_bound(), opened(path) as file:
+        with opened(path, math.inf) as file:
             require_picture(file.height, file.width)
-            turned = file.getexif().get(ExifTags.Base.Orientation, 1) >= ON_ITS_SIDE
-            size = file.size if turned else file.size[::-1]
-            times = math.ceil(math.log(file.width * file.height / most, 4))
-            return rgb(_halved(file, times) if times > 0 else file), size
+            size = _turned(file)
+            times = math.ceil(math.log(max(1, file.width * file.height / most), 4))
+            return rgb(_halved(file, times) if times else file), size
     except Exception as error:  # as above
         raise ValueError(f"{path}: not a readable image: {reason(error)}") from error
 
@@ -94,20 +92,26 @@ def require_rule(mode: str) -> None:
         raise ValueError(f"mode {mode} (valid: {', '.join(sorted((*PLAIN, *DEEP)))})")
 
 
-def opened(path: str | Path) -> Image.Image:
-    """A picture of which only the header is read, to be held by `with`."""
+def opened(path: str | Path, most: float = MOST) -> Image.Image:
+    """A picture of which only the header is read, to be held by `with`.
+
+    ValueError for one of more pixels, and for what is no regular file, or empty.
+    """
     status = os.stat(path)
     if not stat.S_ISREG(status.st_mode):  # a pipe would be waited for
         raise ValueError("a folder" if stat.S_ISDIR(status.st_mode) else "not a regular file")
     if not status.st_size:
         raise ValueError("an empty file, of 0 bytes")
-    return Image.open(path, formats=_here())
+    with _OPENING, _without_bound():
+        picture = Image.open(path, formats=_here())
+    if picture.width * picture.height > most:
+        picture.close()
+        raise ValueError(TOO_LARGE)
+    return picture
 
 
 def reason(error: Exception) -> str:
     """Why a picture cannot be read, in words that say what to do."""
-    if isinstance(error, Image.DecompressionBombError):
-        return TOO_LARGE
     if isinstance(error, Image.UnidentifiedImageError):
         return f"its beginning is of no known format (valid: {', '.join(FORMATS)})"
     if isinstance(error, OSError) and error.strerror:
@@ -118,12 +122,19 @@ def reason(error: Exception) -> str:
 
 @contextmanager
 def _without_bound():
-    """Pillow's bound against hostile files lifted: whoever opens one asks for the memory first."""
+    """Pillow's bound, one for all threads, lifted while a header is read: `opened` has its own."""
     before, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
     try:
         yield
     finally:
         Image.MAX_IMAGE_PIXELS = before
+
+
+def _turned(picture):
+    """Height and width of an opened picture as its camera says; of a TIFF Pillow says them so."""
+    orientation = picture.getexif().get(ExifTags.Base.Orientation, 1)
+    is_aside = orientation >= ON_ITS_SIDE and picture.format != "TIFF"
+    return picture.size if is_aside else picture.size[::-1]
 
 
 def _halved(picture, times):

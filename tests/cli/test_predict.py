@@ -79,7 +79,12 @@ def test_results_of_coco_have_the_ids_of_the_annotations(model, photos, tmp_path
         item |= {"image_id": 700 - number, "category_id": ids[best["class"]]}
         truth["annotations"].append(item | {"bbox": [x1, y1, x2 - x1, y2 - y1]})
     (tmp_path / "a.json").write_text(json.dumps(truth))
+    tested = {name: table for name, table in truth.items() if name != "annotations"}
+    (tmp_path / "test.json").write_text(json.dumps(tested))  # as those of test-dev
+    assert p2s(*words, "--coco", tmp_path / "test.json").exit_code == 0
+    from_pictures = (tmp_path / "out" / "coco_results.json").read_text()
     assert p2s(*words, "--coco", tmp_path / "a.json").exit_code == 0
+    assert from_pictures == (tmp_path / "out" / "coco_results.json").read_text()
     with redirect_stdout(io.StringIO()):
         theirs = COCO(str(tmp_path / "a.json"))
         found = theirs.loadRes(str(tmp_path / "out" / "coco_results.json"))
@@ -95,6 +100,7 @@ def test_results_of_coco_have_the_ids_of_the_annotations(model, photos, tmp_path
         (lambda t: t["images"].pop(), "no image whose file_name .*3.png ends with"),
         (lambda t: t["categories"].pop(), "no category 'owl', which the model has; valid: cat"),
         (lambda t: t.pop("categories"), "categories: KeyError"),
+        (lambda t: t["images"][0].pop("width"), "images: KeyError.'width'.*; valid: COCO's JSON"),
     ],
 )
 def test_annotations_of_other_pictures_or_classes_are_told(model, photos, tmp_path, change, told):

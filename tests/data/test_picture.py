@@ -1,14 +1,16 @@
 """Pictures: every mode becomes 8-bit RGB by its rule, or is told with file and mode."""
 
+import math
 import os
 import struct
 import zlib
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from p2s.data.picture import DEEP, PLAIN, read_any_size, read_picture, rgb
+from p2s.data.picture import DEEP, MOST, PLAIN, opened, read_any_size, read_picture, rgb
 from p2s.spec import memory
 
 RAMP = np.tile(np.arange(256, dtype=np.uint8), (3, 1))  # what each ramp must come out as
@@ -125,7 +127,7 @@ def test_too_many_pixels_are_told_with_what_to_do(tmp_path):
 
 
 @pytest.mark.parametrize("orientation", [1, 6])
-@pytest.mark.parametrize("kind", ["RGB.png", "L.png", "P.gif", "RGB.jpg", "I;16.png"])
+@pytest.mark.parametrize("kind", ["RGB.png", "L.png", "P.gif", "RGB.jpg", "I;16.png", "RGB.tif"])
 def test_a_large_picture_is_read_at_half_its_size_or_a_quarter(tmp_path, kind, orientation):
     mode, path = kind.split(".")[0], tmp_path / kind
     ramp = np.linspace(0, 255, 96 * 64).reshape(64, 96)
@@ -144,16 +146,27 @@ def test_a_large_picture_is_read_at_half_its_size_or_a_quarter(tmp_path, kind, o
     assert (read_any_size(path)[0] == whole).all()
 
 
-def test_a_picture_beyond_pillows_bound_is_read_where_there_is_memory(tmp_path, monkeypatch):
-    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
+def test_a_picture_beyond_the_bound_is_read_where_there_is_memory(tmp_path, monkeypatch):
     path = written(tmp_path / "1.png", np.zeros((30, 40, 3), np.uint8))
     with pytest.raises(ValueError, match="shrink it, or cut it"):
-        read_picture(path)
+        opened(path, 1199)
     read, size = read_any_size(path, most=300)
-    assert (read.shape, size, Image.MAX_IMAGE_PIXELS) == ((15, 20, 3), (30, 40), 100)
+    assert (read.shape, size) == ((15, 20, 3), (30, 40))
     monkeypatch.setattr(memory, "_here", lambda: 8 * 30 * 40 - 1)
     with pytest.raises(ValueError, match="1.png: .*: 40 x 30 pixels: needs .* GB of memory"):
         read_any_size(path, most=300)
+
+
+def test_pillows_own_bound_stays_for_others_whichever_threads_read(tmp_path):
+    path = written(tmp_path / "1.png", np.zeros((30, 40, 3), np.uint8))
+    with ThreadPoolExecutor(8) as pool:
+        assert len({*pool.map(lambda _: read_any_size(path)[1], range(64))}) == 1
+    assert abs(Image.MAX_IMAGE_PIXELS * 2 - MOST) <= 1
+
+
+def test_no_bound_reads_a_picture_whole(tmp_path):
+    path = written(tmp_path / "1.png", np.zeros((30, 40, 3), np.uint8))
+    assert read_any_size(path, math.inf)[0].shape == (30, 40, 3)
 
 
 def test_a_pipe_a_folder_and_an_empty_file_are_refused_at_once(tmp_path):

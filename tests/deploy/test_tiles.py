@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image
 
 import p2s
 from p2s.deploy import tiles
@@ -116,6 +117,13 @@ def test_a_picture_that_is_one_tile_is_as_without(detector):
     noise = np.random.default_rng(0).integers(256, size=(60, 80, 3), dtype=np.uint8)
     found, own = detector.predict(noise, tile=80), detector.predict(noise)
     assert (found.boxes == own.boxes).all() and (found.score == own.score).all()
+
+
+def test_a_file_is_cut_as_its_pixels_are(detector, tmp_path):
+    noise = np.random.default_rng(0).integers(256, size=(80, 120, 3), dtype=np.uint8)
+    Image.fromarray(noise).save(tmp_path / "1.png")
+    found, of_file = (detector.predict(x, tile=80) for x in (noise, tmp_path / "1.png"))
+    assert len(found) and (found.boxes == of_file.boxes).all()
 
 
 def test_a_tile_too_small_is_a_line(detector):
