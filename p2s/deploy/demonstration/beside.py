@@ -6,6 +6,7 @@ from html import escape
 import pandas as pd
 from PIL import Image
 
+from p2s.data.credit import credited
 from p2s.data.picture import embedded
 
 QUALITY = 85  # of JPEG
@@ -15,13 +16,15 @@ PICTURE = "flex: 1 1 20rem; min-width: 0; max-width: 40rem"
 
 @dataclass(frozen=True)
 class Beside:
-    """What a notebook shows as both; `alt` says in words what is in the picture."""
+    """What a notebook shows as both; `alt` says in words what is in the picture, `credit` whose."""
 
     picture: Image.Image
     alt: str
     table: pd.DataFrame
+    credit: str = ""
 
     def _repr_html_(self) -> str:
         source = embedded(self.picture, QUALITY)
         picture = f'<img style="{PICTURE}" alt="{escape(self.alt)}" src="{source}">'
-        return f'<div style="{SIDES}">{picture}{self.table.to_html(border=0)}</div>'
+        whose = credited(self.credit, 1) if self.credit else ""
+        return f'<div style="{SIDES}">{picture}{self.table.to_html(border=0)}</div>{whose}'

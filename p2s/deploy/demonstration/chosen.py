@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from p2s.data import glyphs
 from p2s.data.catalogue import model_folder
+from p2s.data.credit import credit
 from p2s.data.picture import ENDINGS
 from p2s.deploy.demonstration.small import trained
 from p2s.deploy.predict import Predictor, load
@@ -19,18 +20,19 @@ from p2s.spec import Glyphs
 from p2s.train.shelf import EXAMPLES, has_example
 
 FETCHED = "CenterNet2_R50_1x"  # of `p2s fetch`
-PHOTOGRAPHS = ("datasets/coco/val2017", "datasets/highway")  # the same; COCO has all their classes
+PHOTOGRAPHS = "datasets/highway"  # the same; they are free to show
 LARGER = 2  # sides of a shown scene in those of one trained on; objects are as large in pixels
 OBJECTS = 3  # as many times those of one trained on
 
 
 class Chosen(NamedTuple):
-    """What is shown: a detector, a picture for it (a path, or pixels), settings, and why these."""
+    """What is shown: a detector, a picture (a path, or pixels), settings, why these, and whose."""
 
     detector: Predictor
     picture: Path | NDArray
     test: dict[str, int]  # of `Predictor.predict`: a large scene is seen as large
     told: str
+    credit: str = ""  # of a photograph that is not the caller's
 
 
 def chosen(root: Path, cache: Path, picture: str = "", number: int = 0, steps: int = 400) -> Chosen:
@@ -42,7 +44,8 @@ def chosen(root: Path, cache: Path, picture: str = "", number: int = 0, steps: i
     photographs = [Path(picture)] if picture else _photographs(root)
     if photographs and (fetched / WEIGHTS).exists():
         photograph = photographs[number % len(photographs)]
-        return Chosen(load(fetched, "cpu"), photograph, {}, f"{FETCHED} on {photograph.name}")
+        told, whose = f"{FETCHED} on {photograph.name}", "" if picture else credit(photograph, root)
+        return Chosen(load(fetched, "cpu"), photograph, {}, told, whose)
     folder, told = EXAMPLES["glyphs"], "The detector that comes with p2s"
     if not has_example("glyphs"):
         folder, told = trained(cache, steps), f"A small detector, trained here in {steps} steps"
@@ -68,6 +71,5 @@ def larger(data: Glyphs) -> Glyphs:
 
 
 def _photographs(root):
-    folders = [root / name for name in PHOTOGRAPHS]
-    found = [sorted(each.rglob("*")) for each in folders if each.is_dir()]
-    return [path for paths in found for path in paths if path.suffix.lower() in ENDINGS]
+    found = sorted((root / PHOTOGRAPHS).rglob("*"))
+    return [path for path in found if path.suffix.lower() in ENDINGS]

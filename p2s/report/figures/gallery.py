@@ -12,6 +12,7 @@ from typing import Any
 
 from PIL import Image
 
+from p2s.data.credit import credited
 from p2s.data.picture import embedded
 from p2s.maths.likelihood import FUSIONS
 from p2s.report.figures.validation import Source, source
@@ -44,7 +45,7 @@ class Gallery:
         held = escape(json.dumps(told, ensure_ascii=False, separators=(",", ":")))
         links = (f'<a href="../{at}">{escape(name)}</a>' for at, name in self.records.items())
         lines = [
-            *(_credited(credit, count) for credit, count in self.credits.items()),
+            *(credited(credit, count) for credit, count in self.credits.items()),
             *(f"<p>{escape(line)}</p>" for line in self.missing),
             f"<p>Records: {', '.join(links) or 'none yet'}.</p>",
         ]
@@ -103,12 +104,6 @@ def _widest(of: Run, results) -> Run:
 
 def _why(chosen):
     return "its photographs are not here, or not free to show" if chosen else "it has no record"
-
-
-def _credited(credit, count):
-    """A line of HTML; `data-photographs` is read where a report is published."""
-    words = f"{count} photographs: {escape(credit)}"
-    return f'<p class="credit" data-photographs="{count}">{words}</p>'
 
 
 def _scenes(seen: Source, chosen: list[Record]) -> Iterator[dict[str, Any]]:

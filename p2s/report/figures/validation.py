@@ -2,20 +2,17 @@
 
 from collections.abc import Callable
 from functools import partial
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
-from p2s.data import catalogue, glyphs
+from p2s.data import glyphs
 from p2s.data.coco import CocoSet, read_coco
+from p2s.data.credit import credit
 from p2s.report.results import Results
 from p2s.spec import Glyphs
 from p2s.study.project import Project
 from p2s.study.records import Record
-
-# How licences begin of what a report shows: of COCO the annotations alone are CC BY.
-FREE = "CC BY 4.0, https://creativecommons.org/licenses/by/"
 
 
 class Shown(NamedTuple):
@@ -42,22 +39,13 @@ def source(record: Record, results: Results, project: Project) -> Source | None:
     if data["kind"] == "glyphs":
         return Source(partial(_drawn, Glyphs(**data)), results.name, f"Synthetic scenes {where}")
     images, annotations = project.root / data["images"], project.root / data["val"]
-    credit = _credit(images, project)
-    if not (credit and annotations.is_file()):
+    whose = credit(images, project.root)
+    if not (whose and annotations.is_file()):
         return None
     photographs = read_coco(annotations, images)
     if photographs.fingerprint != record.val_fingerprint:
         return None
-    return Source(partial(_taken, photographs), results.name, f"Photographs {where}", credit)
-
-
-def _credit(images: Path, project) -> str:
-    """Whose the photographs of a folder are; "" unless their licence lets a report show them."""
-    known = catalogue.read_catalogue()
-    name = catalogue.bringing(known, images, project.root)
-    if name is None or not known[name].licence.startswith(FREE):
-        return ""
-    return f"{known[name].about}; {known[name].licence}; {known[name].page}. Shrunk."
+    return Source(partial(_taken, photographs), results.name, f"Photographs {where}", whose)
 
 
 def _drawn(data: Glyphs, image_id) -> Shown:

@@ -1,18 +1,19 @@
 """Rules: what pages must keep to, to be published with the project."""
 
-import getpass
 import os
 import re
 import socket
+import sys
 from collections.abc import Iterable, Iterator, Mapping
 from html import unescape
 from pathlib import Path
 
+from p2s.data.credit import FREE
 from p2s.study.project import PACKAGE, Project
 
 FOLDER = Path("docs/report")
 MOST, MOST_A_FILE = 8_000_000, 1_000_000  # bytes, as git is to keep them
-PHOTOGRAPHS, LICENCE = 20, "CC BY"
+PHOTOGRAPHS = 20
 CREDIT = re.compile(r'<p class="credit" data-photographs="(\d+)">(.*?)</p>')
 LINK, PLACE = re.compile(r'\shref="([^"]*)"'), re.compile(r'\sid="([^"]*)"')
 HOST = re.compile(r"\bhttps?://([\w.:-]+\w)")
@@ -49,8 +50,8 @@ def too_large(pages: Mapping[str, str]) -> list[str]:
 def _photographs(pages) -> Iterator[str]:
     credits = [(name, *found) for name, text in pages.items() for found in CREDIT.findall(text)]
     for name, _, credit in credits:
-        if LICENCE not in credit:
-            yield f"{name}: photographs: {unescape(credit)} (valid: a licence {LICENCE})"
+        if FREE not in unescape(credit):
+            yield f"{name}: photographs: {unescape(credit)} (valid: a licence {FREE})"
     if (count := sum(int(count) for _, count, _ in credits)) > PHOTOGRAPHS:
         yield f"all pages: {count} photographs (valid: at most {PHOTOGRAPHS})"
 
@@ -87,8 +88,8 @@ def _of_a_machine(pages, project: Project) -> Iterator[str]:
 
 def _own(project) -> list[str]:
     """Paths and names of this machine that no page may tell."""
-    folders = (project.root, project.cache, Path.home())
-    names = (socket.gethostname(), os.environ.get("USER", ""), getpass.getuser())
+    folders = (project.root, project.cache, Path.home(), Path(sys.prefix))
+    names = (socket.gethostname(), *(os.environ.get(name, "") for name in ("USER", "LOGNAME")))
     long = [str(folder) for folder in folders if len(folder.parts) > 2]
     return long + [name for name in {*names} if len(name) > 7]  # a short one may be a word
 

@@ -42,11 +42,14 @@ def test_a_photograph_and_a_fetched_detector_come_first(with_example, tmp_path):
     seen = [chosen(tmp_path, tmp_path, number=k) for k in range(3)]
     assert [one.picture for one in seen] == [*photos, photos[0]]
     assert seen[0].told == "CenterNet2_R50_1x on 0.jpg" and seen[0].test == {}
+    assert "CC BY 4.0" in seen[0].credit  # the page may be published
+    assert chosen(tmp_path, tmp_path, picture=str(photos[0])).credit == ""
     assert len(seen[0].detector.predict(seen[0].picture)) > 0
 
 
 def test_else_a_large_scene_and_the_detector_that_comes_along(with_example, tmp_path):
-    detector, picture, test, told = chosen(tmp_path, tmp_path, number=3)
+    detector, picture, test, told, credit = chosen(tmp_path, tmp_path, number=3)
+    assert credit == ""
     assert told == "The detector that comes with p2s, on a synthetic scene"
     assert picture.shape == (128, 128, 3) and test == {"short_edge": 128, "long_edge": 192}
     again, other = (chosen(tmp_path, tmp_path, number=k).picture for k in (3, 4))
@@ -81,4 +84,6 @@ def test_a_picture_stands_beside_its_table_with_words_and_escaped():
     shown = Beside(Image.new("RGB", (8, 8)), 'a "box"', pd.DataFrame({"class": ["<b>"]}))
     html = shown._repr_html_()
     assert 'alt="a &quot;box&quot;"' in html and "&lt;b&gt;" in html and "<b>" not in html
-    assert re.search(r'src="data:image/jpeg;base64,/9j/', html)
+    assert re.search(r'src="data:image/jpeg;base64,/9j/', html) and "credit" not in html
+    credited = Beside(Image.new("RGB", (8, 8)), "", pd.DataFrame(), "A. & B.")._repr_html_()
+    assert '<p class="credit" data-photographs="1">Photograph: A. &amp; B.</p>' in credited
