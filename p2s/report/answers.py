@@ -13,11 +13,11 @@ import pandas as pd
 from p2s.maths.propositions import PROPOSITIONS
 from p2s.report import claims, verdicts
 from p2s.report.claims import Compared, Fused, Proved, Quantified, Timed
-from p2s.report.intervals import Estimate, estimate
+from p2s.report.intervals import NEGLIGIBLE, Estimate, estimate
 from p2s.report.results import NEWEST, PHOTOGRAPHS, Results, results
 from p2s.report.tables import calibration, fusion, gate, judged, posterior, ratios
 from p2s.report.tables.benches import latest
-from p2s.report.verdicts import NEGLIGIBLE, OPPOSITE, PUBLISHED, Difference
+from p2s.report.verdicts import OPPOSITE, PUBLISHED, Difference
 from p2s.study.benches import Bench, Row
 from p2s.study.experiments import Experiment, cells
 from p2s.study.records import Record

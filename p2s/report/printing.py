@@ -10,7 +10,8 @@ from pathlib import Path
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 NAME = "report.pdf"
 LISTED = re.compile(r'<li><a [^>]*?href="([\w.-]+\.html)"')
-LINK = re.compile(r'href="([\w-]+)\.html')  # to a page, or a place in it
+LINK = re.compile(r'href="([\w-]+)\.html(#[\w-]+)?"')  # to a page, or a place in it
+STYLED = re.compile(r"\bT_(\d+)(?=\W|_)")  # ids of tables: each page counts from 0
 OF_RECORDS = re.compile(r'<a href="\.\./[^"]*">(.*?)</a>')  # a PDF has no place beside them
 FOLD = '<details class="fold"'
 LIMIT_S = 600
@@ -45,10 +46,17 @@ def pdf(index: Path) -> Path:
         page.write_text(whole(index), encoding="utf-8")
         options = [f"--user-data-dir={folder}/profile", "--no-pdf-header-footer"]
         command = [*chromium(), *options, f"--print-to-pdf={printed}", page.as_uri()]
-        subprocess.run(command, capture_output=True, timeout=LIMIT_S, check=False)
+        _print(command)
     if not printed.exists():
         raise ValueError(f"{printed}: {command[0]} printed nothing")
     return printed
+
+
+def _print(command):
+    try:
+        subprocess.run(command, capture_output=True, timeout=LIMIT_S, check=False)
+    except subprocess.TimeoutExpired:
+        raise ValueError(f"{command[0]}: no PDF within {LIMIT_S} s") from None
 
 
 def whole(index: Path) -> str:
@@ -71,5 +79,12 @@ def _article(path):
     """What a page says, as a part of the whole that bears its name."""
     _, _, rest = path.read_text(encoding="utf-8").partition("<main>")
     content, _, _ = rest.rpartition("</main>")
-    content = OF_RECORDS.sub(r"\1", LINK.sub(r'href="#\1', content))
+    content = STYLED.sub(rf"T_{path.stem}_\1", content)
+    content = OF_RECORDS.sub(r"\1", LINK.sub(_inside, content))
     return f'<article id="{path.stem}">{content}</article>'
+
+
+def _inside(link):
+    """A link to a page, or to a place in it, as one to that place in the whole."""
+    page, place = link.groups()
+    return f'href="{place or f"#{page}"}"'

@@ -11,14 +11,13 @@ from typing import NamedTuple
 import numpy as np
 from scipy.special import ndtr, ndtri, stdtr, stdtrit
 
-from p2s.report.intervals import CONFIDENCE, DASH, Estimate, number
+from p2s.report.intervals import CONFIDENCE, DASH, NEGLIGIBLE, Estimate, number
 
 PUBLISHED, OTHER_SIZE = "as published", "same sign, other size"
 UNSEEN, OPPOSITE, NOT_COMPARABLE = "no difference seen", "opposite sign", "not comparable"
 VERDICTS = (PUBLISHED, OTHER_SIZE, UNSEEN, OPPOSITE, NOT_COMPARABLE)
 SIGNS = {"gain": 1, "loss": -1, "none": 0}  # of a difference, by what is expected
 TAIL = (1 - CONFIDENCE) / 2  # on either side of an interval
-NEGLIGIBLE = 0.4  # AP: half of the gain that Table 5 claims for the product of probabilities
 RULE = rf"""Differences are taken seed by seed; each seed has a training of its own, and scenes of
 its own where they are drawn. A difference has two {100 * CONFIDENCE:.0f} % intervals: Student's
 over the seeds, and one over the validation images, of 100 draws with replacement, the same for
@@ -27,8 +26,8 @@ both rows. It is *seen* if neither holds 0 and its p-value over seeds stays belo
 there is one training: images alone decide there.
 
 - *{PUBLISHED.capitalize()}*: seen, of the paper's sign, and the wider interval holds the paper's
-  difference. Where the paper has none, or one within ±{NEGLIGIBLE}, half of the gain that Table 5
-  claims for the product: the whole of the wider interval is within ±{NEGLIGIBLE}.
+  difference, if it prints one. Where the paper claims none: the whole of the wider interval is
+  within ±{NEGLIGIBLE}, half of the gain that Table 5 claims for the product.
 - *{OTHER_SIZE.capitalize()}*: seen and of the paper's sign; the interval does not hold its size.
 - *{UNSEEN.capitalize()}*: not seen. The smallest effect that would have been seen stands beside it,
   by its spread over seeds and images and the correction for all claims of the table.
@@ -47,7 +46,7 @@ class Difference(NamedTuple):
     images: tuple[float, float]  # the interval over images; NaN where nothing was drawn
     paper: float  # NaN where the paper prints none
     expects: str | None  # gain, loss, none: what the paper claims in words, or nothing
-    rests_on: tuple[str, ...] = ()  # what is missed of all that a verdict needs
+    missed: tuple[str, ...] = ()  # what is missed of all that a verdict needs
     released: bool = False  # of released weights: one training, so that images alone decide
 
     @property
@@ -134,8 +133,10 @@ def _normal_p(mean, interval):
 
 
 def _verdict(difference, p_value, claims):
-    if difference.rests_on:
-        return Verdict(NOT_COMPARABLE, "; ".join(difference.rests_on))
+    if difference.missed:
+        return Verdict(NOT_COMPARABLE, "; ".join(difference.missed))
+    if difference.seeds.seeds < 2 and not difference.released:
+        return _unseen(difference, claims)
     low, high = difference.interval
     sign = SIGNS[difference.expects]
     if sign == 0:

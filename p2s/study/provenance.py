@@ -107,8 +107,8 @@ def most_memory() -> int | None:
         status = Path("/proc/self/status").read_text().splitlines()
     except OSError:
         return None
-    [line] = [line for line in status if line.startswith("VmHWM")]
-    return round(int(line.split()[1]) / 1000)
+    told = [line.split()[1] for line in status if line.startswith("VmHWM")]
+    return round(int(told[0]) / 1000) if told else None
 
 
 def allocator() -> dict[str, str]:

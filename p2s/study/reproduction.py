@@ -28,8 +28,13 @@ class Numbers(Part):
     def __str__(self):
         if self.equal == self.count:
             return f"all {self.count} numbers are equal"
-        by = "is there once only" if self.most is None else f"by {self.most:.3g}"
-        return f"{self.equal} of {self.count} numbers are equal; most differs {self.where}, {by}"
+        told = f"{self.equal} of {self.count} numbers are equal"
+        return f"{told}; most differs {self.where}, {'by ' * (self.most is not None)}{self.by}"
+
+    @property
+    def by(self) -> str:
+        """By how much that number differs."""
+        return "is there once only" if self.most is None else f"{self.most:.3g}"
 
 
 class Reproduction(Part):

@@ -147,10 +147,14 @@ class Study:
 
     def _start(self, cell, seed):
         """The run of the row that it starts from, if it names one."""
-        wanted = cell.row.start, cell.variant
-        others = self._cells(cell.experiment.name) if cell.row.start else []
-        found = [one for one in others if (one.row.name, one.variant) == wanted]
-        return self._run(found[0], seed) if found else None
+        if not cell.row.start:
+            return None
+        name, wanted = cell.experiment.name, (cell.row.start, cell.variant)
+        for one in self._cells(name):
+            if (one.row.name, one.variant) == wanted:
+                return self._run(one, seed)
+        told = f"start: row {cell.row.start} has no {cell.variant} at scale {self.scale}"
+        raise ValueError(f"{name}.yaml: row {cell.row.name}: {told}")
 
 
 def find(

@@ -73,6 +73,8 @@ def test_all_links_resolve(report, stem):
     for link in {link for link in links if not link.startswith("https://")}:
         path, _, place = link.partition("#")
         assert (report / path).is_file() if path else place in identifiers, link
+        if path and place:
+            assert f'id="{place}"' in (report / path).read_text(), link
     assert any(link.startswith("../../results/runs/desk/") for link in links)
 
 
@@ -161,6 +163,28 @@ def test_the_whole_has_every_page_once_in_order_and_leads_nowhere_else(report):
     assert {"#table5", "#claims"} <= links and all(
         link.startswith(("https://", "#")) for link in links
     )
+
+
+def test_ids_of_tables_and_links_to_places_stay_apart_in_the_whole(tmp_path):
+    (tmp_path / "index.html").write_text(
+        '<head></head><body><ul><li><a href="index.html"><li><a href="b.html"></ul>'
+        '<main><b id="T_1"></b><a href="b.html#x">x</a><a href="b.html">b</a></main></body>'
+    )
+    (tmp_path / "b.html").write_text('<main><style>#T_1 {}</style><b id="T_1"></b></main>')
+    text = printing.whole(tmp_path / "index.html")
+    assert 'href="#x"' in text and 'href="#b"' in text
+    assert text.count("T_index_1") == 1 and text.count("T_b_1") == 2
+
+
+def test_a_chromium_that_does_not_end_is_a_line(monkeypatch, tmp_path):
+    program = tmp_path / "chromium"
+    program.write_text("#!/bin/sh\nsleep 60\n")
+    program.chmod(0o755)
+    (tmp_path / "index.html").write_text("<body><main></main></body>")
+    monkeypatch.setattr(printing, "chromium", lambda: [str(program)])
+    monkeypatch.setattr(printing, "LIMIT_S", 0.1)
+    with pytest.raises(ValueError, match="chromium: no PDF within 0.1 s"):
+        printing.pdf(tmp_path / "index.html")
 
 
 def test_without_chromium_no_pdf_is_begun(monkeypatch, tmp_path):

@@ -41,6 +41,7 @@ def difference(values, paper=1.0, expects="gain", images=NARROW, missed=()):
         (UNSEEN, difference([0.9, 1.0, 1.1], images=(-0.1, 2.0))),  # the images do not see it
         (UNSEEN, difference([-1.0, 1.0, 0.0], 0.0, "none")),
         (UNSEEN, difference([1.0])),
+        (UNSEEN, difference([0.0], 0.0, "none", (-0.1, 0.1))),  # its images alone decide nothing
         (NOT_COMPARABLE, difference([0.9, 1.0, 1.1], missed=("GFL has not learnt",))),
         (DASH, difference([0.9, 1.0, 1.1], expects=None)),
         (DASH, difference([])),

@@ -86,3 +86,19 @@ def test_without_a_record_it_is_refused(again):
 )
 def test_nested_numbers_are_compared_by_name(one, other, expected):
     assert numbers(one, other) == expected
+
+
+def test_a_number_that_is_there_once_only_is_told_so():
+    kept = numbers({"APs": None, "AP": 1.0}, {"APs": 3.0, "AP": 1.0})
+    assert str(kept) == "1 of 2 numbers are equal; most differs APs, is there once only"
+    one = Reproduction(
+        id="0",
+        label="a run",
+        scale="smoke",
+        weights=True,
+        parts={"metrics": Numbers.model_validate_json(kept.model_dump_json())},
+        made={"machine": {}, "versions": {}},
+        again={"machine": {}, "versions": {}},
+    )
+    [row] = reproduced.table([one]).to_dict("records")
+    assert row["metrics differ by"] == "APs is there once only"

@@ -76,6 +76,12 @@ def test_a_start_that_is_no_row_above_is_a_line(project, start):
         Study.load(with_rows(project, rows), "tiny")
 
 
+def test_a_start_that_this_scale_leaves_out_is_a_line(project):
+    rows = [{**ROWS[0], "data": "coco"}, ROWS[1], ROWS[2]]
+    with pytest.raises(ValueError, match="t.yaml: row tuned: start: row good has no .* scale tiny"):
+        Study.load(with_rows(project, rows), "tiny").runs()
+
+
 @pytest.fixture(scope="module")
 def of_two(tmp_path_factory):
     """Two rows at a scale as small as can be; the second hardly moves from where it starts."""

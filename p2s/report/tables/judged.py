@@ -77,12 +77,12 @@ def quantified(
     of_variant: Results, rows: Sequence[str], more: Estimate, missed: Mapping, expects: str
 ) -> Verdict:
     """The new Verdict on it, whatever the scale; a quantity has no interval over images."""
-    notes = rests_on(of_variant, rows, missed)
+    notes = missed_by(of_variant, rows, missed)
     [said] = verdicts([Difference(more, (np.nan, np.nan), np.nan, expects, notes)])
     return said
 
 
-def rests_on(of_variant: Results, rows: Sequence[str], missed: Mapping) -> tuple[str, ...]:
+def missed_by(of_variant: Results, rows: Sequence[str], missed: Mapping) -> tuple[str, ...]:
     """What is missed of the gate for these rows, and which of them have not learnt."""
     return (*dict.fromkeys(_missed(of_variant, rows, missed)),)
 
@@ -110,7 +110,7 @@ def _judged(of_experiment, lines, missed):
 def _difference(of_variant, contrast, line, missed):
     seeds = Estimate(*(getattr(line, name) for name in Estimate._fields))
     images = over_images(replicates(of_variant, contrast))
-    notes = rests_on(of_variant, contrast.rows, missed)
+    notes = missed_by(of_variant, contrast.rows, missed)
     released = all(row.weights for row in of_variant.experiment.rows if row.name in contrast.rows)
     told = (line.paper, contrast.expects, notes, released)
     return Difference(seeds, images, *told)

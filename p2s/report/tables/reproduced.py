@@ -40,7 +40,7 @@ def _row(one):
         sum(getattr(p, name) for p in one.parts.values()) for name in ("count", "equal")
     )
     metrics = one.parts["metrics"]
-    differs = f"{metrics.where} {metrics.most:.3g}" if metrics.most else DASH
+    differs = f"{metrics.where} {metrics.by}" if metrics.where else DASH
     return {
         "run": f"{one.scale}: {one.label}",
         "weights": "equal" if one.weights else "different",
