@@ -24,12 +24,9 @@ from p2s.study.records import Record
 from p2s.study.study import Study
 
 UNTESTED = "untested"
-SCALES = ("equations", "desk", "photographs", "speed", "released")  # of the ledger
-RECORDS = {
-    "desk": NEWEST,
-    "photographs": PHOTOGRAPHS,
-    "released": "paper",
-}  # the study's, of runs
+MODEL = "scale model"
+SCALES = ("equations", MODEL, "photographs", "speed", "released")  # of the ledger
+RECORDS = {MODEL: NEWEST, "photographs": PHOTOGRAPHS, "released": "paper"}  # the study's scales
 RELEASED = "released"  # the experiment of released weights
 ROUNDED = 1e-6  # of a proposition's numbers, below which they are of rounding
 NOTHING = Estimate(np.nan, np.nan, np.nan, 0)
@@ -111,7 +108,7 @@ class Answers:
     @cached_property
     def _missed(self):
         """What of the gate is missed, by scale."""
-        gated = {scale: self.study.at(RECORDS[scale]) for scale in ("desk", "photographs")}
+        gated = {scale: self.study.at(RECORDS[scale]) for scale in (MODEL, "photographs")}
         return {scale: gate.missed(judged.points(of)) for scale, of in gated.items()}
 
     @cached_property
@@ -197,7 +194,7 @@ def scale_of(experiment: Experiment) -> str:
     """At which of SCALES the tests of an experiment are asked."""
     if experiment.name == RELEASED:
         return RELEASED
-    return "photographs" if experiment.data_set == PHOTOGRAPHS else "desk"
+    return "photographs" if experiment.data_set == PHOTOGRAPHS else MODEL
 
 
 def _proved(test):

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from p2s.report import claims
-from p2s.report.answers import RECORDS, SCALES, UNTESTED, Answer, Answers
+from p2s.report.answers import MODEL, RECORDS, SCALES, UNTESTED, Answer, Answers
 from p2s.report.claims import Claim, Finding, Proved, Stated, Timed
 from p2s.report.intervals import DASH, Estimate, number
 from p2s.report.products import Products, bullets
@@ -41,8 +41,9 @@ A claim has one or more tests, and at each scale the status of the worst of them
 the table below. In brackets: how many of several came out so, and half of the interval (AP, or %),
 which an effect must exceed to be seen by itself; among all claims of a table it must be larger.
 
-- *equations* are computed; *desk* is the scale model that passed its gate; *photographs* are real;
-  *speed* is of one CPU, as ratios of times; *released* are released weights on COCO.
+- *equations* are computed; the *scale model* has a gate for its precursors, scale `gated`;
+  *photographs* are real, of scale `highway`; *speed* is of one CPU, as ratios of times; *released*
+  are released weights on COCO.
 - A size is as published if the interval holds the paper's difference, or is within ±0.4 AP where
   the paper has none; a ratio of times if it is within 10 % of the paper's.
 - *Untested* is a claim of which some test has no record yet."""
@@ -69,7 +70,7 @@ class Ledger:
     def at(cls, root: str) -> "Ledger":
         """That of the project that holds `root`."""
         project = Project.at(root)
-        ledger = cls.of(Study.load(project, RECORDS["desk"]))
+        ledger = cls.of(Study.load(project, RECORDS[MODEL]))
         if ledger is None:
             raise ValueError(f"{project.experiments}: no {claims.FILE}")
         return ledger
@@ -141,7 +142,7 @@ class Ledger:
     @property
     def opposite(self) -> pd.DataFrame:
         """The lines of claims' tests that came out opposite at a scale with a gate."""
-        return self._against(["desk", "photographs"])
+        return self._against([MODEL, "photographs"])
 
     def examined(self) -> list[str]:
         """The ids of the claims that have such a test."""

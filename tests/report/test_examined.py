@@ -133,7 +133,7 @@ def test_a_claim_about_probabilities_is_examined_by_probability(ledger):
 def test_the_step_that_turns_the_difference_is_named(ledger, shown):
     page = Examined(ledger, "steps")
     title, table = shown(page.steps)
-    assert title == f"**desk: factors, {ALL_STEPS}**"
+    assert title == f"**scale model: factors, {ALL_STEPS}**"
     assert table["difference"]["first stage"].startswith("−4.0")
     assert table["sum so far"].iloc[-1] == "−2.0 ± 0.0 (3)"
     turning = table.index[table["without it"] == "as claimed"]
@@ -159,7 +159,7 @@ def test_what_records_do_not_hold_is_said(ledger, shown):
     page = Examined(ledger, "steps")
     for group in ("threshold", "size", "error", "power of P(O)"):
         [said] = shown(page.group, group)
-        assert said == f"The records do not hold this of: desk: factors, {ALL_STEPS}."
+        assert said == f"The records do not hold this of: scale model: factors, {ALL_STEPS}."
     assert shown(page.classes) == [said]
     assert shown(page.group, "probability") == ["Nothing that is opposite is about this."]
 

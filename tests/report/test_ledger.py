@@ -77,7 +77,7 @@ def ledger(project):
 
 
 def test_statuses_are_those_of_the_records_and_of_the_worst_test(ledger):
-    desk = ledger.statuses["desk"]
+    desk = ledger.statuses["scale model"]
     assert desk["gain"] in (PUBLISHED, OTHER_SIZE)
     assert desk["none"] == OTHER_SIZE == desk["both"]  # -.5 with an RPN, where the paper has none
     assert desk["loss"] == OPPOSITE and desk["large"] == UNTESTED
@@ -88,7 +88,7 @@ def test_statuses_are_those_of_the_records_and_of_the_worst_test(ledger):
 
 
 def test_a_line_has_direction_size_tolerance_interval_and_what_could_be_seen(ledger):
-    lines = ledger.frame.query("scale == 'desk' and list == 'claim'").set_index("id")
+    lines = ledger.frame.query("scale == 'scale model' and list == 'claim'").set_index("id")
     gain = lines.loc["gain"]
     assert (gain["expects"], gain["tolerance"]) == ("gain", "its interval")
     assert gain["paper"] == pytest.approx(0.8) and gain["mean"] == pytest.approx(1.2, abs=0.2)
@@ -101,19 +101,19 @@ def test_a_line_has_direction_size_tolerance_interval_and_what_could_be_seen(led
 
 def test_nothing_rests_on_a_gate_that_was_not_asked(project):
     ledger = Ledger(STATED, Answers(Study.load(project, "gated")))
-    asked = ledger.frame.query("scale == 'desk' and seeds > 0")
+    asked = ledger.frame.query("scale == 'scale model' and seeds > 0")
     assert len(asked) and set(asked["status"]) == {NOT_COMPARABLE}
     tests = (asked["list"] == "claim").sum()
-    assert ledger.reasons() == f"- desk, {tests} tests: the gate has not been asked"
+    assert ledger.reasons() == f"- scale model, {tests} tests: the gate has not been asked"
 
 
 def test_a_record_fills_in_what_was_untested(tmp_path, monkeypatch):
     monkeypatch.setattr(gate, "missed", lambda _: {})
     project = fakes.project(tmp_path)
-    before = Ledger(STATED, Answers(Study.load(project, "gated"))).statuses["desk"]
+    before = Ledger(STATED, Answers(Study.load(project, "gated"))).statuses["scale model"]
     assert before.dropna().eq(UNTESTED).all()
     fakes.fill(project, "gated")
-    after = Ledger(STATED, Answers(Study.load(project, "gated"))).statuses["desk"]
+    after = Ledger(STATED, Answers(Study.load(project, "gated"))).statuses["scale model"]
     assert {name for name in before.index if before[name] != after[name]} == {
         *("gain", "none", "both", "loss", "log-2")
     }
@@ -135,12 +135,12 @@ def test_released_weights_are_judged_by_images_alone(tmp_path):
 
 def test_findings_tell_a_sign_and_expect_nothing(ledger):
     found = ledger.frame.query("list == 'finding'")
-    desk = found[found["scale"] == "desk"].set_index("test")
+    desk = found[found["scale"] == "scale model"].set_index("test")
     assert desk["status"].to_dict() == {f"table5, {CENTERNET}": "more", f"table5, {RPN}": "less"}
     assert found["expects"].eq("–").all() and found["paper"].isna().all()
     assert found[found["id"] == "proved"]["status"].tolist() == ["holds"]
     text = ledger.found()
-    assert re.search(r"product +\| desk: −0\.\d ± \d\.\d \(3\): less", text)
+    assert re.search(r"product +\| scale model: −0\.\d ± \d\.\d \(3\): less", text)
     [line] = [line for line in text.splitlines() if line.startswith("| what?")]
     links = re.findall(r"\[(\d)\]\((\.\./results/runs/gated/\w+\.json)\)", line)
     assert [seed for seed, _ in links] == [*"012012"]
@@ -175,7 +175,7 @@ def test_counts_are_of_claims_and_a_dash_is_none(ledger):
     assert list(counts.columns) == [*SCALES] and {*counts.index} == {*VERDICTS, UNTESTED}
     numbers = counts.replace("–", "0").astype(int)
     assert numbers.sum().to_dict() == ledger.statuses.notna().sum().to_dict()
-    assert counts.loc[UNSEEN, "desk"] == "–" and ledger.reasons() == ""
+    assert counts.loc[UNSEEN, "scale model"] == "–" and ledger.reasons() == ""
 
 
 def test_the_list_has_every_claim_with_the_papers_size_and_a_page(ledger):
@@ -184,7 +184,7 @@ def test_the_list_has_every_claim_with_the_papers_size_and_a_page(ledger):
     claimed = {line[1].split()[0]: line[3:6] for line in lines}
     assert claimed["gain"][0] == "a gain +0.8" and claimed["gain"][2] == "[table5](up/table5.ipynb)"
     assert claimed["both"][0] == "a gain +0.8, no change +0.0"
-    assert re.fullmatch(r"desk: same sign, other size \(\d of 2, ±\d\.\d\).*", claimed["both"][1])
+    assert re.fullmatch(r"scale model: same sign, other size \(\d of 2, ±\d\.\d\).*", claimed["both"][1])
     assert claimed["faster"][0] == "faster ×0.98"
     assert claimed["log-2"][0].startswith("holds")
 
