@@ -137,7 +137,7 @@ class Answers:
         line = self._effect(test, scale, variant) if scale in self._recorded else None
         if line is None or not line.seeds:
             return about
-        seeds = Estimate(*(getattr(line, name) for name in Estimate._fields))
+        seeds = Estimate.of(line)
         images = line.image_low, line.image_high
         interval = Difference(seeds, images, paper, expects).interval
         kind, _, note = line.verdict.removesuffix(")").partition(" (")

@@ -1,4 +1,8 @@
-"""The front page's findings: what came out, in words; the same lines stand in the README."""
+"""The front page's findings: what came out, in words; the same lines stand in the README.
+
+Of the scale model whose precursors passed a gate, as in the ledger: elsewhere networks had not
+learnt. What has no record there is untested.
+"""
 
 from collections.abc import Mapping
 from typing import NamedTuple
@@ -12,7 +16,7 @@ from p2s.report.answers import UNTESTED, quantity
 from p2s.report.claims import Quantified
 from p2s.report.intervals import DASH, number
 from p2s.report.ledger import STATUSES, Ledger
-from p2s.report.results import Results, committed_scale, results
+from p2s.report.results import NEWEST, Results, results
 from p2s.report.tables import judged
 from p2s.report.tables.ablation import CLAIMS
 from p2s.report.tables.estimates import every
@@ -151,7 +155,7 @@ def _finding(study, line):
 
 
 def _results(study, name) -> Results:
-    return results(study.at(committed_scale(study, name)), name)
+    return results(study.at(NEWEST), name)
 
 
 def _published(frame: pd.DataFrame) -> str:
@@ -168,15 +172,15 @@ def _ends(values) -> str:
 
 
 def _measured(frame: pd.DataFrame) -> tuple[str, tuple[str, ...]]:
-    """A difference and its verdict; of several the ends of those that say something, and counts."""
+    """A difference and its verdict; of several the ends and how many came out how."""
     said = frame["verdict"].where(frame["seeds"] > 0, UNTESTED)
     if len(frame) == 1:
         return every(frame)[0].text("+"), (said.iloc[0],)
     statuses = said.map(marks.status)
-    telling = frame.loc[~statuses.isin(marks.BLANK), "mean"]
+    measured = frame.loc[frame["seeds"] > 0, "mean"]
     counts = statuses.value_counts().items()
     told = tuple(f"{status} ({count} of {len(frame)})" for status, count in counts)
-    return _ends(telling) if len(telling) else DASH, told
+    return _ends(measured) if len(measured) else DASH, told
 
 
 def _quantified(study, question, test) -> Finding:

@@ -1,6 +1,6 @@
 """Means over seeds with their intervals, and the verdict that an interval allows on a claim."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -35,6 +35,11 @@ class Estimate(NamedTuple):
     low: float
     high: float
     seeds: int
+
+    @classmethod
+    def of(cls, line: Any) -> "Estimate":
+        """That of a line of a table, which has these fields."""
+        return cls(*(getattr(line, name) for name in cls._fields))
 
     def text(self, sign: str = "") -> str:
         """`mean ± half of the interval (seeds)`; sign "+" for differences."""

@@ -88,10 +88,13 @@ class Ledger:
         return pd.DataFrame(lines, columns=[*COLUMNS])
 
     @cached_property
+    def _of_claims(self):
+        return self.frame[self.frame["list"] == "claim"]
+
+    @cached_property
     def statuses(self) -> pd.DataFrame:
         """Of each claim by id the status at each of SCALES; None where it has no test there."""
-        of_claims = self.frame[self.frame["list"] == "claim"]
-        worst = of_claims.groupby(["id", "scale"])["status"].agg(_worst).unstack()
+        worst = self._of_claims.groupby(["id", "scale"])["status"].agg(_worst).unstack()
         ids = [claim.id for claim in self.stated.claims]
         return worst.reindex(index=ids, columns=[*SCALES]).replace({np.nan: None})
 
@@ -112,8 +115,7 @@ class Ledger:
 
     def tally(self) -> pd.DataFrame:
         """How many tests of claims have each status, a line a table, bench or set of equations."""
-        lines = self.frame[self.frame["list"] == "claim"]
-        lines = lines.drop_duplicates(["test", "expects", "scale"])
+        lines = self._of_claims.drop_duplicates(["test", "expects", "scale"])
         places = lines["test"].map(lambda words: _place(self._tests[words]))
         counts = pd.crosstab(places, lines["status"]).reindex(places.unique())
         counts = counts.reindex(columns=[*STATUSES], fill_value=0)
@@ -121,9 +123,7 @@ class Ledger:
 
     def reasons(self) -> str:
         """Why claims' tests are not comparable, as a list in Markdown; empty if all are."""
-        lines = self.frame[
-            (self.frame["list"] == "claim") & (self.frame["status"] == NOT_COMPARABLE)
-        ]
+        lines = self._of_claims.query("status == @NOT_COMPARABLE")
         counts = lines.groupby(["scale", "note"], sort=False).size()
         return bullets([f"{of}, {count} tests: {note}" for (of, note), count in counts.items()])
 
@@ -155,18 +155,18 @@ class Ledger:
             yield f"**{words}**, milliseconds:", ratios.by_part(*rows)
 
     def _against(self, scales):
-        lines = self.frame[(self.frame["list"] == "claim") & (self.frame["status"] == OPPOSITE)]
+        lines = self._of_claims.query("status == @OPPOSITE")
         return lines[lines["scale"].isin(scales)]
 
     def came(self, name: str) -> str:
         """What came of a claim, scale by scale."""
-        lines = self.frame[(self.frame["list"] == "claim") & (self.frame["id"] == name)]
+        lines = self._of_claims.query("id == @name")
         scales = [scale for scale in SCALES if scale in {*lines["scale"]}]
         return "; ".join(f"{one}: {_told(lines[lines['scale'] == one])}" for one in scales)
 
     def expected(self, claim: Claim) -> str:
         """Direction and size that a claim's tests expect, in words."""
-        lines = self.frame[(self.frame["list"] == "claim") & (self.frame["id"] == claim.id)]
+        lines = self._of_claims.query("id == @claim.id")
         said = []
         for expects, some in lines.groupby("expects", sort=False):
             sizes = some["paper"].dropna()
@@ -271,7 +271,7 @@ def _measured(line) -> str:
     """The difference of a finding with its interval, and its status."""
     if not line.seeds:
         return line.status
-    effect = Estimate(*(getattr(line, name) for name in Estimate._fields))
+    effect = Estimate.of(line)
     return f"{effect.text('+')}{' %' if line.unit else ''}: {line.status}"
 
 

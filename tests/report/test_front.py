@@ -32,8 +32,9 @@ def test_the_readme_holds_the_table_that_the_records_make(table):
 def test_every_question_is_answered_by_contrasts_that_exist(table):
     rows = [line.split(" | ") for line in table.splitlines() if line.startswith("| ")][1:]
     assert len(rows) == len(front.LINES) + len(front.QUANTITIES) <= 12
-    assert all(len(row) == 4 and not row[2].startswith("–") for row in rows)
-    words = "|".join(("holds", "does not hold", "undecided", "not started", *verdicts.VERDICTS))
+    assert all(len(row) == 4 for row in rows)
+    assert all(row[2].startswith("–: untested") == row[2].startswith("–") for row in rows)
+    words = "|".join(("untested", *verdicts.VERDICTS))
     assert all(re.search(words, row[2]) for row in rows)
 
 
@@ -91,9 +92,9 @@ def _kinds(html):
         yield from ((cell, head.span["class"][1]) for cell in cells if cell.span)
 
 
-def test_several_differences_tell_the_ends_of_those_that_say_something():
+def test_several_differences_tell_the_ends_of_all_that_were_measured():
     columns = ["mean", "seeds", "verdict"]
     lines = [(40.0, 3, "not started"), (1.0, 3, "holds"), (2.0, 3, "holds"), (np.nan, 0, "–")]
     here, told = front._measured(pd.DataFrame(lines, columns=columns))
-    assert here == "+1.0 to +2.0"
+    assert here == "+1.0 to +40.0"
     assert told == ("holds (2 of 4)", "not started (1 of 4)", "untested (1 of 4)")

@@ -184,7 +184,9 @@ def test_the_list_has_every_claim_with_the_papers_size_and_a_page(ledger):
     claimed = {line[1].split()[0]: line[3:6] for line in lines}
     assert claimed["gain"][0] == "a gain +0.8" and claimed["gain"][2] == "[table5](up/table5.ipynb)"
     assert claimed["both"][0] == "a gain +0.8, no change +0.0"
-    assert re.fullmatch(r"scale model: same sign, other size \(\d of 2, ±\d\.\d\).*", claimed["both"][1])
+    assert re.fullmatch(
+        r"scale model: same sign, other size \(\d of 2, ±\d\.\d\).*", claimed["both"][1]
+    )
     assert claimed["faster"][0] == "faster ×0.98"
     assert claimed["log-2"][0].startswith("holds")
 

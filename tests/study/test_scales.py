@@ -7,6 +7,7 @@ import sys
 import pytest
 
 from p2s.spec import merge
+from p2s.spec.changes import leaves
 from p2s.spec.released import LITE0
 from p2s.study import status
 from p2s.study.experiments import Row, resolve
@@ -71,15 +72,6 @@ def test_seeds_of_the_gated_scale_have_scenes_of_their_own_that_the_gate_shares_
     assert [len(of) for of in seeds.values()] == [3, 1, 3, 3, 3]
     gate = set(seeds.pop("gate").values())
     assert all(gate.isdisjoint(of.values()) for of in seeds.values())
-
-
-def leaves(fields, path=()):
-    """Every setting of a dump by its path."""
-    for name, value in fields.items():
-        if isinstance(value, dict):
-            yield from leaves(value, (*path, name))
-        else:
-            yield ".".join((*path, name)), value
 
 
 def test_each_step_of_the_factors_changes_one_thing():

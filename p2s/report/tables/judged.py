@@ -108,7 +108,7 @@ def _judged(of_experiment, lines, missed):
 
 
 def _difference(of_variant, contrast, line, missed):
-    seeds = Estimate(*(getattr(line, name) for name in Estimate._fields))
+    seeds = Estimate.of(line)
     images = over_images(replicates(of_variant, contrast))
     notes = missed_by(of_variant, contrast.rows, missed)
     released = all(row.weights for row in of_variant.experiment.rows if row.name in contrast.rows)
