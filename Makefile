@@ -37,7 +37,7 @@ $(READY): pyproject.toml build.lock requirements.lock peers.txt p2s/cli/detectro
 	touch $@
 
 # Failed runs (1) leave a report of the others; a mistake (2) and Ctrl-C (130) end at once.
-study: $(READY) ## run the study and render its report: SCALE=smoke|desk|photographs|highway|paper ONLY=table5 JOBS=2
+study: $(READY) ## run the study and render its report: SCALE=smoke|gated|highway|pictures|paper ONLY=table5 JOBS=2
 	$(BIN)/p2s study run --scale $(SCALE) --jobs $(JOBS) $(if $(ONLY),--only $(ONLY)); ran=$$?; \
 	  [ $$ran -gt 1 ] || $(BIN)/p2s study report || exit; \
 	  exit $$ran

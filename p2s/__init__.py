@@ -27,6 +27,10 @@ logging.getLogger("torch.fx._symbolic_trace").addFilter(
 )
 
 
+def __dir__():
+    return [*__all__, "__version__"]
+
+
 def __getattr__(name):
     """What PLACES names, imported when first used, so that `import p2s` costs nothing."""
     if name not in __all__:

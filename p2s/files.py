@@ -19,6 +19,7 @@ from pydantic import TypeAdapter, ValidationError
 DEEPEST, MOST_NODES = 50, 200_000  # of a YAML file
 MOST_YAML, MOST_JSON = 2**24, 2**28  # bytes
 MOST_LETTERS = 1000  # of a line that tells of a file
+SHORT = 1e9  # the number below which one is told as it is
 WEIGHTS = "model.safetensors"  # of a model's folder, the last file of its training
 PARTIAL = ".partial"  # the end of the name of a file that is being written
 TEXT = "tag:yaml.org,2002:str"
@@ -89,8 +90,18 @@ def first_problem(error: Exception) -> str:
         return str(error)
     problem = error.errors()[0]
     where = ".".join(str(part) for part in problem["loc"])
-    message = problem["msg"].removeprefix("Value error, ")
+    message = _message(problem)
     return shortened(f"{where}: {message}" if where else message)
+
+
+def _message(problem):
+    """What pydantic says, of a choice and of a bound also what was given."""
+    given, more = problem["input"], problem.get("ctx", {})
+    if problem["type"] == "union_tag_invalid":
+        return f"{more['tag']} (valid: {more['expected_tags'].replace(chr(39), '')})"
+    message = problem["msg"].removeprefix("Value error, ")
+    is_bound = more.keys() & {"gt", "ge", "lt", "le"} and isinstance(given, int | float)
+    return f"{message}, not {given}" if is_bound and abs(given) < SHORT else message
 
 
 def shortened(text: str) -> str:

@@ -1,10 +1,15 @@
+import re
 import signal
 import subprocess
 import sys
 
 import pytest
+from pydantic import ValidationError
 
+import p2s
 from p2s import files
+from p2s.files import first_problem
+from p2s.spec import Spec
 from p2s.spec.part import Part
 
 TEXT = """\
@@ -91,3 +96,18 @@ def test_a_full_disk_is_told_with_the_file(tmp_path, monkeypatch):
     with pytest.raises(OSError, match=r"No space left on device: '.*a.json'"):
         files.write_atomic(tmp_path / "a.json", b"")
     assert not [*tmp_path.iterdir()]
+
+
+def test_what_is_not_valid_is_told_with_what_was_given():
+    told = []
+    for change in ({"recipe": {"batch": 0}}, {"recipe": {"batch": -(10**10)}}, {"first": "rpm"}):
+        with pytest.raises(ValidationError) as error:
+            Spec().changed(change)
+        told.append(first_problem(error.value))
+    assert told[0] == "recipe.batch: Input should be greater than 0, not 0"
+    assert told[1] == "recipe.batch: Input should be greater than 0"  # too long to be told
+    assert re.fullmatch(r"first_stage.design: rpm \(valid: rpn, .*, fcos\)", told[2])
+
+
+def test_the_package_lists_what_it_has():
+    assert {"load", "build", "optimize", "Spec", "__version__"} <= {*dir(p2s)}

@@ -40,8 +40,9 @@ ENGINES = {"onnx": Engine(".onnx", _onnx), "openvino": Engine(".xml", _openvino)
     help="Of the images that it will take, in pixels. [default: a square of the tests' short edge]",
 )  # fmt: skip
 @click.option(
-    "--output", type=NEW_FILE, callback=in_a_folder, help="The file. [default: in MODEL, model.*]"
-)
+    "--output", type=NEW_FILE, callback=in_a_folder,
+    help="The file. [default: model.* in MODEL; here, by its name, if it came with p2s]",
+)  # fmt: skip
 def export(model, engine, size, output):
     """Write MODEL as a file of another engine, for images of one size.
 
@@ -54,10 +55,17 @@ def export(model, engine, size, output):
 
     network, spec, classes = load(model)
     size = size or (spec.test.short_edge, spec.test.short_edge)
-    output = output or model / f"model{ending}"
+    output = output or _beside(model).with_suffix(ending)
     _whole(output, lambda path: write(network, path, size))
     told = f"image (3, {size[0]}, {size[1]}), RGB, 0 to 255"
     click.echo(f"{output}: {told}; classes 0 to {len(classes) - 1}: {', '.join(classes)}")
+
+
+def _beside(model: Path) -> Path:
+    """Where a model's file goes: with it, but not among the files of the package."""
+    from p2s.train.shelf import EXAMPLES
+
+    return Path(model.name) if model in EXAMPLES.values() else model / "model"
 
 
 def _whole(output: Path, write: Callable[[Path], None]) -> None:

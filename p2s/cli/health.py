@@ -34,13 +34,23 @@ def of_pictures(files: Files) -> Health:
 
 def require_health(*files: Files, of: Callable[[Files], Health] = of_annotations) -> list[Health]:
     """Exit with 2 after a line for every problem; else what is likely not meant is a warning."""
-    told = [of(each) for each in files]
+    alike = len({each.annotations.name for each in files}) < len({*files})
+    told = [_placed(of(each), each) if alike else of(each) for each in files]
     if problems := [line for each in told for line in each.problems]:
         tell("\n".join(problems))
         sys.exit(2)
     for line in (line for each in told for line in each.doubts):
         _warn(line)
     return told
+
+
+def _placed(told, files):
+    """Lines that name a file by its path: another one of a command has the same name."""
+    lines = (
+        [f"{files.annotations}{line.removeprefix(files.annotations.name)}" for line in each]
+        for each in told[:2]
+    )
+    return Health(*lines, told.pictures)
 
 
 def require_apart(*train: Files, val: Files) -> None:
@@ -58,8 +68,8 @@ def require_apart(*train: Files, val: Files) -> None:
         if found.pairs:
             mine, other = found.pairs[0]
             _warn(
-                f"{val.annotations.name}: {len(found.pairs)} of {found.val} pictures look like "
-                f"ones of {files.annotations.name} ({found.train} looked at): {mine} like {other}"
+                f"{val.annotations}: {len(found.pairs)} of {found.val} pictures look like "
+                f"ones of {files.annotations} ({found.train} looked at): {mine} like {other}"
             )
 
 

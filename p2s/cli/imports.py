@@ -14,7 +14,7 @@ from p2s.cli.options import FILE, NEW_FOLDER, settings
 def import_(file, name, classes, output, settings):
     """Make a model of the weights that others released: .pth, .pkl or .safetensors.
 
-    CenterNet2's authors' with a ResNet and FPN (CenterNet2, FasterRCNN-CenterNet, CenterNet*), and
+    Those of CenterNet2's authors (R50, X101, R2-101 and DLA-34; COCO, LVIS and Objects365), and
     FasterRCNN-RPN, CascadeRCNN-RPN and RetinaNet of detectron2's zoo.
     """
     from p2s.data.coco import class_names

@@ -18,8 +18,8 @@ def list_():
     Below them, the models that come with p2s.
 
     M is millions of parameters. GFLOP are of an image of 800 x 1088 pixels, two operations a
-    multiplication and addition, counted without weights. AP is the paper's on COCO val, ResNet-50;
-    a dash: it has none with these settings.
+    multiplication and addition, counted without weights. AP is the paper's on COCO val, of the net
+    in the name, else ResNet-50; a dash: it has none with these settings.
     """
     from p2s.measure.structure import cost
     from p2s.spec import NAMED, Spec

@@ -47,7 +47,7 @@ KEEP_BEST = click.option(
 )  # fmt: skip
 WATCH = click.option(
     "--watch", default=0, metavar="IMAGES", type=click.IntRange(min=0),
-    help="--keep-best by the first images of --val alone. [default: all]",
+    help="AP while it trains, and --keep-best, by so many images of --val. [default: all]",
 )  # fmt: skip
 
 

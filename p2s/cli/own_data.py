@@ -1,8 +1,9 @@
 """Training on one's own images: what `p2s train` and `p2s evaluate` do after the health check."""
 
 import json
-from contextlib import closing, contextmanager
-from functools import reduce
+import sys
+from contextlib import ExitStack, closing, contextmanager
+from functools import partial, reduce
 from pathlib import Path
 
 import click
@@ -22,9 +23,10 @@ from p2s.measure.rows import Rows
 from p2s.model.device import whereabouts
 from p2s.model.zoo import build
 from p2s.spec import Spec
+from p2s.spec.changes import leaves
 from p2s.train import events
 from p2s.train import folder as kept
-from p2s.train.curve import Curve, LivePicture, drawn
+from p2s.train.curve import Curve, LiveLines, LivePicture, drawn
 from p2s.train.engine import Loop, load, train
 from p2s.train.watch import Watch
 
@@ -44,10 +46,13 @@ def run(job: Job) -> None:
     torch.manual_seed(job.seed)
     model = job.take(build(spec, data.classes))
     how = {"save_every": 60 * job.save_minutes, "workers": job.workers}
-    with _live(job) as live:
+    before = (job.output / "training.json").exists()
+    with _live(job, spec.recipe.steps) as live:
         loop = Loop(**how, watch=_watch(job, val, spec.test), live=live)
         train(model, spec, data, job.output, seed=job.seed, loop=loop)
     if ranks.rank() == 0:
+        if before:
+            click.echo("trained already, evaluated again", err=True)
         write_atomic(job.output / "spec.json", spec.model_dump_json(indent=2).encode())
         write_atomic(job.output / PICTURE, drawn(kept.curve(job.output)))
         _tell_best(job.output / kept.BEST)
@@ -59,6 +64,7 @@ def run(job: Job) -> None:
         write_metrics(job.output / "metrics.json", metrics, whereabouts(model))
         click.echo(table(metrics))
         _tell_crowded(val)
+        click.echo(f"next: p2s predict --model {job.output} PICTURES --output FOUND")
 
 
 def evaluate_folder(
@@ -127,14 +133,16 @@ def table(metrics: dict) -> str:
 
 
 def spec_lines(spec: Spec) -> list[str]:
-    """A Spec as lines of text, one a part, without its data."""
-    parts = spec.model_dump(mode="json", exclude={"data"})
-    return [
-        f"  {name}: " + ", ".join(f"{key} {value}" for key, value in fields.items())
-        if isinstance(fields, dict)
-        else f"  {name}: {fields}"
-        for name, fields in parts.items()
-    ]
+    """A Spec as lines of text, one a part, without its data and what does nothing in it."""
+    parts = {name: part for name, part in spec.nested().items() if name != "data"}
+    return [f"  {name}: {_told(part)}" for name, part in parts.items()]
+
+
+def _told(part):
+    if not isinstance(part, dict):
+        return part
+    words = ((name.removesuffix(".kind"), value) for name, value in leaves(part))
+    return ", ".join(f"{name} {value}" for name, value in words)
 
 
 def _watch(job, val, test):
@@ -147,18 +155,20 @@ def _watch(job, val, test):
 
 
 @contextmanager
-def _live(job):
+def _live(job, steps):
     """What shows a training's curve while it grows."""
-    picture = LivePicture(job.output / PICTURE)
-    if not job.tensorboard:
-        yield picture
-        return
-    with closing(events.Events(job.output / events.FOLDER)) as written:
+    shown = [LivePicture(job.output / PICTURE)]
+    if not sys.stderr.isatty():  # where there is, a bar
+        shown.append(LiveLines(steps, partial(click.echo, err=True)))
 
-        def live(curve: Curve) -> None:
-            written(curve)
-            picture(curve)
+    def live(curve: Curve) -> None:
+        for show in shown:
+            show(curve)
 
+    with ExitStack() as opened:
+        if job.tensorboard:
+            written = opened.enter_context(closing(events.Events(job.output / events.FOLDER)))
+            shown.append(written)
         yield live
 
 
@@ -187,4 +197,5 @@ def _summary(job, spec, data):
     name = f"from {job.start}" if job.start else job.detector or DETECTOR
     first = f"{name} on {count}, seed {job.seed}, to {job.output}"
     started = [f"classes {shared(data.classes, kept.described(job.start)[1])}"] if job.start else []
-    return "\n".join([first, *started, *spec_lines(spec)])
+    rate = f"  rate for a batch of {spec.recipe.batch}: {spec.recipe.scaled_rate:g}"
+    return "\n".join([first, *started, *spec_lines(spec), rate])

@@ -11,6 +11,8 @@ from p2s.files import read_yaml
 from p2s.spec.part import Part
 
 CATALOGUE = Path(__file__).with_name("catalogue.yaml")
+# How licences begin of pictures that a page may show: of COCO the annotations alone are CC BY.
+FREE = "CC BY 4.0, https://creativecommons.org/licenses/by/"
 Counts = dict[Literal["images", "annotations", "files"], PositiveInt]
 # No part of a path begins with a dot, so none leads out of datasets/.
 Place = Annotated[str, StringConstraints(pattern=r"^datasets(/[\w+-][\w.+-]*)+$")]
@@ -93,6 +95,15 @@ def bringing(catalogue: dict[str, Source], path: Path, root: Path) -> str | None
     """The name of the source that brings a file under a root, or the folder it is in."""
     places = [(name, file.places(root)) for name, of in catalogue.items() for file in of.files]
     return next((name for name, of in places if any(p in (path, *path.parents) for p in of)), None)
+
+
+def credit(path: Path, root: Path) -> str:
+    """Whose the pictures of a folder under a root are, with licence and page; "" unless FREE."""
+    known = read_catalogue()
+    name = bringing(known, path, root)
+    if name is None or not known[name].licence.startswith(FREE):
+        return ""
+    return f"{known[name].about}; {known[name].licence}; {known[name].page}. Shrunk."
 
 
 def model_folder(root: Path, name: str) -> Path:

@@ -13,6 +13,7 @@ import stat
 import threading
 from contextlib import contextmanager
 from functools import cache
+from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -166,6 +167,12 @@ def _in_bytes(values, mode):
     else:
         most = next(2**bits - 1 for bits in DEPTHS if high < 2**bits)
     return (values * np.float32(255 / most)).round().astype(np.uint8)
+
+
+def credited(credit: str, count: int) -> str:
+    """Whose so many shown photographs are, as HTML; a published report is held to it."""
+    what = "Photograph" if count == 1 else f"{count} photographs"
+    return f'<p class="credit" data-photographs="{count}">{what}: {escape(credit)}</p>'
 
 
 def embedded(picture: Image.Image, quality: int) -> str:

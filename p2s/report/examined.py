@@ -15,7 +15,7 @@ from p2s.report import marks
 from p2s.report.figures.parts import forest
 from p2s.report.intervals import DASH
 from p2s.report.ledger import EXAMINED, Ledger
-from p2s.report.products import bullets
+from p2s.report.products import bullets, starred
 from p2s.report.tables.differences import opposite, parts, roads
 from p2s.report.tables.differences.opposite import Opposite
 from p2s.report.tables.differences.parts import CLAIMED
@@ -132,7 +132,7 @@ class Examined:
         return roads.road(one.of_variant, one.contrast, [one.results, *others])
 
     def _turns(self, one):
-        """In which parts a difference is as claimed, and without which steps."""
+        """In which parts a difference has the paper's sign, and without which steps."""
         some = self.lines[(self.lines["test"] == one.name) & (self.lines["side"] == CLAIMED)]
         told = [
             f"by {name}: {_listed(of['part'])}" for name, of in some.groupby("group", sort=False)
@@ -140,14 +140,14 @@ class Examined:
         if one.contrast and (road := self._road(one)):
             steps = road.turning(one.line["expects"])
             told += [f"without the step: {_listed(steps)}"] if steps else []
-        what = f"as claimed {'; '.join(told)}" if told else "nothing in the records turns it"
+        what = f"{CLAIMED} {'; '.join(told)}" if told else "nothing in the records turns it"
         return f"{one.name}, {one.effect.text('+')}: {what}."
 
     def _claimed(self, name):
         claim = next(one.claim for one in self.opposites if one.claim.id == name)
         page = "" if self.claim else f" [Examined]({EXAMINED}#{name})"
         said = f"claimed {self.ledger.expected(claim)}; {self.ledger.came(name)}."
-        return f"**{claim.says}** ({claim.place}): {said}{page}"
+        return f"**{starred(claim.says)}** ({claim.place}): {said}{page}"
 
     def _nothing(self):
         return f"{NOTHING} {self.ledger.came(self.claim)}" if self.claim else NOTHING

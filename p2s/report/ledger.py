@@ -11,7 +11,7 @@ from p2s.report import claims
 from p2s.report.answers import MODEL, RECORDS, SCALES, UNTESTED, Answer, Answers
 from p2s.report.claims import Claim, Finding, Proved, Stated, Timed
 from p2s.report.intervals import DASH, Estimate, number
-from p2s.report.products import Products, bullets
+from p2s.report.products import Products, bullets, starred
 from p2s.report.tables import ratios
 from p2s.report.tables.ablation import CLAIMS
 from p2s.report.tables.estimates import csv
@@ -107,7 +107,7 @@ class Ledger:
     def claimed(self, folder: str = "") -> str:
         """The claims as a table in Markdown; `folder` is that of the notebooks they link to."""
         lines = [
-            (claim.says, claim.place, self.expected(claim), self.came(claim.id), links)
+            (starred(claim.says), claim.place, self.expected(claim), self.came(claim.id), links)
             for claim in self.stated.claims
             for links in [self._links(claim, folder) + self._examination(claim, folder)]
         ]

@@ -19,6 +19,8 @@ from p2s.report.tables import gate, judged, origins, speed, summary, vocabulary
 from p2s.study.project import Project
 from p2s.study.study import Study
 
+pd.set_option("display.max_colwidth", None)  # a cell says its whole verdict
+
 LARGE = """\
 How rare the classes of the scale model are in training. At scale `desk` all rows, one-stage
 detectors too, train by AdamW at one rate, and from a trunk that has learnt to read glyphs, of all

@@ -43,6 +43,11 @@ def heading(experiment: Experiment) -> str:
     return f"# {experiment.title}\n\nThe paper: {experiment.claim}"
 
 
+def starred(text: str) -> str:
+    """A text as Markdown, in which a star is a star, as of CenterNet*."""
+    return text.replace("*", r"\*")
+
+
 def bullets(sentences: list[str]) -> str:
     """Sentences as a list in Markdown."""
     return "\n".join(f"- {sentence}" for sentence in sentences)

@@ -32,6 +32,7 @@ from p2s.study.runner import run_notebook
 from p2s.study.study import Study
 
 FEW = 200  # records, of which pictures are drawn before another process has started
+EMPTY = ", no records"  # of the name of a page whose experiments have none
 CELL_S = 1800  # seconds that a cell of a page may take: the quickstart trains for minutes
 
 
@@ -107,12 +108,22 @@ class Sheet(NamedTuple):
 def sheets(project: Project) -> list[Sheet]:
     """All pages: those of the menu in its order, then those of opposite claims, which it lacks."""
     index = menu.entries(_notebooks(project))
+    index = {path: _told(project, path, entry) for path, entry in index.items()}
     return [Sheet(path, entry) for path, entry in index.items()] + _examined(project, index)
 
 
 def listed(every: Sequence[Sheet]) -> list[menu.Entry]:
     """The pages that the menu has."""
     return [sheet.entry for sheet in every if not sheet.values]
+
+
+def _told(project, notebook, entry):
+    """The entry of a notebook; one whose experiments have no table yet says so in the menu."""
+    experiments = _loaded(project).experiments.values()
+    names = [one.name for one in experiments if one.notebook == notebook.name]
+    tables = [project.root / "results" / "tables" / f"{name}.csv" for name in names]
+    is_empty = names and not any(table.exists() for table in tables)
+    return entry._replace(name=f"{entry.name}{EMPTY}") if is_empty else entry
 
 
 def _examined(project, index) -> list[Sheet]:

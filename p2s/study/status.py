@@ -185,14 +185,17 @@ def still_ahead(
 def _duration(ahead, jobs):
     at_once = max(1, min(jobs, len(ahead.evaluations)))
     minutes = ahead.at_once(jobs) / 60
-    shown = f"{minutes:.0f} min" if minutes < 100 else f"{minutes / 60:.1f} hours"
+    hours = minutes / 60
+    shown = f"{minutes:.0f} min" if minutes < 100 else f"{hours:.1f} hours"
+    if hours > 1000:
+        shown = f"{hours / 24:,.0f} days"
     told = f"about {shown} with {at_once} at once ({'; '.join(ahead.sources)})"
     return told if ahead.evaluations else "nothing"
 
 
 def _of_trunk(name, project) -> Iterator[str]:
     if importlib.util.find_spec("timm") is None:
-        yield f"timm is missing: pip install 'p2s[{name}]'"
+        yield "timm is missing: pip install timm"
     try:
         trunk_file(name, project.root)
     except ValueError as error:

@@ -6,7 +6,7 @@ A dict of lists of one length: "iteration", and a list a name, NaN where a name 
 import io
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +17,7 @@ from p2s.maths.likelihood import AUDIT
 Curve = dict[str, list[float]]
 AP, ITERATION = "AP", "iteration"
 RENEWED = 30.0  # seconds between two pictures at least
+TOLD = 60.0  # seconds between two lines
 SHARE = 50  # a picture may take so small a share of the time
 POINTS = 200  # of a thinned curve
 
@@ -86,6 +87,32 @@ class LivePicture:
             write_atomic(self.path, drawn(curve))
             now = time.monotonic()
             self.due = now + max(self.every, SHARE * (now - begun))
+
+
+class LiveLines:
+    """Lines that say where a training of so many steps is: what a log has in place of a bar."""
+
+    def __init__(self, steps: int, tell: Callable[[str], None], every: float = TOLD):
+        self.steps, self.tell, self.every = steps, tell, every
+        self.first: tuple[int, float] | None = None  # steps that were done, and when
+        self.due = time.monotonic() + every
+
+    def __call__(self, curve: Curve) -> None:
+        """Tell a line, if it is time."""
+        done, now = int(curve[ITERATION][-1]) + 1, time.monotonic()
+        self.first = self.first or (done, now)
+        if now >= self.due and done > self.first[0]:
+            self.due = now + self.every
+            of_a_step = (now - self.first[1]) / (done - self.first[0])
+            minutes = of_a_step * (self.steps - done) / 60
+            told = f"{done} of {self.steps} steps, loss {loss(curve):.3f}"
+            self.tell(f"{told}, about {minutes:.0f} min left")
+
+
+def loss(curve: Curve) -> float:
+    """The last loss: the sum of all that have a value there, without audits."""
+    last = [of[-1] for name, of in curve.items() if not name.startswith((ITERATION, AP, AUDIT))]
+    return sum(value for value in last if not math.isnan(value))
 
 
 def _mean(values):

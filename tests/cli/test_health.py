@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 
 import pytest
@@ -64,11 +65,25 @@ def test_doubts_are_warnings_and_training_goes_on(files, tmp_path):
     assert done.exit_code == 0 and "CenterNet2 on 4 images" in done.stdout
 
 
+def test_files_of_one_name_are_told_by_their_paths(files, tmp_path):
+    places = [tmp_path / part / "_annotations.coco.json" for part in ("train", "valid")]
+    for place, file in zip(places, (files.train, files.val), strict=True):
+        place.parent.mkdir()
+        shutil.copy(file, place)
+    changed(places[1], lambda tables: tables["annotations"][0].update(category_id=99))
+    done = train(
+        files.model_copy(update=dict(zip(("train", "val"), places, strict=True))), tmp_path
+    )
+    assert done.exit_code == 2 and done.stderr.startswith(f"{places[1]}: annotation ")
+
+
 def test_pictures_that_both_sets_have_are_a_warning(files, tmp_path):
     same = files.model_copy(update={"val": files.train})
     done = train(same, tmp_path)
     assert done.exit_code == 0
-    assert "warning: train.json: 4 of 4 pictures look like ones of train.json" in done.stderr
+    place = re.escape(f"{files.train}")  # of both, as their names are the same
+    told = f"warning: {place}: 4 of 4 pictures look like ones of {place}"
+    assert re.search(told, done.stderr)
     assert "look like" not in train(files, tmp_path / "apart").stderr
 
 
@@ -132,4 +147,4 @@ def test_more_objects_than_ap_counts_are_told_under_the_table(files, tmp_path):
     changed(files.val, many)
     done = train(files, tmp_path)
     assert done.exit_code == 0 and "warning: val.json: annotations: more than 100" in done.stderr
-    assert done.stdout.splitlines()[-1].startswith("annotations: more than 100 objects of a class")
+    assert done.stdout.splitlines()[-2].startswith("annotations: more than 100 objects of a class")

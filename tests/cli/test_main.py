@@ -3,6 +3,7 @@
 import json
 import os
 import pickle
+import re
 import shutil
 import signal
 
@@ -87,6 +88,8 @@ def test_train_leaves_everything_a_run_is_asked_for(trained):
     names = "model.safetensors spec.json metrics.json curve.json curve.png samples.png classes.json"
     assert set(names.split()) <= set(os.listdir(folder))
     assert "batch 2" in done.output and "proposal_AR100" in done.output
+    assert "rate for a batch of 2: 0.005" in done.output and "cls_loss softmax, obj" in done.output
+    assert f"next: p2s predict --model {folder} " in done.stdout and "already" not in done.stderr
 
 
 @pytest.mark.parametrize("processes, given, workers", [(1, (), 8), (4, (), 2), (4, (3,), 3)])
@@ -110,7 +113,8 @@ def test_a_trained_folder_is_evaluated_again_without_training(files, trained, mo
     for edited in ("{}", before.replace('"AP": ', '"AP": 9')):
         (trained[0] / "metrics.json").write_text(edited)
         done = p2s(*words_of_train(files, trained[0]))
-        assert done.exit_code == 0 and done.output == trained[1].output
+        assert done.exit_code == 0 and done.stdout == trained[1].stdout
+        assert "trained already, evaluated again" in done.stderr
         assert (trained[0] / "metrics.json").read_text() == before
 
 
@@ -257,6 +261,7 @@ def test_glyphs_prints_what_train_needs(tmp_path):
     small = ("--set", "train=2", "--set", "val=1", "--set", "size=48")
     done = p2s("glyphs", "--output", tmp_path, *small)
     assert done.exit_code == 0 and done.output.startswith("--train ")
+    assert re.search(r"next: p2s predict --model glyphs .*/val/\S+ --output FOUND", done.stderr)
 
 
 @pytest.mark.parametrize("setting", ["foo", "foo=2", "train.=2", "=2", ".train=2", ""])

@@ -9,6 +9,7 @@ from p2s.report.examined import NOTHING, Examined
 from p2s.report.ledger import Ledger
 from p2s.report.style import Picture
 from p2s.report.tables import gate
+from p2s.report.tables.differences.parts import CLAIMED
 from p2s.study import records
 from p2s.study.study import Study
 from tests.support import fakes
@@ -115,18 +116,18 @@ def sides(ledger, claim):
 
 def test_every_part_that_records_hold_takes_its_side(ledger):
     said = sides(ledger, "product")
-    assert said["threshold"] == {"opposite": ["above 0.1"], "as claimed": ["above 0.3"]}
-    assert said["size"]["as claimed"] == ["largest third"] and "S" in said["size"]["opposite"]
-    assert said["error"] == {"opposite": ["Bkg"], "as claimed": ["Cls"]}  # less is better
-    assert said["class"]["as claimed"] == ["F", "G", "H"]
-    assert said["power of P(O)"] == {"as claimed": ["0.25"], "opposite": ["1"]}
+    assert said["threshold"] == {"opposite": ["above 0.1"], CLAIMED: ["above 0.3"]}
+    assert said["size"][CLAIMED] == ["largest third"] and "S" in said["size"]["opposite"]
+    assert said["error"] == {"opposite": ["Bkg"], CLAIMED: ["Cls"]}  # less is better
+    assert said["class"][CLAIMED] == ["F", "G", "H"]
+    assert said["power of P(O)"] == {CLAIMED: ["0.25"], "opposite": ["1"]}
     assert {*said["test setting"]["opposite"]} == {*fakes.VARIANTS}
 
 
 def test_a_claim_about_probabilities_is_examined_by_probability(ledger):
     [group] = sides(ledger, "sound").items()
     assert group[0] == "probability"
-    assert group[1]["as claimed"] == ["score, of all"]
+    assert group[1][CLAIMED] == ["score, of all"]
     assert group[1]["opposite"] == ["P(O), of all", "P(O), above .05"]
 
 
@@ -136,9 +137,9 @@ def test_the_step_that_turns_the_difference_is_named(ledger, shown):
     assert title == f"**scale model: factors, {ALL_STEPS}**"
     assert table["difference"]["first stage"].startswith("−4.0")
     assert table["sum so far"].iloc[-1] == "−2.0 ± 0.0 (3)"
-    turning = table.index[table["without it"] == "as claimed"]
+    turning = table.index[table["without it"] == CLAIMED]
     assert [*turning] == ["first stage"] and table.loc["first stage", "all but it"][:4] == "+2.0"
-    assert "as claimed without the step: first stage." in shown(page.summary)[1]
+    assert f"{CLAIMED} without the step: first stage." in shown(page.summary)[1]
 
 
 def test_rows_without_a_road_are_told_apart_by_their_settings(ledger, shown):
@@ -189,7 +190,7 @@ def test_the_product_of_a_lab_is_examined_by_the_power_of_p_object(ledger):
         patch.setattr(gate, "missed", lambda _: {})
         of_lab = Ledger(Stated.model_validate({"claims": [claim]}), ledger.answers)
         assert of_lab.frame["mean"].tolist() == [pytest.approx(-2)] and of_lab.examined() == ["lab"]
-    assert sides(of_lab, "lab") == {"power of P(O)": {"as claimed": ["0.25"], "opposite": ["1"]}}
+    assert sides(of_lab, "lab") == {"power of P(O)": {CLAIMED: ["0.25"], "opposite": ["1"]}}
     Examined(of_lab).differences()
 
 

@@ -10,7 +10,7 @@ import pytest
 import yaml
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
-from p2s.report import printing, site
+from p2s.report import menu, printing, site
 from p2s.report import results as of_records
 from p2s.report.ledger import Ledger
 from p2s.report.tables.ablation import named
@@ -188,6 +188,12 @@ def with_notebooks(folder, **code):
         cells = [new_markdown_cell(f"# The {name}"), new_code_cell(source)]
         nbformat.write(new_notebook(cells=cells), folder / "notebooks" / f"{name}.ipynb")
     return project
+
+
+def test_the_menu_says_which_pages_have_no_records(project):
+    names = {sheet.notebook.stem: sheet.entry.name for sheet in site.sheets(project)}
+    short = menu.groups()["Tables"]
+    assert names["table5"] == short["table5"] and names["table7"] == f"{short['table7']}, no records"
 
 
 def test_the_report_is_made_where_detectron2_cannot_be_imported(tmp_path):

@@ -160,7 +160,7 @@ def test_what_is_missing_is_told_with_the_command_that_brings_it(without):
     runs = without.asked(["highway"])
     timm, weights, data = status.needs(runs, without.project)
     folder = without.project.root / "datasets"
-    assert timm == "timm is missing: pip install 'p2s[lite0]'"
+    assert timm == "timm is missing: pip install timm"
     assert re.fullmatch(
         rf"{folder}/lite0/\S+\.pth is not there yet: `p2s fetch lite0`, .*", weights
     )

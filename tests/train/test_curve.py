@@ -79,3 +79,16 @@ def test_a_thinned_curve_has_at_most_200_points_and_keeps_a_constant(count):
     assert len(curve["iteration"]) == len(curve["loss"]) <= 200
     assert set(curve["loss"]) == {0.5}
     assert curve["iteration"] == sorted(curve["iteration"])
+
+
+def test_lines_say_how_far_a_training_is_and_how_long_it_takes(monkeypatch):
+    clock, told, curve = iter([0.0, 0.0, 30.0, 60.0, 90.0, 120.0]), [], {}
+    monkeypatch.setattr(curves.time, "monotonic", lambda: next(clock))
+    lines = curves.LiveLines(100, told.append, every=60.0)
+    for step in range(5):  # one takes half a minute
+        add(curve, step + 10, {"loss_a": 1.5, "loss_b": 0.25, "audit/worst": 9.0})
+        lines(curve)
+    assert told == [
+        "13 of 100 steps, loss 1.750, about 44 min left",
+        "15 of 100 steps, loss 1.750, about 42 min left",
+    ]

@@ -32,10 +32,10 @@ COCO = {  # quantity: (value, source)
 }
 # What still differs in synthetic scenes, and which way it may bend a claim that the study makes.
 BIASES = {
-    "size_median_cells": "Objects span fewer cells, P6 and P7 hold almost none: the use of many "
-    "levels and of size ranges is understated, and so is AP at high IoU for all detectors.",
-    "small_share": "32 and 96 px are 4 and 12 cells here, 6.7 and 20 at COCO's 800 px: AP_S, AP_M "
-    "and AP_L are not COCO's, and mask area puts more of COCO's objects among the small.",
+    "size_median_cells": "The fewer cells an object spans, the fewer are on P6 and P7: the use of "
+    "many levels and of size ranges is understated, and so is AP at high IoU for all detectors.",
+    "small_share": "Bounds are of pixels as stored, other cells than COCO's 6.7 and 20 at 800 px: "
+    "AP_S, AP_M and AP_L are not COCO's, whose mask area puts more objects among the small.",
     "large_share": "Few objects are above 96 px: AP_L rests on few and its interval is wide.",
     "cells_per_image": "Far fewer locations: the same number of proposals covers far more of "
     "them, recall saturates, and a better first stage gains less than on COCO.",
@@ -43,10 +43,11 @@ BIASES = {
     "detector's alike. The more are left, the less the first stage's ranking matters.",
     "classes": "Fewer than COCO's 80, equally frequent, without a long tail: classification is "
     "easier, which understates the second stage.",
-    "boxes": "Exact and never cut by the border, no crowds: strict IoU is easier to reach, which "
-    "may favour the cascade.",
-    "background": "Texture and fragments, no unlabelled objects: P(O) can be nearly certain, which "
-    "may favour the product. Table 5's cells are run with none, default and double fragments.",
+    "boxes": "Never cut by the border, no crowds, and exact but for `looseness`: strict IoU is "
+    "easier to reach, which may favour the cascade.",
+    "background": "Texture, fragments, and unlabelled things where `strangers` are: less than "
+    "photographs have. P(O) can be nearly certain, which may favour the product. Table 5's cells "
+    "are run with none, default and double fragments.",
 }
 
 

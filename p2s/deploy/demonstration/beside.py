@@ -6,8 +6,7 @@ from html import escape
 import pandas as pd
 from PIL import Image
 
-from p2s.data.credit import credited
-from p2s.data.picture import embedded
+from p2s.data.picture import credited, embedded
 
 QUALITY = 85  # of JPEG
 SIDES = "display: flex; flex-wrap: wrap; gap: 1.5rem; align-items: flex-start"

@@ -10,8 +10,7 @@ from typing import NamedTuple
 from numpy.typing import NDArray
 
 from p2s.data import glyphs
-from p2s.data.catalogue import model_folder
-from p2s.data.credit import credit
+from p2s.data.catalogue import credit, model_folder
 from p2s.data.picture import ENDINGS
 from p2s.deploy.demonstration.small import trained
 from p2s.deploy.predict import Predictor, load

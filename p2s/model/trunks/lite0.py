@@ -9,7 +9,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_weights
 from p2s.spec import Backbone
 
 NAME = "tf_efficientnet_lite0"  # timm's; "tf": padding as TensorFlow's, for which its weights are
-MISSING = "trunk lite0 needs timm: pip install 'p2s[lite0]' (or timm itself)"
+MISSING = "trunk lite0 needs timm: pip install timm"
 STAGES = {  # timm's layers, of which the last gives the map; the stem has stride 2
     "stem": ("conv_stem", "bn1", "blocks.0"),
     "res2": ("blocks.1",),

@@ -12,8 +12,7 @@ from typing import Any
 
 from PIL import Image
 
-from p2s.data.credit import credited
-from p2s.data.picture import embedded
+from p2s.data.picture import credited, embedded
 from p2s.maths.likelihood import FUSIONS
 from p2s.report.figures.validation import Source, source
 from p2s.report.results import RANK, Results, committed_scale, results

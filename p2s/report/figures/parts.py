@@ -1,4 +1,4 @@
-"""A picture of a difference by its parts: where it is as claimed, and where it is not."""
+"""A picture of a difference by its parts: where it has the paper's sign, and where it has not."""
 
 import pandas as pd
 

@@ -7,8 +7,8 @@ from typing import NamedTuple
 import numpy as np
 
 from p2s.data import glyphs
+from p2s.data.catalogue import credit
 from p2s.data.coco import CocoSet, read_coco
-from p2s.data.credit import credit
 from p2s.report.results import Results
 from p2s.spec import Glyphs
 from p2s.study.project import Project

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from html import unescape
 from pathlib import Path
 
-from p2s.data.credit import FREE
+from p2s.data.catalogue import FREE
 from p2s.study.project import PACKAGE, Project
 
 FOLDER = Path("docs/report")

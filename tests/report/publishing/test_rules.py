@@ -2,7 +2,7 @@
 
 import pytest
 
-from p2s.data.credit import FREE
+from p2s.data.catalogue import FREE
 from p2s.report.publishing import rules
 from p2s.report.publishing.folder import published
 from p2s.report.site import sheets

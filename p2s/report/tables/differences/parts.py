@@ -18,7 +18,7 @@ from p2s.study.records import Record
 
 Told = Callable[[Record], Mapping[str, float | None]]  # parts of a record by name
 Rows = tuple[str, str]  # a row, and the one that it is held against
-CLAIMED, AGAINST = "as claimed", "opposite"
+CLAIMED, AGAINST = "of the paper's sign", "opposite"
 SIDES = {"holds": CLAIMED, "does not hold": AGAINST}  # of verdicts on signs
 COSTLY = {"gain": "loss", "loss": "gain"}  # what a claim about AP expects of a cost
 SIZES = {"APs": "S", "APm": "M", "APl": "L"}  # by COCO's pixels
@@ -31,9 +31,8 @@ COLUMNS = ("group", "part", *Estimate._fields, "side")
 def by_variant(results: Results, contrast: Contrast) -> pd.DataFrame:
     """The contrast in every test setting of its experiment: COLUMNS."""
     frame = effects(results, [contrast])
-    return _lines(
-        "test setting", zip(frame["variant"], every(frame), strict=True), contrast.expects
-    )
+    names = map(results.said, frame["variant"])
+    return _lines("test setting", zip(names, every(frame), strict=True), contrast.expects)
 
 
 def by_record(of_variant: Results, contrast: Contrast) -> pd.DataFrame:

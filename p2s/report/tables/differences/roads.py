@@ -28,8 +28,8 @@ class Road:
         """A line a step: COLUMNS.
 
         The step's own difference, the sum up to it, the `rest`, which is all steps but this one,
-        and the rest's side, by its whole interval. A step turns what is not as claimed if the rest
-        is.
+        and the rest's side, by its whole interval. A step turns a difference of another sign if the
+        rest has the paper's.
         """
         gains = self._gains()
         total, sums = gains.sum(axis=1, skipna=False), gains.cumsum(axis=1, skipna=False)
@@ -41,7 +41,7 @@ class Road:
         return pd.DataFrame(lines, columns=list(COLUMNS))
 
     def turning(self, expects: str | None) -> list[str]:
-        """The names of the steps without which the whole is as claimed."""
+        """The names of the steps without which the whole has the paper's sign."""
         table = self.table(expects)
         return table.loc[table["side"] == CLAIMED, "step"].tolist()
 
