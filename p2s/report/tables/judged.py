@@ -128,14 +128,32 @@ def _missed(of_variant, rows, missed) -> Iterator[str]:
 
 
 def replicates(of_variant: Results, contrast: Contrast) -> np.ndarray:
-    """The replicates of a difference in AP, a line a seed in which all rows have them, (S, B)."""
+    """The replicates of a difference in AP, a line a seed in which all rows have them, (S, B).
+
+    Seeds are paired as in `ablation.difference`.
+    """
     if contrast.metric != "AP":
         return np.empty((0, 0))
-    by_row: dict[str, dict[int, np.ndarray]] = {row: {} for row in contrast.rows}
+    by_row: dict[str, dict[int, tuple[str, str | None, np.ndarray]]] = {
+        row: {} for row in contrast.rows
+    }
     for run, record in of_variant.pairs:
         if run.row in by_row and record and (values := record.replicates.get("AP")):
-            by_row[run.row][run.seed] = np.array(values, float)
-    first, second, *rest = (by_row[row] for row in contrast.rows)
-    seeds = [seed for seed in first if all(seed in of_row for of_row in by_row.values())]
-    less = [rest[0][seed] - rest[1][seed] if rest else 0.0 for seed in seeds]
-    return np.array([first[s] - second[s] - k for s, k in zip(seeds, less, strict=True)])
+            kept = run.training_id, record.weights, np.array(values, float)
+            by_row[run.row][run.seed] = kept
+    seeds = [s for s in by_row[contrast.row] if all(s in of_row for of_row in by_row.values())]
+    pairs = [*zip(contrast.rows[::2], contrast.rows[1::2], strict=True)]
+    gains = ([_gain(by_row[row][s], by_row[than][s]) for row, than in pairs] for s in seeds)
+    return np.array([first - sum(less) for first, *less in gains if _are_paired(first, *less)])
+
+
+def _gain(one, other):
+    """The difference of two rows' replicates; None if a training they share was made twice."""
+    (training, weights, values), (training_too, weights_too, values_too) = one, other
+    if training == training_too and weights != weights_too:
+        return None
+    return values - values_too
+
+
+def _are_paired(*gains):
+    return all(gain is not None for gain in gains)

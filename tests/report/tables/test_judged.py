@@ -54,6 +54,17 @@ def test_a_difference_has_both_intervals_and_a_verdict_on_its_size(results, monk
     assert cell.endswith("(3), images +0.5 to +0.5: same sign, other size")
 
 
+def test_a_training_that_was_made_twice_pairs_no_images(results):
+    [product] = [one for one in results.contrasts if ablation.named(one) == "CenterNet2: product"]
+    every, runs = judged.replicates(results.main, product), results.main.runs
+    first, other = (next(run for run in runs if run.row == row) for row in product.rows)
+    assert len(every) == 3 and first.training_id == other.training_id and first.seed == 0
+    again = {other.evaluation_id: results.records[other.evaluation_id]}
+    again[other.evaluation_id] = again[other.evaluation_id].model_copy(update={"weights": "other"})
+    twice = replace(results.main, records=results.records | again)
+    assert (judged.replicates(twice, product) == every[1:]).all()
+
+
 def test_a_verdict_rests_on_the_gate_of_its_precursors(results, monkeypatch):
     frame = effects(results, monkeypatch, {"CenterNet*": ("learnt, CenterNet*: 5.0",)})
     assert frame.loc["CenterNet2: product", "verdict"] == "not comparable (learnt, CenterNet*: 5.0)"
