@@ -144,9 +144,8 @@ def needs(runs: Sequence[Run], project: Project) -> list[str]:
             lines += _of_trunk(weights, project)
     for data in dict.fromkeys(run.spec.data for run in runs):
         if isinstance(data, Coco):
-            files = annotation_files(data, project.root)
-            lines += _of_files(files, runs[0].scale, project, releases.origin(data))
-    return lines
+            lines += _of_data(data, runs[0].scale, project)
+    return [*dict.fromkeys(lines)]
 
 
 def outlines_of(study: Study) -> dict[str, records.Outline]:
@@ -202,8 +201,16 @@ def _of_trunk(name, project) -> Iterator[str]:
         yield str(error)
 
 
+def _of_data(data, scale, project) -> Iterator[str]:
+    train, val, *made = annotation_files(data, project.root)
+    yield from _of_files([train, val], scale, project, releases.origin(data))
+    for path in made:
+        if not path.exists():
+            yield f"{path}: not found; scale {scale} needs it: `p2s pseudo-label` makes it"
+
+
 def _of_files(files, scale, project, origin="") -> Iterator[str]:
-    if missing := [path for path in files if not path.exists()]:
+    if missing := [*dict.fromkeys(path for path in files if not path.exists())]:
         catalogue = read_catalogue()
         found = dict.fromkeys(bringing(catalogue, path, project.root) for path in missing)
         names = " ".join(name for name in found if name)
