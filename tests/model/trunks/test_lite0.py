@@ -172,7 +172,7 @@ def test_trainings_that_cannot_be_are_refused():
 
 def test_without_timm_a_line_says_what_to_install(monkeypatch):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(ImportError, match="trunk lite0 needs timm: pip install 'p2s.lite0.'"):
+    with pytest.raises(ImportError, match="trunk lite0 needs timm: pip install timm"):
         make_backbone(lite0(), (3, 7))
 
 
