@@ -41,7 +41,7 @@ PLAIN = (
     *STRAIGHT,
 )
 AVERAGED = ("L", "LA", "RGB", "RGBA", "CMYK", "YCbCr")  # modes whose pixels may be averaged
-ON_ITS_SIDE = 5  # EXIF's first orientation in which width and height change places
+ASIDE = (5, 6, 7, 8)  # EXIF's orientations in which width and height change places
 MOST = 178_956_970  # pixels; Pillow's own bound
 TOO_LARGE = f"more than {MOST} pixels: shrink it, or cut it into tiles and its boxes with it"
 _OPENING = threading.Lock()
@@ -111,6 +111,12 @@ def opened(path: str | Path, most: float = MOST) -> Image.Image:
     return picture
 
 
+def stored_sides(picture: Image.Image, orientation: int) -> tuple[int, int]:
+    """Width and height of an opened picture as stored; of a TIFF Pillow says them turned."""
+    is_turned = picture.format == "TIFF" and orientation in ASIDE
+    return picture.size[::-1] if is_turned else picture.size
+
+
 def reason(error: Exception) -> str:
     """Why a picture cannot be read, in words that say what to do."""
     if isinstance(error, Image.UnidentifiedImageError):
@@ -132,10 +138,10 @@ def _without_bound():
 
 
 def _turned(picture):
-    """Height and width of an opened picture as its camera says; of a TIFF Pillow says them so."""
+    """Height and width of an opened picture as its camera says."""
     orientation = picture.getexif().get(ExifTags.Base.Orientation, 1)
-    is_aside = orientation >= ON_ITS_SIDE and picture.format != "TIFF"
-    return picture.size if is_aside else picture.size[::-1]
+    sides = stored_sides(picture, orientation)
+    return sides if orientation in ASIDE else sides[::-1]
 
 
 def _halved(picture, times):

@@ -12,10 +12,9 @@ from typing import NamedTuple
 
 from PIL import Image
 
-from p2s.data.picture import opened, reason, require_rule
+from p2s.data.picture import ASIDE, opened, reason, require_rule, stored_sides
 
 ORIENTATION = 0x0112  # EXIF's tag
-ASIDE = (5, 6, 7, 8)  # its values that swap the sides
 ENDS = {  # the last bytes of a whole file
     "GIF": b";",
     "JPEG": b"\xff\xd9",
@@ -63,13 +62,12 @@ def header(path: Path) -> Header:
 
 
 def _as_stored(picture):
-    """Sides and EXIF's orientation; of a TIFF Pillow says the sides turned.
+    """Sides and EXIF's orientation.
 
     Of a PNG what stands before its pixels: that class's own getexif would decode them.
     """
     orientation = Image.Image.getexif(picture).get(ORIENTATION, 1)
-    is_turned = picture.format == "TIFF" and orientation in ASIDE
-    return picture.size[::-1] if is_turned else picture.size, orientation
+    return stored_sides(picture, orientation), orientation
 
 
 def _ends_well(picture, path):

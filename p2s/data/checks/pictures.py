@@ -7,10 +7,11 @@ from collections import defaultdict
 from pathlib import Path
 
 from p2s.data.checks.fields import LONGEST
-from p2s.data.checks.header import ASIDE, Header, headers
+from p2s.data.checks.header import Header, headers
 from p2s.data.checks.problems import LINES, Problems, shown
 from p2s.data.inside import outside
 from p2s.data.names import ImageFolder
+from p2s.data.picture import ASIDE
 
 Places = list[tuple[dict, str]]  # rows of images, and where in the folder their pictures are
 
