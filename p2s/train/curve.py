@@ -58,7 +58,7 @@ def drawn(curve: Curve) -> bytes:
     window = max(1, len(iterations) // 100)
     figure = Figure(figsize=(8, 5), layout="constrained")
     panels = figure.subplots(2 if ap_of(curve) else 1, sharex=True, squeeze=False)[:, 0]
-    for name in [name for name in curve if not name.startswith((ITERATION, AP, AUDIT))]:
+    for name in _losses(curve):
         smooth = np.convolve(curve[name], np.ones(window) / window, "valid")
         panels[0].plot(iterations[window - 1 :], smooth, label=name, linewidth=1)
     panels[0].set(ylabel=f"loss, mean of {window}", yscale="log")
@@ -111,8 +111,12 @@ class LiveLines:
 
 def loss(curve: Curve) -> float:
     """The last loss: the sum of all that have a value there, without audits."""
-    last = [of[-1] for name, of in curve.items() if not name.startswith((ITERATION, AP, AUDIT))]
+    last = [curve[name][-1] for name in _losses(curve)]
     return sum(value for value in last if not math.isnan(value))
+
+
+def _losses(curve):
+    return [name for name in curve if not name.startswith((ITERATION, AP, AUDIT))]
 
 
 def _mean(values):

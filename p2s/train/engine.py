@@ -23,7 +23,6 @@ from p2s.data.loader import pinned, train_batch
 from p2s.data.prefetch import prefetched
 from p2s.maths import ranks
 from p2s.maths.federated import frequencies
-from p2s.maths.likelihood import AUDIT
 from p2s.model.device import whereabouts
 from p2s.spec import Spec
 from p2s.spec.identity import training_id, training_settings
@@ -132,7 +131,7 @@ class _Training:
                 self._note(losses | self._watched())
                 self._keep_best()
                 self.seconds = time.monotonic() - begun
-                bar.set_postfix(loss=f"{_total(losses):.3f}", refresh=False)
+                bar.set_postfix(loss=f"{curve.loss(self.curve):.3f}", refresh=False)
                 bar.update()
                 stop = ranks.anywhere(bool(asked))
                 if stop or self.seconds - saved >= self.loop.save_every:
@@ -274,10 +273,6 @@ def _about(spec, data):
     """The texts beside weights that say what they are."""
     classes = json.dumps(list(data.classes))
     return {"spec.json": spec.model_dump_json(indent=2), "classes.json": classes}
-
-
-def _total(values):
-    return sum(value for name, value in values.items() if not name.startswith(AUDIT))
 
 
 def _alike(batch):
