@@ -189,7 +189,7 @@ def glyphs(output, settings):
 
     fields = {name: value for setting in settings for name, value in setting.items()}
     files = prepare(Glyphs(**fields), output)
-    first = sorted((files.images / "val").iterdir())[0]
+    first = min((files.images / "val").iterdir())
     click.echo(f"--train {files.train} --val {files.val} --images {files.images}")
     click.echo(f"next: p2s predict --model glyphs {first} --output FOUND", err=True)
 

@@ -113,7 +113,7 @@ def test_a_trained_folder_is_evaluated_again_without_training(files, trained, mo
     for edited in ("{}", before.replace('"AP": ', '"AP": 9')):
         (trained[0] / "metrics.json").write_text(edited)
         done = p2s(*words_of_train(files, trained[0]))
-        assert done.exit_code == 0 and done.stdout == trained[1].stdout
+        assert (done.exit_code, done.stdout) == (0, trained[1].stdout)
         assert "trained already, evaluated again" in done.stderr
         assert (trained[0] / "metrics.json").read_text() == before
 
@@ -258,8 +258,7 @@ def test_replay_prints_the_losses_of_the_step(files, trained, tmp_path):
 
 
 def test_glyphs_prints_what_train_needs(tmp_path):
-    small = ("--set", "train=2", "--set", "val=1", "--set", "size=48")
-    done = p2s("glyphs", "--output", tmp_path, *small)
+    done = p2s("glyphs", "--output", tmp_path, "--set=train=2", "--set=val=1", "--set=size=48")
     assert done.exit_code == 0 and done.output.startswith("--train ")
     assert re.search(r"next: p2s predict --model glyphs .*/val/\S+ --output FOUND", done.stderr)
 
