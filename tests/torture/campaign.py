@@ -1,7 +1,8 @@
 """Campaigns: how often a fault was tried and what came of it, kept in a record and told in a page.
 
-A campaign that the record holds, as long and of this code, is not tried again: `make torture` goes
-on where it was stopped. $TORTURE names another file for the record; then the page stays as it is.
+A campaign that the record holds, as long and of this code, is not tried again, and one of kills
+that was stopped goes on: `make torture` does what is left. $TORTURE names another file for the
+record; then the page stays as it is.
 """
 
 import os
@@ -11,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from pydantic import BaseModel
+from pydantic import BaseModel, PrivateAttr
 
 from p2s.files import read_json, write_atomic
 from p2s.study import provenance
@@ -38,6 +39,8 @@ class Campaign(BaseModel):
     left: list[str] = []  # processes, locks, temporary and unfinished files
     untold: list[str] = []  # faults without a line of their own
     seconds: float = 0.0
+    done: bool = True
+    _since: float = PrivateAttr(default_factory=time.monotonic)
 
     @property
     def broken(self) -> list[str]:
@@ -47,6 +50,11 @@ class Campaign(BaseModel):
     def note(self, kind: str) -> None:
         """Count one more fault of a kind."""
         self.tried[kind] = self.tried.get(kind, 0) + 1
+
+    def clock(self) -> None:
+        """Count the seconds since it was begun, read or clocked last."""
+        now = time.monotonic()
+        self.seconds, self._since = round(self.seconds + now - self._since, 1), now
 
     def compare(self, answer: Answer, expected: Answer) -> None:
         """Note the names of what differs between two answers."""
@@ -66,27 +74,29 @@ class Record(BaseModel):
 def campaign(name: str, asked: int) -> Iterator[Campaign]:
     """A campaign to be filled in, which is recorded and held to be without a fault afterwards.
 
-    One that is in the record is skipped.
+    One that is in the record is skipped, or goes on if it was stopped.
     """
-    begun, new = time.monotonic(), Campaign(asked=asked, code=code())
-    known = record().campaigns.get(name)
+    new, known = Campaign(asked=asked, code=code(), done=False), record(RECORD).campaigns.get(name)
     if known and not known.broken and (known.asked, known.code) == (asked, new.code):
-        pytest.skip(f"in {RECORD}")
+        if known.done:
+            pytest.skip(f"in {RECORD}")
+        new = known
     yield new
-    new.seconds = round(time.monotonic() - begun, 1)
+    new.done = True
     keep(name, new)
     assert not new.broken
 
 
-def record(path: Path = RECORD) -> Record:
+def record(path: Path) -> Record:
     """The record in a file; an empty one if there is none yet."""
     return read_json(path, Record) if path.exists() else Record()
 
 
 def keep(name: str, new: Campaign) -> None:
     """Put a campaign into the record, and the record into the page that is made of it."""
+    new.clock()
     where = {"versions": provenance.versions(), "machine": provenance.machine()}
-    whole = Record(campaigns=record().campaigns | {name: new}, **where)
+    whole = Record(campaigns=record(RECORD).campaigns | {name: new}, **where)
     write_atomic(RECORD, f"{whole.model_dump_json(indent=1)}\n".encode())
     if RECORD == COMMITTED:
         write_atomic(PAGE, filled(PAGE.read_text(), whole).encode())
@@ -108,6 +118,7 @@ def filled(page: str, whole: Record) -> str:
 def _rows(whole: Record) -> Iterable[str]:
     for name, one in sorted(whole.campaigns.items()):
         tried = ", ".join(f"{count} {kind}" for kind, count in sorted(one.tried.items()))
+        tried += "" if one.done else f" of {one.asked}, to go on"
         broken = [str(len(names)) for names in (one.different, one.left, one.untold)]
         cells = [name, one.how, tried, *broken, f"{one.seconds / 60:.0f}"]
         yield f"| {' | '.join(cells)} |\n"

@@ -6,7 +6,7 @@ import re
 import signal
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import psutil
@@ -67,10 +67,13 @@ def kernel(work: Work, process: subprocess.Popen) -> bool:
     return any([_kill(each) for each in work.kernels()[:1]])
 
 
-def killed(kind: Kind, kills: dict[str, Kill], seen: Campaign, draw: random.Random) -> None:
+def killed(
+    kind: Kind, kills: dict[str, Kill], seen: Campaign, draw: random.Random
+) -> Iterator[Campaign]:
     """Kill works as often as is asked, and hold each against one that was left alone.
 
-    A work is killed several times before it is done, and compared then.
+    A work is killed several times before it is done, and compared then; what was seen until then is
+    given after each.
     """
     expected, life = undisturbed(kind)
     while sum(seen.tried.values()) < seen.asked:
@@ -78,6 +81,7 @@ def killed(kind: Kind, kills: dict[str, Kill], seen: Campaign, draw: random.Rand
         while not _is_done(work, kills, seen, draw, life):
             pass
         settle(work, expected, seen)
+        yield seen
 
 
 def settle(work: Work, expected: Answer, seen: Campaign) -> None:

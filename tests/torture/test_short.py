@@ -7,7 +7,7 @@ import pytest
 from p2s.train.engine import train
 from tests.support import tiny_training
 from tests.support.tiny_training import DATA, SPEC, Tiny
-from tests.torture import faults, feeding, kills, told, works
+from tests.torture import campaign, faults, feeding, kills, told, works
 from tests.torture.campaign import COMMITTED, PAGE, Campaign, filled, record
 from tests.torture.disturbed import NO_ROOM, NO_WRITING
 from tests.torture.work import Kind, Work, eventually
@@ -84,6 +84,21 @@ def test_a_training_that_is_killed_ends_with_the_weights_of_another(seen, fresh,
         train(Tiny(), SPEC, DATA, each.home / "model", seed=3)
     seen.compare(work.answer(), other.answer())
     seen.left += work.left()
+
+
+def test_a_campaign_that_was_stopped_goes_on_and_one_that_is_done_is_left(tmp_path, monkeypatch):
+    monkeypatch.setattr(campaign, "RECORD", tmp_path / "record.json")
+    with pytest.raises(KeyboardInterrupt), campaign.campaign("kills", 2) as begun:
+        begun.note("runner")
+        campaign.keep("kills", begun)
+        raise KeyboardInterrupt
+    assert not campaign.record(campaign.RECORD).campaigns["kills"].done
+    with campaign.campaign("kills", 2) as again:
+        assert again.tried == {"runner": 1} and again.seconds >= begun.seconds
+        again.note("kernel")
+    assert campaign.record(campaign.RECORD).campaigns["kills"].tried == {"runner": 1, "kernel": 1}
+    with pytest.raises(pytest.skip.Exception), campaign.campaign("kills", 2):
+        pytest.fail("tried once more")
 
 
 @pytest.mark.parametrize("reader", feeding.EVERY, ids=lambda reader: reader.__name__)

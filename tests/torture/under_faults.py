@@ -10,7 +10,7 @@ from functools import partial
 import pytest
 
 from tests.torture import disturbed, kills, works
-from tests.torture.campaign import campaign
+from tests.torture.campaign import campaign, keep
 
 KILLS, STOPS = (int(os.environ.get(name, 3)) for name in ("KILLS", "STOPS"))
 FEW = max(1, KILLS // 20)  # of faults that are not of a moment
@@ -30,14 +30,18 @@ FAULTS = [  # name, what disturbs, what is disturbed, and the seed of its moment
 ]
 
 
-def test_a_study_is_killed():
-    with campaign("a study is killed", KILLS) as seen:
-        kills.killed(works.study(), WAYS, seen, random.Random(1))
+KILLED = [
+    ("a study is killed", KILLS, works.study(), WAYS),
+    ("a training is killed", STOPS, TRAINING, {"training": kills.group}),
+]
 
 
-def test_a_training_is_killed():
-    with campaign("a training is killed", STOPS) as seen:
-        kills.killed(TRAINING, {"training": kills.group}, seen, random.Random(2))
+@pytest.mark.parametrize("name, count, kind, ways", KILLED, ids=[each[0] for each in KILLED])
+def test_a_work_is_killed(name, count, kind, ways):
+    with campaign(name, count) as seen:
+        draw = random.Random(f"{name} {seen.tried}")  # other moments where it goes on
+        for so_far in kills.killed(kind, ways, seen, draw):
+            keep(name, so_far)
 
 
 @pytest.mark.parametrize("name, disturb, kind, seed", FAULTS, ids=[each[0] for each in FAULTS])
