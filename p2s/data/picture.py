@@ -11,13 +11,13 @@ import math
 import os
 import stat
 import threading
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from functools import cache
 from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from PIL import ExifTags, Image, ImageOps
+from PIL import ExifTags, Image
 
 from p2s.spec.memory import require_picture
 
@@ -40,11 +40,14 @@ PLAIN = (
     *("1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr", "HSV"),
     *STRAIGHT,
 )
-AVERAGED = ("L", "LA", "RGB", "RGBA", "CMYK", "YCbCr")  # modes whose pixels may be averaged
 ASIDE = (5, 6, 7, 8)  # EXIF's orientations in which width and height change places
+STEPS = {  # of rows and of columns: from a turned picture, its sides back in place, to the file's
+    1: (1, 1), 2: (1, -1), 3: (-1, -1), 4: (-1, 1), 5: (1, 1), 6: (-1, 1), 7: (-1, -1), 8: (1, -1),
+}  # fmt: skip
+STRIP = 2**20  # pixels that are converted at once: one picture and its bytes are in memory
 MOST = 178_956_970  # pixels; Pillow's own bound
 TOO_LARGE = f"more than {MOST} pixels: shrink it, or cut it into tiles and its boxes with it"
-_OPENING = threading.Lock()
+_LIFTING = threading.Lock()
 
 
 def read_picture(path: str | Path) -> "np.ndarray":
@@ -64,27 +67,34 @@ def read_any_size(path: str | Path, most: float = MOST) -> tuple["np.ndarray", t
     try:
         with opened(path, math.inf) as file:
             require_picture(file.height, file.width)
-            size = _turned(file)
-            times = math.ceil(math.log(max(1, file.width * file.height / most), 4))
-            return rgb(_halved(file, times) if times else file), size
+            size, pixels = _seen_size(file), file.width * file.height
+            times = math.ceil(math.log(max(1, pixels / most), 4))
+            with _without_bound() if pixels > MOST else nullcontext():
+                return rgb(file, _drafted(file, times) if times else 1), size
     except Exception as error:  # as above
         raise ValueError(f"{path}: not a readable image: {reason(error)}") from error
 
 
-def rgb(picture: Image.Image) -> "np.ndarray":
+def rgb(picture: Image.Image, block: int = 1) -> "np.ndarray":
     """The pixels (H, W, 3) uint8 RGB of a picture of any mode, turned as its camera says.
 
-    ValueError names a mode without a rule, or the values of one that no range holds.
+    Of each block of so many pixels a side the mean. ValueError names a mode without a rule, or the
+    values of one that no range holds.
     """
     import numpy as np
 
     require_rule(picture.mode)
-    turned = ImageOps.exif_transpose(picture)
-    if turned.mode in DEEP:
-        turned = Image.fromarray(_in_bytes(np.asarray(turned), turned.mode))
-    elif turned.mode in STRAIGHT:
-        turned = turned.convert(STRAIGHT[turned.mode])
-    return np.array(turned.convert("RGB"))
+    _keep_unmapped(picture)
+    picture.load()
+    way, sides = orientation(picture), [-(-side // block) for side in picture.size]
+    seen = np.empty((*(sides if way in ASIDE else sides[::-1]), 3), np.uint8)
+    stored, top = (seen.swapaxes(0, 1) if way in ASIDE else seen)[_steps(way)], 0
+    for strip in _plain(picture, block):
+        part = strip if strip.mode == "RGB" else strip.convert("RGB")
+        part = part.reduce(block) if block > 1 else part
+        stored[top : top + part.height] = np.asarray(part)
+        top += part.height
+    return seen
 
 
 def require_rule(mode: str) -> None:
@@ -103,18 +113,27 @@ def opened(path: str | Path, most: float = MOST) -> Image.Image:
         raise ValueError("a folder" if stat.S_ISDIR(status.st_mode) else "not a regular file")
     if not status.st_size:
         raise ValueError("an empty file, of 0 bytes")
-    with _OPENING, _without_bound():
+    with _without_bound():
         picture = Image.open(path, formats=_here())
     if picture.width * picture.height > most:
         picture.close()
         raise ValueError(TOO_LARGE)
+    _keep_unmapped(picture)
     return picture
 
 
-def stored_sides(picture: Image.Image, orientation: int) -> tuple[int, int]:
+def orientation(picture: Image.Image) -> int:
+    """Which of EXIF's 8 orientations a picture is to be turned by, 1 where it says none.
+
+    Of a PNG that `opened` did not open it is known once its pixels are read.
+    """
+    said = Image.Image.getexif(picture).get(ExifTags.Base.Orientation)  # PNG's own would decode
+    return said if said in STEPS else 1
+
+
+def stored_sides(picture: Image.Image) -> tuple[int, int]:
     """Width and height of an opened picture as stored; of a TIFF Pillow says them turned."""
-    is_turned = picture.format == "TIFF" and orientation in ASIDE
-    return picture.size[::-1] if is_turned else picture.size
+    return picture.size[::-1] if _is_said_turned(picture) else picture.size
 
 
 def reason(error: Exception) -> str:
@@ -129,28 +148,59 @@ def reason(error: Exception) -> str:
 
 @contextmanager
 def _without_bound():
-    """Pillow's bound, one for all threads, lifted while a header is read: `opened` has its own."""
-    before, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
-    try:
-        yield
-    finally:
-        Image.MAX_IMAGE_PIXELS = before
+    """Pillow's bound, one for all threads, lifted for one at a time: `opened` has its own."""
+    with _LIFTING:
+        before, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
+        try:
+            yield
+        finally:
+            Image.MAX_IMAGE_PIXELS = before
 
 
-def _turned(picture):
+def _is_said_turned(picture):
+    """Whether Pillow tells the sides of a picture turned by its tag before it turns the pixels."""
+    return getattr(picture, "tag_v2", {}).get(ExifTags.Base.Orientation) in ASIDE
+
+
+def _keep_unmapped(picture):
+    """Have Pillow read a TIFF, not map it into memory: there rows would have a turned length."""
+    if _is_said_turned(picture):
+        picture.load_seek = picture.fp.seek  # what seeks by a way of its own is not mapped
+
+
+def _seen_size(picture):
     """Height and width of an opened picture as its camera says."""
-    orientation = picture.getexif().get(ExifTags.Base.Orientation, 1)
-    sides = stored_sides(picture, orientation)
-    return sides if orientation in ASIDE else sides[::-1]
+    sides = stored_sides(picture)
+    return sides if orientation(picture) in ASIDE else sides[::-1]
 
 
-def _halved(picture, times):
-    """A picture at half its size so many times; a JPEG is never decoded at more than that."""
+def _steps(way):
+    return tuple(slice(None, None, step) for step in STEPS[way])
+
+
+def _drafted(picture, times):
+    """How many pixels a side become one, to halve it so often; a JPEG is decoded with fewer."""
     width = picture.width
     picture.draft(None, (width >> times, picture.height >> times))
-    left = 2**times // round(width / picture.width)
-    plain = picture if picture.mode in AVERAGED else Image.fromarray(rgb(picture))
-    return plain.reduce(left) if left > 1 else plain
+    return 2**times // round(width / picture.width)
+
+
+def _plain(picture, block):
+    """The strips of a loaded picture in modes of 8 bits."""
+    strips = _strips(picture, block)
+    if picture.mode in DEEP:
+        yield from _in_bytes(strips, _range(picture.mode, _strips(picture, block)))
+    elif picture.mode in STRAIGHT:
+        yield from (strip.convert(STRAIGHT[picture.mode]) for strip in strips)
+    else:
+        yield from strips
+
+
+def _strips(picture, block):
+    """Parts of a loaded picture, from its top on and of whole blocks."""
+    rows = max(1, STRIP // (block * picture.width)) * block
+    for top in range(0, picture.height, rows):
+        yield picture.crop((0, top, picture.width, min(top + rows, picture.height)))
 
 
 @cache
@@ -160,19 +210,26 @@ def _here():
     return [name for name in FORMATS if name in Image.OPEN]
 
 
-def _in_bytes(values, mode):
-    """Grey values of any range as bytes."""
+def _range(mode, strips):
+    """The value that is white, of grey values of any range."""
     import numpy as np
 
-    low, high = values.min(), values.max()
+    ends = [(part.min(), part.max()) for part in map(np.asarray, strips)]
+    low, high = np.min(ends), np.max(ends)
     if mode == "F" and 0 <= low <= high <= 1:
-        most = 1
-    elif not 0 <= low <= high < 2 ** DEPTHS[-1]:  # of NaN nothing holds
+        return 1
+    if not 0 <= low <= high < 2 ** DEPTHS[-1]:  # of NaN nothing holds
         told = f"mode {mode} with values from {low:g} to {high:g}"
         raise ValueError(f"{told} (valid: 0 to {2 ** DEPTHS[-1] - 1}; floats also 0 to 1)")
-    else:
-        most = next(2**bits - 1 for bits in DEPTHS if high < 2**bits)
-    return (values * np.float32(255 / most)).round().astype(np.uint8)
+    return next(2**bits - 1 for bits in DEPTHS if high < 2**bits)
+
+
+def _in_bytes(strips, white):
+    """Grey pictures of 8 bits of strips of any range."""
+    import numpy as np
+
+    for values in map(np.asarray, strips):
+        yield Image.fromarray((values * np.float32(255 / white)).round().astype(np.uint8))
 
 
 def credited(credit: str, count: int) -> str:

@@ -85,21 +85,59 @@ def test_a_palette_is_looked_up():
     assert rgb(picture)[0].tolist() == [[200, 100, 50], [9, 8, 7]]
 
 
-@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
-@pytest.mark.parametrize("orientation", range(1, 9))
-def test_it_is_turned_as_the_camera_says_at_any_depth(tmp_path, orientation, dtype):
-    stored = np.array([[10, 20, 30], [40, 50, 60]], dtype) * (257 if dtype == np.uint16 else 1)
-    turns = {
-        1: stored, 2: stored[:, ::-1], 3: stored[::-1, ::-1], 4: stored[::-1], 5: stored.T,
-        6: np.rot90(stored, -1), 7: np.rot90(stored, 2).T, 8: np.rot90(stored),
-    }  # fmt: skip
-    exif = Image.Exif()
-    exif[0x0112] = orientation
-    path = written(tmp_path / "turned.png", stored, exif=exif)
-    seen = turns[orientation] // (257 if dtype == np.uint16 else 1)
-    if dtype == np.uint16:  # the brightest pixel says 14 bits
-        seen = (turns[orientation] * (255 / (2**14 - 1))).round()
-    assert (read_picture(path)[:, :, 0] == seen).all()
+def turned(stored, orientation):
+    """Pixels as EXIF's orientation has them seen."""
+    aside = stored.swapaxes(0, 1)
+    return {
+        1: stored, 2: stored[:, ::-1], 3: stored[::-1, ::-1], 4: stored[::-1], 5: aside,
+        6: np.rot90(stored, -1), 7: aside[::-1, ::-1], 8: np.rot90(stored),
+    }[orientation]  # fmt: skip
+
+
+def of_mode(mode):
+    """A picture of 48 x 32 pixels without symmetry."""
+    ramp = np.linspace(0, 255, 48 * 32).reshape(32, 48)
+    if mode in ("I;16", "I;16B"):
+        order = ">u2" if mode == "I;16B" else "<u2"
+        return Image.frombytes(mode, (48, 32), (256 * ramp).astype(order).tobytes())
+    return Image.fromarray(ramp.astype(np.uint8)).convert(mode)
+
+
+TIFF = ["1", "L", "LA", "P", "RGB", "RGBA", "CMYK", "I", "I;16", "I;16B", "F"]
+TURNED = [  # mode, suffix, options; of JPEG blocks are turned as stored
+    *((mode, "tif", {"compression": way}) for mode in TIFF for way in (None, "tiff_lzw")),
+    *((mode, "tif", {"compression": "tiff_adobe_deflate"}) for mode in TIFF),
+    *((mode, "png", {}) for mode in ("1", "L", "LA", "P", "RGB", "RGBA", "I;16")),
+    *((mode, "webp", {"lossless": True}) for mode in ("RGB", "RGBA")),
+    *((mode, "jpg", {}) for mode in ("L", "RGB", "CMYK")),
+]
+
+
+@pytest.mark.parametrize(("mode", "suffix", "options"), TURNED)
+def test_a_turned_file_is_the_upright_one_turned(tmp_path, mode, suffix, options):
+    upright = tmp_path / f"upright.{suffix}"
+    of_mode(mode).save(upright, **options)
+    stored, path = read_picture(upright), tmp_path / f"turned.{suffix}"
+    for orientation in range(1, 9):
+        exif = Image.Exif()
+        exif[0x0112] = orientation
+        of_mode(mode).save(path, exif=exif, **options)
+        seen = turned(stored, orientation)
+        assert (read_picture(path) == seen).all()
+        with Image.open(path) as file:
+            assert (rgb(file) == seen).all()
+        half, size = read_any_size(path, 48 * 32 // 4)
+        assert size == seen.shape[:2]
+        assert abs(half - seen.reshape(size[0] // 2, 2, -1, 2, 3).mean((1, 3))).max() <= 3
+
+
+@pytest.mark.parametrize("mode", [*TIFF, "YCbCr", "HSV"])
+@pytest.mark.parametrize("block", [1, 3])
+def test_strips_are_the_picture(monkeypatch, mode, block):
+    whole = rgb(of_mode(mode), block)
+    monkeypatch.setattr("p2s.data.picture.STRIP", 7 * 48)
+    assert whole.shape == (-(-32 // block), 48 // block, 3)
+    assert (rgb(of_mode(mode), block) == whole).all()
 
 
 def test_no_format_that_starts_another_program_is_read(tmp_path):
@@ -162,6 +200,14 @@ def test_pillows_own_bound_stays_for_others_whichever_threads_read(tmp_path):
     with ThreadPoolExecutor(8) as pool:
         assert len({*pool.map(lambda _: read_any_size(path)[1], range(64))}) == 1
     assert abs(Image.MAX_IMAGE_PIXELS * 2 - MOST) <= 1
+
+
+def test_a_compressed_tiff_beyond_pillows_bound_is_read_too(tmp_path, monkeypatch):
+    of_mode("RGB").save(tmp_path / "1.tif", compression="tiff_lzw")
+    monkeypatch.setattr("p2s.data.picture.MOST", 1000)
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 500)
+    assert read_any_size(tmp_path / "1.tif", most=1000)[0].shape == (16, 24, 3)
+    assert Image.MAX_IMAGE_PIXELS == 500
 
 
 def test_no_bound_reads_a_picture_whole(tmp_path):

@@ -12,9 +12,8 @@ from typing import NamedTuple
 
 from PIL import Image
 
-from p2s.data.picture import ASIDE, opened, reason, require_rule, stored_sides
+from p2s.data.picture import ASIDE, opened, orientation, reason, require_rule, stored_sides
 
-ORIENTATION = 0x0112  # EXIF's tag
 ENDS = {  # the last bytes of a whole file
     "GIF": b";",
     "JPEG": b"\xff\xd9",
@@ -52,22 +51,13 @@ def header(path: Path) -> Header:
     try:
         with opened(path) as picture:
             require_rule(picture.mode)
-            told = Header(*_as_stored(picture))
+            told = Header(stored_sides(picture), orientation(picture))
             if not _ends_well(picture, path):
                 picture.draft(None, (1, 1))  # the same bytes are read, and fewer pixels made
                 picture.load()
         return told
     except Exception as error:  # Pillow's decoders raise much more than OSError
         return Header(problem=f"not a readable image: {reason(error)}")
-
-
-def _as_stored(picture):
-    """Sides and EXIF's orientation.
-
-    Of a PNG what stands before its pixels: that class's own getexif would decode them.
-    """
-    orientation = Image.Image.getexif(picture).get(ORIENTATION, 1)
-    return stored_sides(picture, orientation), orientation
 
 
 def _ends_well(picture, path):
