@@ -44,6 +44,7 @@ ASIDE = (5, 6, 7, 8)  # EXIF's orientations in which width and height change pla
 STEPS = {  # of rows and of columns: from a turned picture, its sides back in place, to the file's
     1: (1, 1), 2: (1, -1), 3: (-1, -1), 4: (-1, 1), 5: (1, 1), 6: (-1, 1), 7: (-1, -1), 8: (1, -1),
 }  # fmt: skip
+TEXTS = (b"eXIf", b"iTXt", b"tEXt", b"zTXt")  # chunks of a PNG that may say how it is turned
 STRIP = 2**20  # pixels that are converted at once: one picture and its bytes are in memory
 MOST = 178_956_970  # pixels; Pillow's own bound
 TOO_LARGE = f"more than {MOST} pixels: shrink it, or cut it into tiles and its boxes with it"
@@ -106,7 +107,7 @@ def require_rule(mode: str) -> None:
 def opened(path: str | Path, most: float = MOST) -> Image.Image:
     """A picture of which only the header is read, to be held by `with`.
 
-    ValueError for one of more pixels, and for what is no regular file, or empty.
+    ValueError for one of more pixels, for what is no regular file, or empty, and for a cut PNG.
     """
     status = os.stat(path)
     if not stat.S_ISREG(status.st_mode):  # a pipe would be waited for
@@ -115,17 +116,22 @@ def opened(path: str | Path, most: float = MOST) -> Image.Image:
         raise ValueError("an empty file, of 0 bytes")
     with _without_bound():
         picture = Image.open(path, formats=_here())
-    if picture.width * picture.height > most:
+    try:
+        if picture.width * picture.height > most:
+            raise ValueError(TOO_LARGE)
+        if picture.format == "PNG":
+            _read_behind(picture)
+        _keep_unmapped(picture)
+    except BaseException:
         picture.close()
-        raise ValueError(TOO_LARGE)
-    _keep_unmapped(picture)
+        raise
     return picture
 
 
 def orientation(picture: Image.Image) -> int:
     """Which of EXIF's 8 orientations a picture is to be turned by, 1 where it says none.
 
-    Of a PNG that `opened` did not open it is known once its pixels are read.
+    Of a PNG that `opened` did not open it may be known only when its pixels are read.
     """
     said = Image.Image.getexif(picture).get(ExifTags.Base.Orientation)  # PNG's own would decode
     return said if said in STEPS else 1
@@ -143,7 +149,7 @@ def reason(error: Exception) -> str:
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
     text = " ".join(f"{error}".split()) or type(error).__name__
-    return f"cut short: {text}" if "truncated" in text else text
+    return f"cut short: {text}" if "truncated" in text.lower() else text
 
 
 @contextmanager
@@ -155,6 +161,22 @@ def _without_bound():
             yield
         finally:
             Image.MAX_IMAGE_PIXELS = before
+
+
+def _read_behind(picture):
+    """Texts behind a PNG's pixels are its own too; ValueError if its chunks do not end in IEND."""
+    file, name, here = picture.fp, b"", 8  # behind the signature
+    pixels = file.tell()
+    while name != b"IEND":
+        start = os.pread(file.fileno(), 8, here)  # of thousands: a seek takes three times as long
+        length, name = int.from_bytes(start[:4], "big"), start[4:]
+        if len(start) < 8 or not name.isalpha():
+            raise ValueError("image file is truncated: its chunks do not end in IEND")
+        if name in TEXTS and here > pixels:
+            file.seek(here + 8)
+            picture.png.call(name, here + 8, length)
+        here += length + 12  # and a sum of 4 bytes
+    file.seek(pixels)
 
 
 def _is_said_turned(picture):

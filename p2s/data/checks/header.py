@@ -18,7 +18,6 @@ ENDS = {  # the last bytes of a whole file
     "GIF": b";",
     "JPEG": b"\xff\xd9",
     "MPO": b"\xff\xd9",
-    "PNG": b"IEND\xaeB`\x82",
 }
 STRIPS = ((273, 324), (279, 325))  # offsets and byte counts of strips, of tiles: TIFF 6.0
 LAST = 64  # bytes of a file that are looked at: some programs add zeros
@@ -62,6 +61,8 @@ def header(path: Path) -> Header:
 
 def _ends_well(picture, path):
     """Whether a file is whole by its last bytes; False also where they cannot tell."""
+    if picture.format == "PNG":
+        return True  # `opened` has seen its end
     size = os.path.getsize(path)
     with open(path, "rb") as file:
         start = file.read(12)

@@ -1,11 +1,14 @@
 """Headers: what they tell is what reading the whole picture finds."""
 
+import struct
+import zlib
+
 import numpy as np
 import pytest
 from PIL import Image
 
 from p2s.data.checks.header import header, headers
-from p2s.data.picture import read_picture
+from p2s.data.picture import read_any_size, read_picture
 
 NOISE = np.random.default_rng(0).integers(0, 256, (40, 60, 3), np.uint8)
 SUFFIXES = ["jpg", "png", "gif", "bmp", "tif", "webp", "ppm", "jp2", "tga"]
@@ -55,3 +58,55 @@ def test_many_are_told_in_their_order_and_nothing_is_raised(tmp_path):
     told = headers(paths)
     assert [one.sides for one in told[::3]] == [(k + 1, 2) for k in range(0, 30, 3)]
     assert all("No such file" in one.problem for k, one in enumerate(told) if k % 3)
+
+
+def chunk(name, data):
+    return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+
+
+def turning(how):
+    """A chunk of a PNG that says orientation 6."""
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    told = b"Exif\0\0" + exif.tobytes().removeprefix(b"Exif\0\0")
+    xmp = b'<rdf:Description tiff:Orientation="6"/>'
+    return {
+        "eXIf": chunk(b"eXIf", told[6:]),
+        "XMP": chunk(b"iTXt", b"XML:com.adobe.xmp\0\0\0\0\0" + xmp),
+        "raw": chunk(
+            b"tEXt", b"Raw profile type exif\0\nexif\n%8d\n" % len(told) + told.hex().encode()
+        ),
+        "zipped": chunk(
+            b"zTXt",
+            b"Raw profile type exif\0\0" + zlib.compress(b"\nexif\n0\n" + told.hex().encode()),
+        ),
+    }[how]
+
+
+@pytest.mark.parametrize("how", ["eXIf", "XMP", "raw", "zipped"])
+@pytest.mark.parametrize("is_behind", [False, True])
+@pytest.mark.parametrize("frames", [1, 2])
+def test_a_png_may_say_anywhere_how_it_is_turned(tmp_path, how, is_behind, frames):
+    path = tmp_path / "a.png"
+    more = [Image.fromarray(NOISE[::-1])] * (frames - 1)
+    Image.fromarray(NOISE).save(path, save_all=True, append_images=more)
+    whole = path.read_bytes()
+    cut = len(whole) - 12 if is_behind else 33  # before IEND, or behind IHDR
+    path.write_bytes(whole[:cut] + turning(how) + whole[cut:])
+    assert header(path) == ((60, 40), 6, "")
+    assert (read_picture(path) == np.rot90(NOISE, -1)).all()
+    assert read_any_size(path, 600)[1] == (60, 40)
+
+
+@pytest.mark.parametrize("share", [0.3, 0.5, 0.9, 0.999])
+def test_a_png_that_is_cut_and_filled_with_zeros_is_told_as_cut(tmp_path, share):
+    path = tmp_path / "a.png"
+    smooth = Image.fromarray(NOISE).resize((200, 150))
+    smooth.save(path)
+    whole = path.read_bytes()
+    kept = int(share * len(whole))
+    path.write_bytes(whole[:kept] + bytes(len(whole) - kept))
+    problem = "not a readable image: cut short: image file is truncated: "
+    assert header(path).problem.startswith(problem)
+    with pytest.raises(ValueError, match=f"a.png: {problem}"):
+        read_picture(path)
