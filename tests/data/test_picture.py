@@ -10,8 +10,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from p2s.data.picture import DEEP, MOST, PLAIN, opened, read_any_size, read_picture, rgb
+from p2s.data.picture import MOST, PLAIN, opened, read_any_size, read_picture, rgb
+from p2s.data.pixels.depth import DEEP
 from p2s.spec import memory
+from tests.support.raw_files import chunk
 
 RAMP = np.tile(np.arange(256, dtype=np.uint8), (3, 1))  # what each ramp must come out as
 
@@ -135,7 +137,7 @@ def test_a_turned_file_is_the_upright_one_turned(tmp_path, mode, suffix, options
 @pytest.mark.parametrize("block", [1, 3])
 def test_strips_are_the_picture(monkeypatch, mode, block):
     whole = rgb(of_mode(mode), block)
-    monkeypatch.setattr("p2s.data.picture.STRIP", 7 * 48)
+    monkeypatch.setattr("p2s.data.pixels.depth.STRIP", 7 * 48)
     assert whole.shape == (-(-32 // block), 48 // block, 3)
     assert (rgb(of_mode(mode), block) == whole).all()
 
@@ -150,11 +152,7 @@ def test_no_format_that_starts_another_program_is_read(tmp_path):
 def of_size(path, width, height):
     """A PNG whose header says so and that has no pixels."""
     header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
-    parts = [(b"IHDR", header), (b"IDAT", zlib.compress(b"")), (b"IEND", b"")]
-    chunks = [
-        struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
-        for name, data in parts
-    ]
+    chunks = [chunk(b"IHDR", header), chunk(b"IDAT", zlib.compress(b"")), chunk(b"IEND", b"")]
     path.write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(chunks))
     return path
 

@@ -12,7 +12,8 @@ from typing import NamedTuple
 
 from PIL import Image
 
-from p2s.data.picture import ASIDE, opened, orientation, reason, require_rule, stored_sides
+from p2s.data.picture import opened, reason, require_rule
+from p2s.data.pixels.turns import ASIDE, orientation, stored_sides
 
 ENDS = {  # the last bytes of a whole file
     "GIF": b";",
@@ -49,7 +50,7 @@ def header(path: Path) -> Header:
     """The header of one file; a file that seems cut is decoded, to be sure."""
     try:
         with opened(path) as picture:
-            require_rule(picture.mode)
+            require_rule(picture)
             told = Header(stored_sides(picture), orientation(picture))
             if not _ends_well(picture, path):
                 picture.draft(None, (1, 1))  # the same bytes are read, and fewer pixels made

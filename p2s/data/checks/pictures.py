@@ -11,7 +11,7 @@ from p2s.data.checks.header import Header, headers
 from p2s.data.checks.problems import LINES, Problems, shown
 from p2s.data.inside import outside
 from p2s.data.names import ImageFolder
-from p2s.data.picture import ASIDE
+from p2s.data.pixels.turns import ASIDE
 
 Places = list[tuple[dict, str]]  # rows of images, and where in the folder their pictures are
 

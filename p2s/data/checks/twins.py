@@ -16,7 +16,8 @@ import numpy as np
 from PIL import Image
 from scipy.spatial import cKDTree
 
-from p2s.data.picture import DEEP, opened, rgb
+from p2s.data.picture import opened, rgb
+from p2s.data.pixels.depth import DEEP
 
 SIDE, COARSE = 32, 4  # cells of a thumbnail's side, and of what it is looked up by
 CLOSE = 8  # grey levels of 256 that a cell may differ

@@ -1,6 +1,5 @@
 """Headers: what they tell is what reading the whole picture finds."""
 
-import struct
 import zlib
 
 import numpy as np
@@ -9,6 +8,7 @@ from PIL import Image
 
 from p2s.data.checks.header import header, headers
 from p2s.data.picture import read_any_size, read_picture
+from tests.support.raw_files import chunk
 
 NOISE = np.random.default_rng(0).integers(0, 256, (40, 60, 3), np.uint8)
 SUFFIXES = ["jpg", "png", "gif", "bmp", "tif", "webp", "ppm", "jp2", "tga"]
@@ -58,10 +58,6 @@ def test_many_are_told_in_their_order_and_nothing_is_raised(tmp_path):
     told = headers(paths)
     assert [one.sides for one in told[::3]] == [(k + 1, 2) for k in range(0, 30, 3)]
     assert all("No such file" in one.problem for k, one in enumerate(told) if k % 3)
-
-
-def chunk(name, data):
-    return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
 
 
 def turning(how):

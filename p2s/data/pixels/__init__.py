@@ -1,0 +1,1 @@
+"""Pixels: what Pillow leaves to be done with those of picture files; see p2s.data.picture."""

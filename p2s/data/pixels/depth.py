@@ -1,0 +1,89 @@
+"""Depth: values of more than 8 bits in 8; a picture does not tell how many bits it makes use of.
+
+Light on purpose, as `health` is.
+"""
+
+import re
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from PIL import ExifTags, Image
+
+if TYPE_CHECKING:
+    import numpy as np
+
+DEPTHS = (8, 10, 12, 14, 16)  # bits of a grey value: cameras' and scanners'
+SLACK = 0.01  # of a range of floats, that rounding may leave it by
+DIM = 32  # floats above 1 that reach no further may have any range
+DEEP = ("F", "I", "I;16", "I;16B", "I;16L", "I;16N")  # modes of more than 8 bits
+STRIP = 2**20  # pixels that are converted at once: one picture and its bytes are in memory
+TOO_DIM = (
+    f"channels of {DEPTHS[-1]} bits without a value above {2 ** DEPTHS[-2] - 1}, "
+    "so that their range is not known: save them as 8 bits"
+)
+PLANES = "16 bits a channel in planes without compression: save it compressed, or interleaved"
+
+
+def strips(picture: Image.Image, block: int) -> Iterator[Image.Image]:
+    """Parts of a loaded picture, from its top on and of whole blocks."""
+    rows = max(1, STRIP // (block * picture.width)) * block
+    for top in range(0, picture.height, rows):
+        yield picture.crop((0, top, picture.width, min(top + rows, picture.height)))
+
+
+def in_bytes(picture: Image.Image, block: int) -> Iterator[Image.Image]:
+    """The strips of a loaded picture of DEEP, in 8 bits; ValueError where no range holds it."""
+    import numpy as np
+
+    white = _white(picture.mode, _values(picture, block))
+    tags, photometric = getattr(picture, "tag_v2", {}), ExifTags.Base.PhotometricInterpretation
+    is_negative = bool(tags) and tags.get(photometric, 0) == 0  # WhiteIsZero, and as Pillow has it
+    for values in _values(picture, block):
+        levels = (values * np.float32(255 / white)).round().clip(0, 255).astype(np.uint8)
+        yield Image.fromarray(255 - levels if is_negative else levels)
+
+
+def has_upper_bytes(picture: Image.Image) -> bool:
+    """Whether decoding will leave out the lower half of 16 bits, by the raw mode of its parts."""
+    parts = getattr(picture, "tile", []) if picture.mode in ("RGB", "RGBA") else []
+    return any(re.search(";16[BLN]'", repr(part)) for part in parts)
+
+
+def require_bright(pixels: "np.ndarray") -> None:
+    """ValueError for upper bytes of 16 bits that may be those of fewer, as of a grey picture."""
+    if pixels.max() < 2 ** (DEPTHS[-2] - 8):
+        raise ValueError(TOO_DIM)
+
+
+def has_planes(picture: Image.Image) -> bool:
+    """Whether a TIFF is of those with more than 8 bits that Pillow takes for ones of 8."""
+    tags = getattr(picture, "tag_v2", {})
+    are_apart = tags.get(ExifTags.Base.PlanarConfiguration) == 2 and picture.mode not in DEEP
+    is_deep = max(tags.get(ExifTags.Base.BitsPerSample, (8,))) > 8
+    return are_apart and is_deep and picture.info.get("compression") == "raw"
+
+
+def _values(picture, block):
+    """The strips as arrays; what a TIFF says has no sign, and Pillow gives one, has none."""
+    import numpy as np
+
+    tags = getattr(picture, "tag_v2", {})
+    is_unsigned = bool(tags) and tags.get(ExifTags.Base.SampleFormat, (1,))[0] == 1
+    for values in map(np.asarray, strips(picture, block)):
+        yield values.view(np.uint32) if picture.mode == "I" and is_unsigned else values
+
+
+def _white(mode, strips):
+    """The value that is white, of grey values of any range."""
+    import numpy as np
+
+    ends = [(values.min(), values.max()) for values in strips]
+    low, high = np.min(ends), np.max(ends)
+    bits, slack = ((0, *DEPTHS), SLACK) if mode == "F" else (DEPTHS, 0)
+    whites = [max(1, 2**count - 1) for count in bits]
+    white = next((most for most in whites if high <= most * (1 + slack)), 0)  # of NaN none
+    if low >= -slack * white and white and (mode != "F" or white == 1 or high >= DIM):
+        return white
+    told = f"mode {mode} with values from {low:g} to {high:g}"
+    floats = f"of floats the brightest up to 1, or {DIM} and more"
+    raise ValueError(f"{told} (valid: 0 to {2 ** DEPTHS[-1] - 1}; {floats})")
