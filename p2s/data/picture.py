@@ -30,6 +30,7 @@ from p2s.data.pixels.depth import (
     strips,
 )
 from p2s.data.pixels.ends import read_behind
+from p2s.data.pixels.kinds import tiff_kind
 from p2s.data.pixels.turns import ASIDE, as_stored, keep_unmapped, orientation, seen_size
 from p2s.spec.memory import require_picture
 
@@ -123,8 +124,7 @@ def opened(path: str | Path, most: float = MOST) -> Image.Image:
         raise ValueError("a folder" if stat.S_ISDIR(status.st_mode) else "not a regular file")
     if not status.st_size:
         raise ValueError("an empty file, of 0 bytes")
-    with _without_bound():
-        picture = Image.open(path, formats=_here())
+    picture = _open(path)
     try:
         if picture.width * picture.height > most:
             raise ValueError(TOO_LARGE)
@@ -172,6 +172,16 @@ def _plain(picture, block):
     if picture.mode in STRAIGHT:
         return (strip.convert(STRAIGHT[picture.mode]) for strip in strips(picture, block))
     return strips(picture, block)
+
+
+def _open(path):
+    try:
+        with _without_bound():
+            return Image.open(path, formats=_here())
+    except Image.UnidentifiedImageError:
+        if kind := tiff_kind(path):
+            raise ValueError(kind) from None
+        raise
 
 
 @cache
