@@ -21,6 +21,7 @@ ENDS = {  # the last bytes of a whole file
     "MPO": b"\xff\xd9",
 }
 STRIPS = ((273, 324), (279, 325))  # offsets and byte counts of strips, of tiles: TIFF 6.0
+TABLES = 347  # of JPEG in a TIFF, behind its strips
 LAST = 64  # bytes of a file that are looked at: some programs add zeros
 AT_ONCE = 8  # files: most of the time is the disk's
 
@@ -76,7 +77,8 @@ def _ends_well(picture, path):
     if picture.format == "BMP":
         return size >= int.from_bytes(start[2:6], "little") > 0
     if picture.format == "TIFF":
-        return size >= _last_strip(picture.tag_v2)
+        has_tables = picture.info["compression"] != "jpeg" or TABLES in picture.tag_v2
+        return has_tables and size >= _last_strip(picture.tag_v2)
     return False
 
 

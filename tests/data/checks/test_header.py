@@ -1,6 +1,7 @@
 """Headers: what they tell is what reading the whole picture finds."""
 
 import zlib
+from contextlib import nullcontext
 
 import numpy as np
 import pytest
@@ -29,6 +30,20 @@ def test_a_header_has_a_problem_exactly_where_reading_has_one(tmp_path, suffix, 
     with pytest.raises(ValueError) as told:
         read_picture(path)
     assert header(path).problem and str(told.value).startswith(f"{path}: not a readable image: ")
+
+
+@pytest.mark.parametrize("share", [0.02, 0.5, 0.9, 0.97, 0.98, 0.99, 0.999])
+@pytest.mark.parametrize("compression", ["jpeg", "tiff_lzw", "tiff_adobe_deflate"])
+@pytest.mark.filterwarnings("ignore:Corrupt EXIF", "ignore:Possibly corrupt EXIF", "ignore:Trunc")
+def test_so_it_has_where_a_tiff_is_compressed(tmp_path, compression, share):
+    path = tmp_path / "a.tif"
+    Image.fromarray(NOISE).resize((200, 150)).save(path, compression=compression)
+    path.write_bytes(path.read_bytes()[: int(share * path.stat().st_size)])
+    told = nullcontext()
+    if header(path).problem:
+        told = pytest.raises(ValueError, match="a.tif: not a readable image: ")
+    with told:
+        assert read_picture(path).shape == (150, 200, 3)
 
 
 @pytest.mark.parametrize("suffix", ["jpg", "png", "gif"])
