@@ -22,6 +22,7 @@ MOST_LETTERS = 1000  # of a line that tells of a file
 SHORT = 1e9  # the number below which one is told as it is
 WEIGHTS = "model.safetensors"  # of a model's folder, the last file of its training
 PARTIAL = ".partial"  # the end of the name of a file that is being written
+BOM = b"\xef\xbb\xbf"  # of UTF-8: some editors write one
 TEXT = "tag:yaml.org,2002:str"
 TAGS = tuple(
     f"tag:yaml.org,2002:{name}" for name in ("null", "bool", "int", "float", "str", "seq", "map")
@@ -61,9 +62,13 @@ def parsed_yaml(text: str) -> Any:
 
 
 def read_json(path: Path | str, kind: Any) -> Any:
-    """The content of a JSON file as `kind`; ValueError names the file and the first field."""
+    """The content of a JSON file as `kind`; ValueError names the file and the first field.
+
+    A byte order mark of UTF-8 is left out.
+    """
     try:
-        return TypeAdapter(kind).validate_json(bytes_of(path, MOST_JSON))
+        text = bytes_of(path, MOST_JSON).removeprefix(BOM)
+        return TypeAdapter(kind).validate_json(text)
     except ValidationError as error:
         raise ValueError(f"{path}: {first_problem(error)}") from None
     except ValueError as error:

@@ -32,6 +32,12 @@ def test_a_sound_file_is_read(tmp_path):
     assert read == Kind(a={"x": 1}, b=[{"x": 2}, {"x": 3, "y": 4}])
 
 
+def test_a_byte_order_mark_does_not_matter_in_json(tmp_path):
+    path = tmp_path / "classes.json"
+    path.write_text('["猫", "b"]', encoding="utf-8-sig")
+    assert files.read_json(path, list[str]) == ["猫", "b"]
+
+
 @pytest.mark.parametrize(
     "old, new, told",
     [

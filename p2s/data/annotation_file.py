@@ -9,9 +9,8 @@ from typing import Any
 
 from pydantic_core import from_json
 
-from p2s.files import bytes_of
+from p2s.files import BOM, bytes_of
 
-BOM = b"\xef\xbb\xbf"  # of UTF-8: some editors write one
 MOST = 2**33  # bytes: of the published ones none has them
 UTF_16 = (b"\xff\xfe", b"\xfe\xff")
 
