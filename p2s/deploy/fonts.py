@@ -1,5 +1,6 @@
 """Fonts: which of two has all glyphs of a text: DejaVu, else Noto Sans CJK, which is 30 MB."""
 
+import unicodedata
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
@@ -31,7 +32,8 @@ def font_of(path: Path, size: int) -> ImageFont.FreeTypeFont:
 
 
 def _has(font, letter):
-    return letter.isprintable() and _face(font).get_char_index(ord(letter)) > 0
+    is_shown = letter.isprintable() or unicodedata.category(letter) == "Zs"  # a space of any width
+    return is_shown and _face(font).get_char_index(ord(letter)) > 0
 
 
 @cache

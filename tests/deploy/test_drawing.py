@@ -28,7 +28,10 @@ def label(name, classes):
     return picture[:60]
 
 
-@pytest.mark.parametrize("name", ["é", "ß", "Кошка", "γάτα", "قطة", "חתול", "猫", "ねこ", "고양이"])
+@pytest.mark.parametrize(
+    "name",
+    [*("é", "ß", "Кошка", "γάτα", "قطة", "חתול", "猫", "ねこ", "고양이"), "a\u00a0b", "猫\u3000b"],
+)
 def test_a_name_in_any_script_has_its_own_glyphs_and_no_boxes(name):
     assert readable(name, "class 0")[0] == name
     shapes = [font_of(readable(one, "")[1], 40).getmask(one) for one in name]
