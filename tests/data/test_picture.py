@@ -13,7 +13,7 @@ from PIL import Image
 from p2s.data.picture import MOST, PLAIN, opened, read_any_size, read_picture, rgb
 from p2s.data.pixels.depth import DEEP
 from p2s.spec import memory
-from tests.support.raw_files import chunk
+from tests.data.pixels.raw_files import chunk
 
 RAMP = np.tile(np.arange(256, dtype=np.uint8), (3, 1))  # what each ramp must come out as
 

@@ -85,5 +85,5 @@ def _white(mode, strips):
     if low >= -slack * white and white and (mode != "F" or white == 1 or high >= DIM):
         return white
     told = f"mode {mode} with values from {low:g} to {high:g}"
-    floats = f"of floats the brightest up to 1, or {DIM} and more"
+    floats = f"of floats the brightest up to 1, or {DIM} and more; scale them to 0 to 1"
     raise ValueError(f"{told} (valid: 0 to {2 ** DEPTHS[-1] - 1}; {floats})")

@@ -9,7 +9,7 @@ from PIL import Image
 
 from p2s.data.checks.header import header, headers
 from p2s.data.picture import read_any_size, read_picture
-from tests.support.raw_files import chunk
+from tests.data.pixels.raw_files import chunk
 
 NOISE = np.random.default_rng(0).integers(0, 256, (40, 60, 3), np.uint8)
 SUFFIXES = ["jpg", "png", "gif", "bmp", "tif", "webp", "ppm", "jp2", "tga"]
@@ -107,6 +107,14 @@ def test_a_png_may_say_anywhere_how_it_is_turned(tmp_path, how, is_behind, frame
     assert header(path) == ((60, 40), 6, "")
     assert (read_picture(path) == np.rot90(NOISE, -1)).all()
     assert read_any_size(path, 600)[1] == (60, 40)
+
+
+@pytest.mark.parametrize("compression", [None, "tiff_lzw"])
+def test_a_tiff_may_say_in_xmp_how_it_is_turned(tmp_path, compression):
+    xmp = b'<rdf:Description tiff:Orientation="6"/>'
+    Image.fromarray(NOISE).save(tmp_path / "a.tif", tiffinfo={700: xmp}, compression=compression)
+    assert header(tmp_path / "a.tif") == ((60, 40), 6, "")
+    assert (read_picture(tmp_path / "a.tif") == np.rot90(NOISE, -1)).all()
 
 
 @pytest.mark.parametrize("share", [0.3, 0.5, 0.9, 0.999])

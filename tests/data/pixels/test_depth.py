@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from p2s.data.picture import read_picture
-from tests.support.raw_files import png, tiff
+from tests.data.pixels.raw_files import png, tiff
 
 RAMP = np.tile(np.arange(256), (3, 1))
 DIM = "channels of 16 bits without a value above 16383, .*: save them as 8 bits"

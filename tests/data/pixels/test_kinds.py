@@ -5,7 +5,7 @@ import pytest
 
 from p2s.data.checks.header import header
 from p2s.data.picture import read_picture
-from tests.support.raw_files import tiff
+from tests.data.pixels.raw_files import tiff
 
 KINDS = {  # bytes, channels and photometric of what Pillow does not read
     "1 x 16 bits, floats, little-endian": ("<f2", 1, 1),
