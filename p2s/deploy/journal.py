@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,11 +15,12 @@ from p2s.files import first_problem, read_json, write_atomic
 
 
 class Line(BaseModel):
-    """What must be in a line: a file, and when that was written, in ns, where nothing is drawn."""
+    """What must be in a line: a file by its absolute path, and what it was when it was read."""
 
     file: str
+    bytes: int = 0
+    modified: int = 0  # ns
     picture: str = ""
-    modified: int = 0
     width: int
     height: int
     detections: list[dict[str, Any]]
@@ -35,7 +37,7 @@ class Place(NamedTuple):
 
     start: int  # bytes
     picture: str
-    modified: int  # ns
+    stamp: tuple[int, int]  # bytes, ns
 
 
 @dataclass
@@ -47,7 +49,7 @@ class Journal:
 
     folder: Path
     draw_above: float | None  # the lowest score that is drawn; None: no picture
-    places: dict[str, "Place"] = field(default_factory=dict)  # by file
+    places: dict[str, "Place"] = field(default_factory=dict)  # by absolute path
 
     @classmethod
     def at(cls, folder: Path, settings: dict[str, Any]) -> "Journal":
@@ -65,32 +67,28 @@ class Journal:
         return journal
 
     def has(self, path: Path) -> bool:
-        """Whether a file is done and has not changed since its picture was drawn."""
-        place = self.places.get(str(path))
-        if place is None:
+        """Whether a file is done, and is still the one that was read."""
+        place = self.places.get(os.path.abspath(path))
+        if place is None or place.stamp != _stamp(path):
             return False
-        if self.draw_above is None:
-            return place.modified == path.stat().st_mtime_ns
-        drawn = self.folder / place.picture
-        return drawn.is_file() and drawn.stat().st_mtime >= path.stat().st_mtime
+        return self.draw_above is None or (self.folder / place.picture).is_file()
 
     def add(self, found: Detections) -> None:
         """Draw a picture and write its line; cut short, it counts as not done."""
-        file, (height, width) = found.picture.name, found.size
-        row = {"file": file, "width": width, "height": height}
-        if self.draw_above is None:
-            row |= {"modified": Path(file).stat().st_mtime_ns}
-        else:
+        file, stamp, (height, width) = _key(found), _stamp(found.picture.name), found.size
+        row = {"file": file, "bytes": stamp[0], "modified": stamp[1]}
+        row |= {"width": width, "height": height}
+        if self.draw_above is not None:
             row |= {"picture": self._draw(found)}
         with self._lines.open("ab") as lines:
-            self.places[file] = Place(lines.tell(), row.get("picture", ""), row.get("modified", 0))
+            self.places[file] = Place(lines.tell(), row.get("picture", ""), stamp)
             lines.write(json.dumps(row | {"detections": found.rows()}).encode() + b"\n")
 
     def _draw(self, found):
         """Draw a picture; returns its name."""
         # Equal stems stay apart, and a number is never given anew.
-        new = Place(0, f"{len(self.places):03d}-{Path(found.picture.name).stem}.png", 0)
-        name = self.places.get(found.picture.name, new).picture
+        new = Place(0, f"{len(self.places):03d}-{Path(found.picture.name).stem}.png", (0, 0))
+        name = self.places.get(_key(found), new).picture
         picture = io.BytesIO()
         found.draw(self.draw_above).save(picture, "png")
         write_atomic(self.folder / name, picture.getvalue())
@@ -98,25 +96,23 @@ class Journal:
 
     def write(self, paths: Iterable[Path]) -> None:
         """Write `detections.json`: a list with a row of each of these files that is done."""
-        lines = b",\n".join(line.strip() for line in self._of(paths))
-        write_atomic(self.folder / "detections.json", b"[" + lines + b"]\n")
+        lines = ",\n".join(map(json.dumps, self.rows(paths)))
+        write_atomic(self.folder / "detections.json", f"[{lines}]\n".encode())
 
     def rows(self, paths: Iterable[Path]) -> Iterator[dict]:
-        """The rows of those files that are done: file, width, height, picture, detections."""
-        return map(json.loads, self._of(paths))
+        """The rows of those files that are done: file (as here), width, height, detections ..."""
+        done = [path for path in paths if os.path.abspath(path) in self.places]
+        if not done:
+            return
+        with self._lines.open("rb") as lines:
+            for path in done:
+                lines.seek(self.places[os.path.abspath(path)].start)
+                row = json.loads(lines.readline()) | {"file": str(path)}
+                yield {name: value for name, value in row.items() if name not in STAMP}
 
     @property
     def _lines(self):
         return self.folder / "detections.jsonl"
-
-    def _of(self, paths):
-        done = [self.places[str(path)] for path in paths if str(path) in self.places]
-        if not done:
-            return
-        with self._lines.open("rb") as lines:
-            for place in done:
-                lines.seek(place.start)
-                yield lines.readline()
 
     def _row(self, line):
         try:
@@ -137,11 +133,22 @@ class Journal:
                     lines.truncate(start)
                     return
                 row = self._row(line)
-                self.places[row.file] = Place(start, row.picture, row.modified)
+                self.places[row.file] = Place(start, row.picture, (row.bytes, row.modified))
                 start = lines.tell()
 
 
+STAMP = ("bytes", "modified")  # what a line has besides its row
 ELSEWHERE = "nothing was changed: choose another folder, or remove this one"
+
+
+def _key(found):
+    return os.path.abspath(found.picture.name)
+
+
+def _stamp(path):
+    """What tells a file from one that has taken its place: its size, and when it was written."""
+    status = os.stat(path)
+    return status.st_size, status.st_mtime_ns
 
 
 def _refuse_other(kept, settings):

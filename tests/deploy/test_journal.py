@@ -2,6 +2,7 @@
 
 import json
 import os
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -70,10 +71,35 @@ def test_a_line_that_a_kill_cut_short_counts_as_not_done(paths, tmp_path, left):
     assert lines.read_bytes() == first + b"\n" + second + b"\n"
 
 
-def test_a_picture_that_has_changed_is_done_anew_under_its_old_name(paths, tmp_path):
+@pytest.mark.parametrize("seconds", [-9, 0, 9])
+@pytest.mark.parametrize("draw_above", [None, 0.3])
+def test_another_picture_of_the_name_is_done_anew_whenever_written(
+    paths, tmp_path, seconds, draw_above
+):
+    settings = SETTINGS | {"draw_above": draw_above}
+    Journal.at(tmp_path / "out", settings).add(detections(2, paths[0]))
+    written = paths[0].stat().st_mtime_ns
+    photo(paths[0], (64, 48), 1)
+    os.utime(paths[0], ns=(0, written + seconds * 10**9))
+    journal = Journal.at(tmp_path / "out", settings)
+    assert not journal.has(paths[0])
+    journal.add(detections(1, paths[0]))
+    assert Journal.at(tmp_path / "out", settings).has(paths[0])
+
+
+def test_a_name_is_another_picture_in_another_folder(paths, tmp_path, monkeypatch):
+    journal = Journal.at(tmp_path / "out", SETTINGS)
+    monkeypatch.chdir(paths[0].parent)
+    journal.add(detections(2, "same.png"))
+    assert journal.has(paths[0]) and journal.has(Path("same.png"))
+    monkeypatch.chdir(paths[1].parent)
+    assert not journal.has(Path("same.png")) and not list(journal.rows([Path("same.png")]))
+    assert [row["file"] for row in journal.rows([Path("../a/same.png")])] == ["../a/same.png"]
+
+
+def test_a_picture_that_is_done_anew_keeps_the_name_of_its_drawing(paths, tmp_path):
     journal = filled(tmp_path / "out", paths)
-    drawn = (tmp_path / "out" / "001-same.png").stat().st_mtime
-    os.utime(paths[1], (drawn + 9, drawn + 9))
+    os.utime(paths[1], (9, 9))
     (tmp_path / "out" / "002-same.png").unlink()
     assert [journal.has(path) for path in paths] == [True, False, False]
     journal.add(detections(1, paths[1]))
