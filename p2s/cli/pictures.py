@@ -43,12 +43,12 @@ class Job(Where):
         predictor = self._loaded()
         ids = Ids.of(self.coco, paths, predictor.classes) if self.coco else None
         journal = Journal.at(self.output, self._identity(predictor))
-        bad = self._detect(predictor, journal, paths)
-        target = self._write(predictor, journal, paths)
+        answered = self._detect(predictor, journal, paths)
+        target = self._write(predictor, journal, answered)
         if ids:
-            ids.write(self.output / "coco_results.json", journal, paths)
-        click.echo(f"{target}: {len(paths) - bad} of {len(paths)} pictures")
-        return not bad
+            ids.write(self.output / "coco_results.json", journal, answered)
+        click.echo(f"{target}: {len(answered)} of {len(paths)} pictures")
+        return len(answered) == len(paths)
 
     def _write(self, _predictor: Predictor, journal: Journal, paths: list[Path]) -> Path:
         """Write what was found in these files; returns where."""
@@ -62,23 +62,23 @@ class Job(Where):
         return replace(predictor, spec=reduce(Spec.changed, changes, predictor.spec))
 
     def _detect(self, predictor, journal, paths):
-        """Detect in all pictures that are not done; how many of them could not be read."""
-        todo, bad = [path for path in paths if not journal.has(path)], 0
-        if done := len(paths) - len(todo):
-            click.echo(f"{done} of {len(paths)} pictures are done already", err=True)
+        """Detect in all pictures that are not done; returns those that could be read."""
+        todo = [path for path in paths if not journal.has(path)]
+        answered = set(paths) - set(todo)
+        if answered:
+            click.echo(f"{len(answered)} of {len(paths)} pictures are done already", err=True)
         # disable=None: a bar in a terminal only, nothing in a log
         with tqdm(total=len(todo), disable=None, unit="picture") as bar:
 
             def skipped(line):
-                nonlocal bad
-                bad += 1
                 bar.update()
                 bar.write(line, file=sys.stderr)
 
             for found in predictor.predict(todo, batch=self.batch, tile=self.tile, skipped=skipped):
                 journal.add(found)
+                answered.add(found.picture.source)
                 bar.update()
-        return bad
+        return [path for path in paths if path in answered]
 
     def _identity(self, predictor):
         """All that the answers depend on, as `Journal` keeps it."""

@@ -6,6 +6,7 @@ import re
 from contextlib import redirect_stdout
 
 import pytest
+from PIL import Image
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
@@ -15,6 +16,16 @@ from tests.support.tiny import CLASSES, photo
 
 def contents(folder):
     return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def tables(photos):
+    """COCO's, of these pictures and all classes, without annotations, as those of test-dev."""
+    sizes = [Image.open(path).size for path in photos]
+    rows = [
+        {"id": k, "file_name": path.name, "width": width, "height": height}
+        for k, (path, (width, height)) in enumerate(zip(photos, sizes, strict=True))
+    ]
+    return {"images": rows, "categories": [{"id": k, "name": n} for k, n in enumerate(CLASSES)]}
 
 
 def test_a_folder_is_detected_in_and_every_picture_drawn(model, photos, tmp_path):
@@ -63,6 +74,20 @@ def test_bad_pictures_are_told_and_left_out_and_the_exit_code_is_1(model, photos
     assert p2s(*words).exit_code == 0
 
 
+def test_a_picture_that_was_good_and_is_bad_has_no_row(model, photos, tmp_path):
+    (tmp_path / "a.json").write_text(json.dumps(tables(photos)))
+    out = tmp_path / "out"
+    words = ("predict", "--model", model, *photos, "--output", out, "--coco", tmp_path / "a.json")
+    assert p2s(*words).exit_code == 0
+    photos[1].write_text("no image")
+    done = p2s(*words)
+    assert done.exit_code == 1 and "3 of 4 pictures" in done.stdout
+    left = [row["file"] for row in json.loads((out / "detections.json").read_text())]
+    assert left == [str(path) for path in photos if path != photos[1]]
+    results = json.loads((out / "coco_results.json").read_text())
+    assert {row["image_id"] for row in results} == {0, 2, 3}
+
+
 def test_results_of_coco_have_the_ids_of_the_annotations(model, photos, tmp_path):
     """Truth made of each picture's best detection is found, by the ids of its own file."""
     words = ("predict", "--model", model, tmp_path / "photos", "--output", tmp_path / "out")
@@ -104,12 +129,7 @@ def test_results_of_coco_have_the_ids_of_the_annotations(model, photos, tmp_path
     ],
 )
 def test_annotations_of_other_pictures_or_classes_are_told(model, photos, tmp_path, change, told):
-    rows = [{"id": k, "file_name": path.name} for k, path in enumerate(photos)]
-    table = {
-        "images": [row | {"width": 80, "height": 60} for row in rows],
-        "categories": [{"id": k, "name": name} for k, name in enumerate(CLASSES)],
-        "annotations": [],
-    }
+    table = tables(photos)
     change(table)
     (tmp_path / "a.json").write_text(json.dumps(table))
     words = ("predict", "--model", model, *photos, "--output", tmp_path / "out")
