@@ -52,6 +52,7 @@ class Job(Where):
 
     def _write(self, _predictor: Predictor, journal: Journal, paths: list[Path]) -> Path:
         """Write what was found in these files; returns where."""
+        self._tell_others(journal.drawn_of_others(answered))
         journal.write(paths)
         return self.output / "detections.json"
 
@@ -85,6 +86,12 @@ class Job(Where):
         test = predictor.spec.test_fields()
         return {
             "model": file_sha256(self.model / WEIGHTS),
+    def _tell_others(self, names):
+        """Drawings that stay from earlier runs: they are the user's."""
+        if names:
+            told = f"{len(names)} drawings of earlier runs are there too, as {names[0]}"
+            click.echo(f"{self.output}: {told}; detections.json has this run's alone", err=True)
+
             "classes": list(predictor.classes),
             **{name: getattr(self, name) for name in ("precision", "draw_above", "tile")},
             **{f"test.{name}": value for name, value in test.items()},

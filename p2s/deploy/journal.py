@@ -110,6 +110,12 @@ class Journal:
                 row = json.loads(lines.readline()) | {"file": str(path)}
                 yield {name: value for name, value in row.items() if name not in STAMP}
 
+    def drawn_of_others(self, paths: Iterable[Path]) -> list[str]:
+        """The names of drawings in the folder that are of none of these files."""
+        mine = {os.path.abspath(path) for path in paths}
+        names = [place.picture for file, place in self.places.items() if file not in mine]
+        return sorted(name for name in names if name and (self.folder / name).is_file())
+
     @property
     def _lines(self):
         return self.folder / "detections.jsonl"

@@ -88,6 +88,20 @@ def test_a_picture_that_was_good_and_is_bad_has_no_row(model, photos, tmp_path):
     assert {row["image_id"] for row in results} == {0, 2, 3}
 
 
+def test_drawings_of_other_pictures_stay_and_are_told(model, photos, tmp_path):
+    out = tmp_path / "out"
+    words = ("predict", "--model", model, "--output", out)
+    assert p2s(*words, *photos[:2]).stderr == ""
+    before = contents(out)
+    done = p2s(*words, *photos[2:])
+    assert done.exit_code == 0 and "2 drawings of earlier runs are there too" in done.stderr
+    assert "000-0.png; detections.json has this run's alone" in done.stderr
+    drawn = [row["picture"] for row in json.loads((out / "detections.json").read_text())]
+    assert drawn == ["002-2.png", "003-3.png"]
+    assert all(contents(out)[name] == before[name] for name in ("000-0.png", "001-1.png"))
+    assert "earlier" not in p2s(*words, *photos).stderr
+
+
 def test_results_of_coco_have_the_ids_of_the_annotations(model, photos, tmp_path):
     """Truth made of each picture's best detection is found, by the ids of its own file."""
     words = ("predict", "--model", model, tmp_path / "photos", "--output", tmp_path / "out")
