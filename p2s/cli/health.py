@@ -35,7 +35,11 @@ def of_pictures(files: Files) -> Health:
 def require_health(*files: Files, of: Callable[[Files], Health] = of_annotations) -> list[Health]:
     """Exit with 2 after a line for every problem; else what is likely not meant is a warning."""
     alike = len({each.annotations.name for each in files}) < len({*files})
-    told = [_placed(of(each), each) if alike else of(each) for each in files]
+    return required([_placed(of(each), each) if alike else of(each) for each in files])
+
+
+def required(told: list[Health]) -> list[Health]:
+    """The same as it is, of what has been told already."""
     if problems := [line for each in told for line in each.problems]:
         tell("\n".join(problems))
         sys.exit(2)

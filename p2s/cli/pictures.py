@@ -2,6 +2,7 @@
 
 import json
 import sys
+from collections import Counter
 from dataclasses import dataclass, replace
 from functools import reduce
 from pathlib import Path
@@ -11,8 +12,12 @@ import click
 from pydantic import PositiveInt
 from tqdm import tqdm
 
+from p2s.cli.health import required
 from p2s.cli.job import Where, refuse_training_settings
-from p2s.data.coco import class_names, read_pictures
+from p2s.data import health
+from p2s.data.classes import beyond, require_shared
+from p2s.data.coco import read_pictures
+from p2s.data.names import Endings
 from p2s.deploy import pictures
 from p2s.deploy.detections import coco_results
 from p2s.deploy.journal import Journal
@@ -47,12 +52,12 @@ class Job(Where):
         target = self._write(predictor, journal, answered)
         if ids:
             ids.write(self.output / "coco_results.json", journal, answered)
+        self._tell_others(journal.drawn_of_others(answered))
         click.echo(f"{target}: {len(answered)} of {len(paths)} pictures")
         return len(answered) == len(paths)
 
     def _write(self, _predictor: Predictor, journal: Journal, paths: list[Path]) -> Path:
         """Write what was found in these files; returns where."""
-        self._tell_others(journal.drawn_of_others(answered))
         journal.write(paths)
         return self.output / "detections.json"
 
@@ -81,17 +86,17 @@ class Job(Where):
                 bar.update()
         return [path for path in paths if path in answered]
 
-    def _identity(self, predictor):
-        """All that the answers depend on, as `Journal` keeps it."""
-        test = predictor.spec.test_fields()
-        return {
-            "model": file_sha256(self.model / WEIGHTS),
     def _tell_others(self, names):
         """Drawings that stay from earlier runs: they are the user's."""
         if names:
             told = f"{len(names)} drawings of earlier runs are there too, as {names[0]}"
             click.echo(f"{self.output}: {told}; detections.json has this run's alone", err=True)
 
+    def _identity(self, predictor):
+        """All that the answers depend on, as `Journal` keeps it."""
+        test = predictor.spec.test_fields()
+        return {
+            "model": file_sha256(self.model / WEIGHTS),
             "classes": list(predictor.classes),
             **{name: getattr(self, name) for name in ("precision", "draw_above", "tile")},
             **{f"test.{name}": value for name, value in test.items()},
@@ -102,40 +107,31 @@ class Job(Where):
 class Ids:
     """The ids that an annotation file has for pictures and classes."""
 
+    annotations: Path
     images: dict[str, int]  # by path
     categories: dict[str, int]  # by name
 
     @classmethod
     def of(cls, annotations: Path, paths: list[Path], classes: tuple[str, ...]) -> "Ids":
-        """Of these pictures and classes; ValueError names the first that the file lacks."""
-        class_names(annotations)  # tells what is no such file
+        """Of these pictures and a model's classes; exit code 2 after a line for each problem."""
+        required([health.of_given(annotations, paths)])
         data = read_pictures(annotations, Path())
-        known = {row["file_name"]: row["id"] for row in data.images}
-        categories = dict(zip(data.classes, data.category_ids, strict=True))
-        if missing := [name for name in classes if name not in categories]:
-            raise ValueError(
-                f"{annotations}: no category {missing[0]!r}, which the model has; "
-                f"valid: {', '.join(categories)}"
-            )
-        return cls({str(path): _id(annotations, path, known) for path in paths}, categories)
+        require_shared(data.classes, classes, told=f"{annotations}")
+        names = Endings(row["file_name"] for row in data.images)
+        images = {str(path): data.images[names.of(path)[0]]["id"] for path in paths}
+        return cls(annotations, images, dict(zip(data.classes, data.category_ids, strict=True)))
 
     def write(self, target: Path, journal: Journal, paths: list[Path]) -> None:
-        """Write COCO's results of those pictures that are done."""
-        results = [
-            result
-            for row in journal.rows(paths)
-            for result in coco_results(row["detections"], self.images[row["file"]], self.categories)
-        ]
+        """Write COCO's results of those pictures; what has no category is left out and told."""
+        results: list[dict] = []
+        found: Counter[str] = Counter()
+        for row in journal.rows(paths):
+            found.update(one["class"] for one in row["detections"])
+            known = [one for one in row["detections"] if one["class"] in self.categories]
+            results += coco_results(known, self.images[row["file"]], self.categories)
         write_atomic(target, json.dumps(results).encode())
-
-
-def _id(annotations, path, known):
-    """The id of a picture whose path ends as its `file_name` in the annotations."""
-    ends = ("/".join(path.parts[start:]) for start in range(len(path.parts)))
-    for end in ends:
-        if end in known:
-            return known[end]
-    raise ValueError(f"{annotations}: no image whose file_name {path} ends with")
+        if line := beyond(found, self.categories, told=f"{self.annotations}"):
+            click.echo(line, err=True)
 
 
 def _refuse_own(output, paths):

@@ -1,6 +1,6 @@
 """Classes: those of two files are the same by their names, whatever their order and ids."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import TypeVar
 
 from p2s.data.coco import CocoSet
@@ -22,6 +22,22 @@ def in_classes_of(data: Data, classes: Sequence[str], *, told: str, trained: str
             f"{told}: categories: {_some(odd)} not in {trained} (valid: {_some(classes)})"
         )
     return data.in_order(tuple(classes))
+
+
+def require_shared(classes: Sequence[str], known: Sequence[str], *, told: str) -> None:
+    """ValueError unless one of the classes of a file, `told`, is one of a model's `known` ones."""
+    if not set(classes) & set(known):
+        raise ValueError(
+            f"{told}: categories: {_some(classes)}: none is the model's (valid: {_some(known)})"
+        )
+
+
+def beyond(found: Mapping[str, int], known: Collection[str], *, told: str) -> str:
+    """A line on how many were found of classes that a file, `told`, lacks; empty if none were."""
+    if not (odd := {name: count for name, count in found.items() if name not in known}):
+        return ""
+    lost = f"{sum(odd.values())} of {sum(found.values())} detections are left out"
+    return f"{told}: categories: {_some(sorted(odd))} not there: {lost}"
 
 
 def shared(classes: Sequence[str], known: Sequence[str]) -> str:

@@ -7,6 +7,7 @@ import gc
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -76,7 +77,17 @@ def of_pictures(annotation_file: str | Path, image_dir: str | Path) -> Health:
     return Health(*([f"{file.name}: {line}" for line in all_lines(each)] for each in both), paths)
 
 
-def _examined(file, folder, special, doubt, look, tables=fields.TABLES):
+def of_given(annotation_file: str | Path, paths: list[Path]) -> Health:
+    """As `of_pictures`, of pictures that were given; what cannot be read is no problem yet."""
+    file, locate = Path(annotation_file), partial(pictures.match, paths)
+    how = (nothing_special, no_doubts, pictures.hold, ("images", "categories"), locate)
+    problems, doubts, found = _examined(file, Path(), *how)
+    problems.pop("header", None)
+    both = ([f"{file.name}: {line}" for line in all_lines(each)] for each in (problems, doubts))
+    return Health(*both, found)
+
+
+def _examined(file, folder, special, doubt, look, tables=fields.TABLES, locate=pictures.locate):
     problems, doubts = defaultdict(list), defaultdict(list)
     try:
         data = parsed(read(file))
@@ -90,7 +101,7 @@ def _examined(file, folder, special, doubt, look, tables=fields.TABLES):
         return problems, doubts, []
     special(data, problems)
     sizes = fields.image_sizes(data["images"], problems)
-    places = pictures.locate(data["images"], folder, problems, doubts)
+    places = locate(data["images"], folder, problems, doubts)
     look(places, folder, problems, doubts)
     categories = fields.ids(data["categories"], "category", problems)
     fields.category_names(data["categories"], problems)

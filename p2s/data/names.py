@@ -8,6 +8,7 @@ for each file. Fast and light on purpose, as `health` is.
 import os
 import unicodedata
 from collections import defaultdict
+from collections.abc import Iterable
 from functools import cached_property
 from pathlib import Path
 from urllib.parse import unquote
@@ -89,6 +90,25 @@ class ImageFolder:
         return self._listings[parent]
 
 
+class Endings:
+    """The names in an annotation file, by which a path may end; where it is, is not known."""
+
+    def __init__(self, names: Iterable[str]):
+        self._as_written, self._alike = defaultdict(list), defaultdict(list)
+        for number, name in enumerate(names):
+            self._as_written[name].append(number)
+            for text in {name, unquote(name)}:
+                self._alike[_key(_parts(text))].append(number)
+
+    def of(self, path: Path) -> list[int]:
+        """The numbers of the names, the longest that there are, by which a path ends."""
+        parts = Path(os.path.abspath(path)).parts
+        for end in (parts[start:] for start in range(1, len(parts))):
+            if found := self._as_written.get("/".join(end)) or self._alike.get(_key(end)):
+                return found
+        return []
+
+
 def _listed(root, folder):
     try:
         if leaves(root, folder):
@@ -107,6 +127,10 @@ def _split(name):
 def _parts(name):
     parts = name.replace("\\", "/").split("/")
     return [] if ".." in parts else [part for part in parts if part not in ("", ".")]
+
+
+def _key(parts):
+    return "/".join(map(_plain, parts))
 
 
 def _plain(part):

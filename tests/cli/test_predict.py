@@ -136,10 +136,19 @@ def test_results_of_coco_have_the_ids_of_the_annotations(model, photos, tmp_path
 @pytest.mark.parametrize(
     "change, told",
     [
-        (lambda t: t["images"].pop(), "no image whose file_name .*3.png ends with"),
-        (lambda t: t["categories"].pop(), "no category 'owl', which the model has; valid: cat"),
-        (lambda t: t.pop("categories"), "categories: KeyError"),
-        (lambda t: t["images"][0].pop("width"), "images: KeyError.'width'.*; valid: COCO's JSON"),
+        (lambda t: t["images"].pop(), "images: none whose file_name .*3.png ends with"),
+        (lambda t: t["images"][1].update(file_name="0.png"), "images: 2 whose file_name .*0.png"),
+        (lambda t: t.pop("categories"), "categories: missing"),
+        (lambda t: t.update(images={"a": 1}), "images: not a list of objects"),
+        (lambda t: t["images"][0].pop("width"), "image 0: width: missing"),
+        (lambda t: t["images"][0].update(width="80"), "image 0: width: '80', a text"),
+        (lambda t: t["images"][0].update(width=79), "image 0: .* is 80 x 60, .* says 79 x 60"),
+        (lambda t: t["images"][0].update(id="7"), "id: '7', a text"),
+        (lambda t: t["images"][1].update(id=True), "id: True .valid: a whole number"),
+        (lambda t: t["images"][1].update(file_name=5), "image 1: file_name: 5 .valid: a path"),
+        (lambda t: t["categories"][1].update(id=True), "category number 1: id: True"),
+        (lambda t: t["categories"][1].update(id="1"), "category number 1: id: '1', a text"),
+        (lambda t: t.update(categories=[{"id": 0, "name": "yak"}]), "yak: none is the model's"),
     ],
 )
 def test_annotations_of_other_pictures_or_classes_are_told(model, photos, tmp_path, change, told):
@@ -148,9 +157,36 @@ def test_annotations_of_other_pictures_or_classes_are_told(model, photos, tmp_pa
     (tmp_path / "a.json").write_text(json.dumps(table))
     words = ("predict", "--model", model, *photos, "--output", tmp_path / "out")
     done = p2s(*words, "--coco", tmp_path / "a.json")
-    [line] = done.stderr.splitlines()
-    assert done.exit_code == 2 and line.startswith(f"p2s: {tmp_path / 'a.json'}: ")
-    assert re.search(told, line) and not (tmp_path / "out").exists()
+    lines = done.stderr.splitlines()
+    assert done.exit_code == 2 and all("a.json: " in line for line in lines)
+    assert re.search(told, done.stderr) and not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda t: t["images"][0].update(file_name="photos\\0.png"),
+        lambda t: t["images"][0].update(file_name="PHOTOS/%30.PNG"),
+        lambda t: t["images"][0].update(width=80.0),
+        lambda t: t["categories"].append({"id": 9, "name": "yak"}),
+        lambda t: t["categories"].pop(0),
+    ],
+)
+def test_what_evaluate_takes_has_results_of_the_same_detections(model, photos, tmp_path, change):
+    table = tables(photos)
+    change(table)
+    (tmp_path / "a.json").write_text(json.dumps(table))
+    words = ("predict", "--model", model, *photos, "--output", tmp_path / "out")
+    done = p2s(*words, "--coco", tmp_path / "a.json")
+    assert done.exit_code == 0, done.output
+    rows = json.loads((tmp_path / "out" / "detections.json").read_text())
+    names = {row["name"]: row["id"] for row in table["categories"]}
+    found = [(k, one["class"]) for k, row in enumerate(rows) for one in row["detections"]]
+    wanted = [(image, names[name]) for image, name in found if name in names]
+    results = json.loads((tmp_path / "out" / "coco_results.json").read_text())
+    assert [(row["image_id"], row["category_id"]) for row in results] == wanted
+    lost = len(found) - len(wanted)
+    assert (f"cat not there: {lost} of {len(found)} detections" in done.stderr) == bool(lost)
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ import unicodedata
 
 import pytest
 
-from p2s.data.names import ImageFolder
+from p2s.data.names import Endings, ImageFolder
 
 FILES = (
     *("day 1/1.png", "café.png", "IMG.JPG", "Ab.png", "aB.png", "a%20b.png", "sub/deep.png"),
@@ -70,3 +70,24 @@ def test_no_link_is_followed_out_of_the_folder(folder, tmp_path):
     assert folder.place("link.png") is None and folder.elsewhere("x/link.png") is None
     with pytest.raises(ValueError):
         folder.place("Link.png")
+
+
+@pytest.mark.parametrize(
+    "path, name",
+    [
+        ("photos/a.png", "a.png"),
+        ("photos/a.png", "photos/a.png"),
+        ("photos/../photos/a.png", "photos\\a.png"),
+        ("photos/day 1/a.png", "day%201/A.PNG"),
+        ("photos/café.png", unicodedata.normalize("NFD", "café.png")),
+        ("a%20b.png", "a%20b.png"),
+    ],
+)
+def test_a_path_ends_with_a_name_that_another_system_wrote(path, name):
+    assert Endings(["z.png", name]).of(path) == [1]
+
+
+def test_the_longest_name_counts_and_the_one_as_it_is_written():
+    names = Endings(["a.png", "x/a.png", "X/A.png", "b/x/c.png", "../d.png", "", "e.png", "e.png"])
+    paths = ("a.png", "y/a.png", "x/a.png", "X/A.png", "x/A.png", "c.png", "d.png", "e.png")
+    assert [names.of(path) for path in paths] == [[0], [0], [1], [2], [1, 2], [], [], [6, 7]]

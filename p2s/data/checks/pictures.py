@@ -3,6 +3,7 @@
 Fast and light on purpose, as `health` is.
 """
 
+import os
 from collections import defaultdict
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from p2s.data.checks.fields import LONGEST
 from p2s.data.checks.header import Header, headers
 from p2s.data.checks.problems import LINES, Problems, shown
 from p2s.data.inside import outside
-from p2s.data.names import ImageFolder
+from p2s.data.names import Endings, ImageFolder
 from p2s.data.pixels.turns import ASIDE
 
 Places = list[tuple[dict, str]]  # rows of images, and where in the folder their pictures are
@@ -20,11 +21,9 @@ def locate(rows: list[dict], folder: Path, problems: Problems, doubts: Problems)
     """The pictures that are in the folder; the others, and names of doubt, are added in lines."""
     pictures, places = ImageFolder(folder), []
     for row in rows:
-        name = row.get("file_name")
-        if not isinstance(name, str) or not name:
-            line = f"image {row.get('id')}: file_name: {shown(row, 'file_name')} (valid: a path)"
-            problems["file name"].append(line)
+        if not _is_named(row, problems):
             continue
+        name = row["file_name"]
         try:
             place = pictures.place(name)
         except ValueError:
@@ -39,6 +38,25 @@ def locate(rows: list[dict], folder: Path, problems: Problems, doubts: Problems)
             places.append((row, place))
     _tell_names(places, problems, doubts)
     return places
+
+
+def match(
+    paths: list[Path], rows: list[dict], _folder: Path, problems: Problems, _doubts: Problems
+) -> Places:
+    """The row of each of these pictures, by how its path ends; what is not one is added."""
+    named = [row for row in rows if _is_named(row, problems)]
+    names, places = Endings(row["file_name"] for row in named), {}
+    for path in paths:
+        if len(found := names.of(path)) != 1:
+            line = f"images: {len(found) or 'none'} whose file_name {path} ends with"
+            problems["picture"].append(f"{line} (valid: one for each picture)")
+            continue
+        row, place = named[found[0]], os.path.abspath(path)
+        _, other = places.setdefault(row["file_name"], (row, place))
+        if other != place:
+            line = f"image {row.get('id')}: file_name: {row['file_name']}: {other} ends with it"
+            problems["same picture"].append(f"{line}, and {place} (valid: one picture)")
+    return [*places.values()]
 
 
 def hold(places: Places, folder: Path, problems: Problems, doubts: Problems) -> None:
@@ -73,6 +91,16 @@ def _size_problem(row, header: Header):
     if asked == header.sides and header.orientation in ASIDE:
         return f"{line}: its EXIF tag turns the picture; write the size and boxes as it is seen"
     return f"{line}: width and height are swapped" if asked == header.size[::-1] else line
+
+
+def _is_named(row, problems):
+    """Whether an image has the name of a picture; else that is added."""
+    name = row.get("file_name")
+    if isinstance(name, str) and name:
+        return True
+    line = f"image {row.get('id')}: file_name: {shown(row, 'file_name')} (valid: a path)"
+    problems["file name"].append(line)
+    return False
 
 
 def _hint(pictures, name, told):
