@@ -2,17 +2,19 @@
 
 import json
 import sys
+from collections import Counter
 from contextlib import ExitStack, closing, contextmanager
 from functools import partial, reduce
 from pathlib import Path
 
 import click
+import numpy as np
 import torch
 
 from p2s.cli.job import DETECTOR, Job, Where, refuse_training_settings
 from p2s.data import coco
 from p2s.data.checks.doubts import crowded
-from p2s.data.classes import in_classes_of, shared
+from p2s.data.classes import beyond, in_classes_of, shared
 from p2s.data.joined import JoinedSet, share_of_last, with_pseudo_labels
 from p2s.deploy.error_page import write_errors
 from p2s.deploy.sheet import sample_sheet
@@ -103,11 +105,16 @@ def submit(
     """Write what the model in a folder finds as COCO's results, which its server takes."""
     refuse_training_settings(settings)
     model, spec, classes = load(folder)
-    data = coco.read_pictures(annotations, images)
-    data = in_classes_of(data, classes, told=f"{annotations}", trained=f"{folder / 'classes.json'}")
+    given = coco.read_pictures(annotations, images)
+    trained = f"{folder / 'classes.json'}"
+    data = in_classes_of(given, classes, told=f"{annotations}", trained=trained)
     detections, _ = detect(where.take(model), data, reduce(Spec.changed, settings, spec).test)
-    results = Rows.of_detections(detections).results(data)
+    rows = Rows.of_detections(detections)
+    names = np.array(classes, object)[rows.labels]
+    results = rows.where(np.isin(names, given.classes)).results(data)
     write_atomic(target, json.dumps(results).encode())
+    if line := beyond(Counter(names), given.classes, told=f"{annotations}"):
+        click.echo(line, err=True)
     click.echo(f"{target}: {len(results)} detections in {len(data)} pictures")
 
 

@@ -74,6 +74,22 @@ def test_it_is_read_by_pycocotools_and_has_the_numbers_of_an_evaluation(model, a
     assert ours["AR100"] == pytest.approx(100 * scorer.stats[8], abs=0.01) and ours["AR100"] > 0
 
 
+def test_what_is_found_of_classes_that_the_file_lacks_is_left_out_and_told(model, annotations):
+    target, path = annotations.parent / "results.json", without_annotations(annotations)
+    assert p2s(*words(model, path, "--submit", target)).exit_code == 0
+    whole, tables = json.loads(target.read_text()), json.loads(path.read_text())
+    lost = tables["categories"].pop(0)
+    path.write_text(json.dumps(tables))
+    done = p2s(*words(model, path, "--submit", target))
+    left = [row for row in whole if row["category_id"] != lost["id"]]
+    assert done.exit_code == 0 and json.loads(target.read_text()) == left
+    [line] = done.stderr.splitlines()
+    assert line == (
+        f"{path}: categories: {lost['name']} not there: "
+        f"{len(whole) - len(left)} of {len(whole)} detections are left out"
+    )
+
+
 def test_without_it_annotations_are_asked_for(model, annotations):
     done = p2s(*words(model, without_annotations(annotations)))
     assert done.exit_code == 2 and "annotations" in done.stderr
