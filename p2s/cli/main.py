@@ -38,7 +38,7 @@ from p2s.cli.predict import predict
 from p2s.cli.pseudo_label import pseudo_label
 from p2s.cli.setup_detectron2 import setup_detectron2
 from p2s.cli.study import study
-from p2s.cli.telling import in_a_line, tell
+from p2s.cli.telling import in_a_line, is_first, tell
 from p2s.data.checks import doubts
 
 # Of p2s.spec.Glyphs, which a command that needs no Spec does not wait for; tests/cli compares them.
@@ -133,6 +133,8 @@ def train(processes, workers, **options):
     if workers is None:
         workers = prefetch.workers(here)
     ranks.together(partial(own_data.run, job.model_copy(update={"workers": workers})), count)
+    if is_first() and own_data.left_out(job.output):
+        sys.exit(1)
 
 
 @main.command()
@@ -145,28 +147,23 @@ def train(processes, workers, **options):
 @DEVICE
 @PRECISION
 @settings("Any field of test, such as test.nms=0.6.")
-def evaluate(model, annotations, images, output, errors, submit, device, precision, settings):
+def evaluate(**options):
     """COCO's 12 numbers, AP of each class and recall of proposals of a trained model.
 
     --errors adds a page with TIDE's kinds of error, which classes are taken for which, and the
     pictures with most errors. --submit writes results in place of numbers, also of a file without
-    annotations, such as test-dev's.
+    annotations, such as test-dev's. Interrupted, the same command goes on. A picture that breaks
+    on reading is told and left out; then the exit code is 1.
     """
-    if submit and (output or errors):
+    submit = options["submit"]
+    if submit and (options["output"] or options["errors"]):
         raise ValueError("--submit with --output or --errors: nothing is measured (valid: alone)")
-    require_health(Files(annotations, images), of=of_pictures if submit else of_annotations)
-    from p2s.cli import own_data
-    from p2s.cli.job import Where
+    files = Files(options["annotations"], options["images"])
+    require_health(files, of=of_pictures if submit else of_annotations)
+    from p2s.cli.evaluation import Job
 
-    where = Where(device=device, precision=precision)
-    files = model, annotations, images
-    if submit:
-        own_data.submit(*files, settings, where, submit)
-        return
-    metrics, taken = own_data.evaluate_folder(*files, settings, where, errors)
-    click.echo(own_data.table(metrics))
-    if output:
-        own_data.write_metrics(output, metrics, taken)
+    if not Job(**options).run():
+        sys.exit(1)
 
 
 @main.command()

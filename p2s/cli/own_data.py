@@ -1,27 +1,24 @@
-"""Training on one's own images: what `p2s train` and `p2s evaluate` do after the health check."""
+"""Training on one's own images: what `p2s train` does after the health check."""
 
 import json
 import sys
-from collections import Counter
 from contextlib import ExitStack, closing, contextmanager
-from functools import partial, reduce
+from functools import partial
 from pathlib import Path
 
 import click
-import numpy as np
 import torch
 
-from p2s.cli.job import DETECTOR, Job, Where, refuse_training_settings
+from p2s.cli.evaluation import found_in_all, kept_of
+from p2s.cli.job import DETECTOR, Job
 from p2s.data import coco
 from p2s.data.checks.doubts import crowded
-from p2s.data.classes import beyond, in_classes_of, shared
+from p2s.data.classes import in_classes_of, shared
 from p2s.data.joined import JoinedSet, share_of_last, with_pseudo_labels
-from p2s.deploy.error_page import write_errors
 from p2s.deploy.sheet import sample_sheet
-from p2s.files import finite_or_none, write_atomic
+from p2s.files import write_atomic
 from p2s.maths import ranks
-from p2s.measure.coco import detect, evaluate, score
-from p2s.measure.rows import Rows
+from p2s.measure.coco import evaluate
 from p2s.model.device import whereabouts
 from p2s.model.zoo import build
 from p2s.spec import Spec
@@ -29,10 +26,10 @@ from p2s.spec.changes import leaves
 from p2s.train import events
 from p2s.train import folder as kept
 from p2s.train.curve import Curve, LiveLines, LivePicture, drawn
-from p2s.train.engine import Loop, load, train
+from p2s.train.engine import Loop, train
 from p2s.train.watch import Watch
 
-PICTURE = "curve.png"
+PICTURE, METRICS = "curve.png", "metrics.json"
 
 
 def run(job: Job) -> None:
@@ -59,84 +56,20 @@ def run(job: Job) -> None:
         write_atomic(job.output / PICTURE, drawn(kept.curve(job.output)))
         _tell_best(job.output / kept.BEST)
     click.echo(f"evaluating on {len(val.images)} images")
-    answers = detect(model, val, spec.test)
+    answers = kept_of(job.output, model, val, spec.test)
+    found = found_in_all(model, val, spec.test, answers)
     if ranks.rank() == 0:
-        sample_sheet(val, *answers).save(job.output / "samples.png")
-        metrics = score(val, *answers)
-        write_metrics(job.output / "metrics.json", metrics, whereabouts(model))
-        click.echo(table(metrics))
-        _tell_crowded(val)
+        sample_sheet(found.data, found.detections, found.proposals).save(job.output / "samples.png")
+        found.measured(job.output / METRICS, whereabouts(model))
+        answers.remove()
+        _tell_crowded(found.data)
         click.echo(f"next: p2s predict --model {job.output} PICTURES --output FOUND")
 
 
-def evaluate_folder(
-    folder: Path,
-    annotations: Path,
-    images: Path,
-    settings: tuple[dict, ...],
-    where: Where,
-    errors: Path | None = None,
-) -> tuple[dict, dict]:
-    """Metrics of the model in a folder on annotated images, and where; settings are of test.
-
-    What is wrong becomes a page in the folder `errors`, if it is given.
-    """
-    refuse_training_settings(settings)
-    model, spec, classes = load(folder)
-    data = coco.read_coco(annotations, images)
-    trained = f"{folder / 'classes.json'}"
-    data = in_classes_of(data, classes, told=f"{annotations}", trained=trained)
-    test = reduce(Spec.changed, settings, spec).test
-    detections, proposals = detect(where.take(model), data, test)
-    metrics = score(data, detections, proposals)
-    if errors:
-        click.echo(f"{write_errors(errors, data, detections, metrics)}", err=True)
-    return metrics, whereabouts(model)
-
-
-def submit(
-    folder: Path,
-    annotations: Path,
-    images: Path,
-    settings: tuple[dict, ...],
-    where: Where,
-    target: Path,
-) -> None:
-    """Write what the model in a folder finds as COCO's results, which its server takes."""
-    refuse_training_settings(settings)
-    model, spec, classes = load(folder)
-    given = coco.read_pictures(annotations, images)
-    trained = f"{folder / 'classes.json'}"
-    data = in_classes_of(given, classes, told=f"{annotations}", trained=trained)
-    detections, _ = detect(where.take(model), data, reduce(Spec.changed, settings, spec).test)
-    rows = Rows.of_detections(detections)
-    names = np.array(classes, object)[rows.labels]
-    results = rows.where(np.isin(names, given.classes)).results(data)
-    write_atomic(target, json.dumps(results).encode())
-    if line := beyond(Counter(names), given.classes, told=f"{annotations}"):
-        click.echo(line, err=True)
-    click.echo(f"{target}: {len(results)} detections in {len(data)} pictures")
-
-
-def write_metrics(path: str | Path, metrics: dict, where: dict[str, str]) -> None:
-    """Write metrics, and where they were taken, as JSON; null where a number is undefined."""
-    classes = {name: finite_or_none(value) for name, value in metrics["per_class"].items()}
-    numbers = {
-        name: finite_or_none(value) for name, value in metrics.items() if name != "per_class"
-    }
-    text = json.dumps({**numbers, "per_class": classes, "where": where}, indent=1, allow_nan=False)
-    write_atomic(Path(path), text.encode())
-
-
-def table(metrics: dict) -> str:
-    """Metrics as lines of text, a dash where a number is undefined."""
-    flat = {name: value for name, value in metrics.items() if name != "per_class"}
-    flat |= {f"AP of {name}": value for name, value in metrics["per_class"].items()}
-    width = max(map(len, flat))
-    return "\n".join(
-        f"{name:{width}}  {'-' if finite_or_none(value) is None else format(value, '.1f')}"
-        for name, value in flat.items()
-    )
+def left_out(folder: Path) -> int:
+    """How many pictures the metrics in a trained model's folder had to do without."""
+    path = folder / METRICS
+    return json.loads(path.read_text()).get("left_out", 0) if path.exists() else 0
 
 
 def spec_lines(spec: Spec) -> list[str]:

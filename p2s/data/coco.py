@@ -5,6 +5,7 @@ Classes are numbered 0..K-1 in the order of the file's category ids. Crowd boxes
 
 import hashlib
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -58,8 +59,15 @@ class CocoSet:
 
     def first(self, count: int) -> Self:
         """The first images alone."""
-        fields = {name: values[:count] for name, values in vars(self).items() if name in PER_IMAGE}
-        return replace(self, **fields)
+        return self.some(range(min(count, len(self))))
+
+    def some(self, indices: Iterable[int]) -> Self:
+        """These images alone, in this order."""
+        chosen = [*indices]
+        of_images = {name: values for name, values in vars(self).items() if name in PER_IMAGE}
+        return replace(
+            self, **{name: [all_[k] for k in chosen] for name, all_ in of_images.items()}
+        )
 
     def in_order(self, classes: tuple[str, ...]) -> Self:
         """The data with its classes numbered as here; those that it lacks have ids of no row."""
@@ -88,7 +96,7 @@ class CocoSet:
         row = self.images[index]
         boxes, classes, crowd = self.boxes(index)
         return {
-            "image": self._pixels(row),
+            "image": self._pixels(index),
             "boxes": boxes,
             "classes": classes,
             "crowd": crowd,
@@ -108,10 +116,15 @@ class CocoSet:
         place = self._pictures.place(name) or name
         return name if leads_outside(self.folder, place) else place
 
-    def _pixels(self, row):
+    def path(self, index: int) -> Path:
+        """Where an image's picture is; ValueError if its name leads out of the folder."""
+        row = self.images[index]
         if leads_outside(self.folder, row["file_name"]):  # a link may be newer than the check
             raise ValueError(outside(row, self.folder))
-        pixels = read_picture(self.folder / self._place(row["file_name"]))
+        return self.folder / self._place(row["file_name"])
+
+    def _pixels(self, index):
+        row, pixels = self.images[index], read_picture(self.path(index))
         height, width = pixels.shape[:2]
         if (width, height) != (row["width"], row["height"]):
             raise ValueError(

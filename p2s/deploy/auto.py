@@ -1,13 +1,11 @@
 """The fastest engine and precision here: measured once on a small detector, and remembered."""
 
 import json
-import os
 import platform
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from importlib.metadata import version
 from importlib.util import find_spec
-from pathlib import Path
 from statistics import median
 from time import perf_counter
 from typing import NamedTuple
@@ -19,7 +17,7 @@ from torch import nn
 from p2s.deploy import chip
 from p2s.deploy.matching import unmatched
 from p2s.deploy.means import means_of
-from p2s.files import canonical_hash, write_atomic
+from p2s.files import canonical_hash, user_cache, write_atomic
 from p2s.model.device import described
 from p2s.model.zoo import build
 from p2s.spec import Spec
@@ -115,8 +113,7 @@ def _seconds(optimize, device, choice):
 
 def _kept(device, found):
     """The file of what was measured on this machine by these programs."""
-    folder = Path(os.environ.get("P2S_CACHE") or Path.home() / ".cache" / "p2s")
     programs = [version(name) for name in ("torch", "openvino") if find_spec(name)]
     machine = [platform.node(), described(device), chip.told()]
     key = canonical_hash([*machine, *programs, *map(str, found)])
-    return folder / "fastest" / f"{key}.json"
+    return user_cache() / "fastest" / f"{key}.json"

@@ -6,6 +6,7 @@ Images and classes go to the evaluator by their position in the data, so any fil
 import io
 from collections.abc import Callable
 from contextlib import redirect_stdout
+from typing import Any
 
 import numpy as np
 import torch
@@ -22,6 +23,7 @@ from p2s.measure.rows import Rows
 from p2s.spec import Test
 
 ERRORS = ("Cls", "Loc", "Both", "Dupe", "Bkg", "Miss")
+Pair = tuple[Instances, Instances]  # detections and proposals of an image
 PROPOSALS_AT = (100, 256)  # Sec. 5: proposals an image, of which recall is given
 
 
@@ -31,15 +33,27 @@ def detect(model: nn.Module, data: CocoSet, test: Test) -> tuple[list[Instances]
     One image at a time: what is found in an image depends on no other image. Several ranks share
     the images, and each has all answers.
     """
-    indices = range(len(data.images))[ranks.part()]
-    found = [answers(model, [test_inputs(data, index, test)], test) for index in indices]
-    pairs = ranks.gathered([pair for [pair] in found])
+
+    def look(index):
+        [pair] = answers(model, [test_inputs(data, index, test)], test)
+        return pair
+
+    return columns(of_each(data, look))
+
+
+def of_each(data: CocoSet, look: Callable[[int], Any]) -> list:
+    """What is seen in each image by its number; ranks share the images, and each has all."""
+    return ranks.gathered([look(index) for index in range(len(data.images))[ranks.part()]])
+
+
+def columns(pairs: list[Pair]) -> tuple[list[Instances], list[Instances]]:
+    """Detections and proposals of each image, as two lists."""
     detections, proposals = map(list, zip(*pairs, strict=True)) if pairs else ([], [])
     return detections, proposals
 
 
 @torch.inference_mode()
-def answers(model: nn.Module, batch: list[dict], test: Test) -> list[tuple[Instances, Instances]]:
+def answers(model: nn.Module, batch: list[dict], test: Test) -> list[Pair]:
     """Detections and proposals of each input of a batch, on the CPU."""
     model.eval()
     model.set_test(test)

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from p2s.cli import models
-from p2s.cli.own_data import write_metrics
+from p2s.cli.evaluation import write_metrics
 from p2s.data.catalogue import read_catalogue
 from p2s.files import file_sha256
 from p2s.model.zoo import build

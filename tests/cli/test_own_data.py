@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from p2s.cli.evaluation import table, write_metrics
 from p2s.cli.job import Job
-from p2s.cli.own_data import table, write_metrics
 from p2s.spec import Spec
 from p2s.spec.released import LITE0
 

@@ -1,0 +1,81 @@
+"""Kept: what a model found in each picture, so that an evaluation that was stopped goes on."""
+
+import os
+import shutil
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from detectron2.structures import Boxes, Instances
+from safetensors import SafetensorError
+from safetensors.torch import load, save
+from torch import Tensor
+
+from p2s.files import write_atomic
+from p2s.measure.coco import Pair
+
+PARTS = ("detections", "proposals")
+SIZE = "image_size"
+
+
+@dataclass(frozen=True)
+class Kept:
+    """A folder with a file of each picture, by its number in the data and what it was when read.
+
+    What cannot be written, or read, is not kept, and that is no error.
+    """
+
+    folder: Path
+
+    def __len__(self):
+        return len([*self.folder.glob("*.safetensors")])
+
+    def of(self, index: int, picture: Path) -> Pair | None:
+        """What was found in a picture; None if that is not kept."""
+        try:
+            fields = load(self._file(index, picture).read_bytes())
+        except (OSError, SafetensorError):
+            return None
+        detections, proposals = (_instances(fields, part) for part in PARTS)
+        return detections, proposals
+
+    def keep(self, index: int, picture: Path, pair: Pair) -> None:
+        """Write what was found in a picture."""
+        fields = {
+            f"{part}.{name}": value
+            for part, found in zip(PARTS, pair, strict=True)
+            for name, value in _fields(found).items()
+        }
+        with suppress(OSError):
+            write_atomic(self._file(index, picture), save(fields))
+
+    def remove(self) -> None:
+        """Forget all of it: the evaluation is done."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _file(self, index, picture):
+        status = os.stat(picture)
+        return self.folder / f"{index}-{status.st_size}-{status.st_mtime_ns}.safetensors"
+
+
+def _fields(found: Instances) -> dict[str, Tensor]:
+    fields = {name: _plain(value) for name, value in found.get_fields().items()}
+    return fields | {SIZE: torch.tensor(found.image_size)}
+
+
+def _plain(value):
+    """Memory of its own, as a file needs it."""
+    tensor = value.tensor if isinstance(value, Boxes) else value
+    return tensor.clone(memory_format=torch.contiguous_format)
+
+
+def _instances(fields, part):
+    own = {
+        name.removeprefix(f"{part}."): value
+        for name, value in fields.items()
+        if name.startswith(f"{part}.")
+    }
+    height, width = own.pop(SIZE).tolist()
+    boxed = {name: Boxes(v) if name.endswith("boxes") else v for name, v in own.items()}
+    return Instances((height, width), **boxed)
