@@ -62,9 +62,21 @@ def info(model):
         "cost": f"{of.operations / 1e9:.1f} GFLOP for {spec.test.short_edge} pixels squared",
         "sha256": file_sha256(weights),
     }
+    told |= _broken(weights)
     told |= came.lines() if (came := card.read(model)) else {}
     told["settings"] = ""
     click.echo("\n".join([*(f"{name:10}{text}" for name, text in told.items()), *spec_lines(spec)]))
+
+
+def _broken(weights):
+    """For what other commands refuse a file of weights, by its heading; nothing if it is sound."""
+    from p2s.model.weights import read_weights, require_finite
+
+    try:
+        require_finite(weights, read_weights(weights))
+    except ValueError as error:
+        return {"broken": f"{error}".removeprefix(f"{weights}: ")}
+    return {}
 
 
 def _weights():

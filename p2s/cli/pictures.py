@@ -42,9 +42,14 @@ class Job(Where):
     def run(self) -> bool:
         """Detect, and tell of each picture that cannot be read; whether there was none."""
         refuse_training_settings(self.settings)
-        paths = pictures.files(self.images)
+        missing: list[str] = []
+        paths = pictures.files(self.images, missing.append)
+        if not paths:
+            raise ValueError("; ".join(missing))
         _refuse_own(self.output, paths)
         self.tell()
+        for line in missing:
+            click.echo(line, err=True)
         predictor = self._loaded()
         ids = Ids.of(self.coco, paths, predictor.classes) if self.coco else None
         journal = Journal.at(self.output, self._identity(predictor))
@@ -53,8 +58,9 @@ class Job(Where):
         if ids:
             ids.write(self.output / "coco_results.json", journal, answered)
         self._tell_others(journal.drawn_of_others(answered))
-        click.echo(f"{target}: {len(answered)} of {len(paths)} pictures")
-        return len(answered) == len(paths)
+        asked = len(paths) + len(missing)
+        click.echo(f"{target}: {len(answered)} of {asked} pictures")
+        return len(answered) == asked
 
     def _write(self, _predictor: Predictor, journal: Journal, paths: list[Path]) -> Path:
         """Write what was found in these files; returns where."""

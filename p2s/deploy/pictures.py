@@ -92,13 +92,24 @@ def readable(
             yield seen
 
 
-def files(paths: Iterable[str | Path]) -> list[Path]:
+def _refused(line):
+    raise ValueError(line)
+
+
+def files(paths: Iterable[str | Path], skipped: Callable[[str], None] = _refused) -> list[Path]:
     """The files that paths, folders and patterns stand for, in their order and none twice.
 
-    Of a folder, and of a pattern such as `photos/**/*.jpg`, those whose ending is a picture's, by
-    name; folders within it are left out. ValueError names what stands for no file.
+    Of a folder, and of a pattern such as `photos/**/*.jpg`, what has a picture's ending, by name,
+    also if it cannot be read, as a link to nothing; other folders within it are left out. `skipped`
+    is told of what stands for no file; without it that is a ValueError.
     """
-    return list(dict.fromkeys(file for path in paths for file in _files(path)))
+    chosen: dict[Path, None] = {}
+    for path in paths:
+        try:
+            chosen |= dict.fromkeys(_files(path))
+        except ValueError as error:
+            skipped(f"{error}")
+    return [*chosen]
 
 
 def _files(path):
@@ -110,7 +121,7 @@ def _files(path):
         return [Path(path)]
     else:
         raise ValueError(f"{path}: no such file or folder")
-    chosen = sorted(file for file in found if file.suffix.lower() in ENDINGS and file.is_file())
+    chosen = sorted(file for file in found if file.suffix.lower() in ENDINGS)
     if not chosen:
         raise ValueError(f"{path}: no pictures there (valid: {', '.join(ENDINGS)})")
     return chosen

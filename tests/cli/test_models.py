@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from safetensors.torch import load_file, save_file
 
 from p2s.cli import models
 from p2s.cli.evaluation import write_metrics
@@ -81,6 +82,18 @@ def test_info_tells_what_a_folder_holds(tmp_path, monkeypatch):
     assert "90000 iterations of 16 images, seed 3, 1.5 minutes" in text
     (folder / "imported.json").write_text(json.dumps({"as": "FasterRCNN-RPN", "file": "x.pkl"}))
     assert "FasterRCNN-RPN (rpn + faster, P3-P7), imported from x.pkl" in p2s("info", "mine").output
+
+
+@pytest.mark.parametrize("number", [float("nan"), float("inf")])
+def test_info_tells_of_weights_that_are_not_finite(tmp_path, number):
+    folder = lively_folder(tmp_path / "mine")
+    assert "broken" not in p2s("info", folder).output
+    tensors = load_file(folder / "model.safetensors")
+    name = next(name for name, tensor in tensors.items() if tensor.is_floating_point())
+    tensors[name].view(-1)[0] = number
+    save_file(tensors, folder / "model.safetensors")
+    [line] = [each for each in p2s("info", folder).output.splitlines() if "broken" in each]
+    assert f"{name}: not finite, as 1 of {len(tensors)}" in line
 
 
 def test_info_of_a_folder_without_a_model_is_told_in_a_line(tmp_path):

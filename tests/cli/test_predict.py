@@ -74,6 +74,29 @@ def test_bad_pictures_are_told_and_left_out_and_the_exit_code_is_1(model, photos
     assert p2s(*words).exit_code == 0
 
 
+def test_of_several_names_a_bad_one_is_told_and_the_others_are_detected_in(model, photos, tmp_path):
+    names = (photos[0], tmp_path / "none.png", f"{tmp_path}/*.gif", photos[1])
+    done = p2s("predict", "--model", model, *names, "--output", tmp_path / "out")
+    assert done.exit_code == 1 and "2 of 4 pictures" in done.stdout
+    assert [line.rpartition("/")[2][:8] for line in done.stderr.splitlines()][:1] == ["none.png"]
+    rows = json.loads((tmp_path / "out" / "detections.json").read_text())
+    assert [row["file"] for row in rows] == [str(path) for path in photos[:2]]
+    nothing = p2s("predict", "--model", model, *names[1:3], "--output", tmp_path / "no")
+    assert nothing.exit_code == 2 and not (tmp_path / "no").exists()
+    assert all(f"{name}: no " in nothing.stderr for name in names[1:3])
+
+
+def test_what_is_called_a_picture_in_a_folder_and_is_none_is_told(model, photos, tmp_path):
+    (tmp_path / "photos" / "folder.png").mkdir()
+    (tmp_path / "photos" / "link.png").symlink_to("nowhere")
+    (tmp_path / "photos" / "inner").mkdir()
+    done = p2s("predict", "--model", model, tmp_path / "photos", "--output", tmp_path / "out")
+    assert done.exit_code == 1 and "4 of 6 pictures" in done.stdout
+    folder, link = done.stderr.splitlines()
+    assert "folder.png: not a readable image: a folder" in folder
+    assert "link.png: not a readable image: No such file" in link
+
+
 def test_a_picture_that_was_good_and_is_bad_has_no_row(model, photos, tmp_path):
     (tmp_path / "a.json").write_text(json.dumps(tables(photos)))
     out = tmp_path / "out"
