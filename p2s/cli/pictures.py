@@ -95,8 +95,9 @@ class Job(Where):
     def _tell_others(self, names):
         """Drawings that stay from earlier runs: they are the user's."""
         if names:
-            told = f"{len(names)} drawings of earlier runs are there too, as {names[0]}"
-            click.echo(f"{self.output}: {told}; detections.json has this run's alone", err=True)
+            told = names[0] + f" and {len(names) - 1} more" * (len(names) > 1)
+            line = f"drawings of earlier runs stay, {told}; detections.json has this run's alone"
+            click.echo(f"{self.output}: {line}", err=True)
 
     def _identity(self, predictor):
         """All that the answers depend on, as `Journal` keeps it."""

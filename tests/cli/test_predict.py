@@ -117,8 +117,11 @@ def test_drawings_of_other_pictures_stay_and_are_told(model, photos, tmp_path):
     assert p2s(*words, *photos[:2]).stderr == ""
     before = contents(out)
     done = p2s(*words, *photos[2:])
-    assert done.exit_code == 0 and "2 drawings of earlier runs are there too" in done.stderr
-    assert "000-0.png; detections.json has this run's alone" in done.stderr
+    assert (
+        done.exit_code == 0
+        and "drawings of earlier runs stay, 000-0.png and 1 more;" in done.stderr
+    )
+    assert "detections.json has this run's alone" in done.stderr
     drawn = [row["picture"] for row in json.loads((out / "detections.json").read_text())]
     assert drawn == ["002-2.png", "003-3.png"]
     assert all(contents(out)[name] == before[name] for name in ("000-0.png", "001-1.png"))
