@@ -57,9 +57,9 @@ def crowded(annotations: list[dict], names: dict[int, str]) -> str:
 
 def _of_any(tables, doubts):
     boxes = [row["bbox"] for row in tables["annotations"]]
-    if all(x + width <= 1 and y + height <= 1 for x, y, width, height in boxes):
+    if all(max(box) <= 1 for box in boxes) and any(side % 1 for box in boxes for side in box):
         doubts["shares"].append(
-            "annotations: bbox: every box is within 0 to 1: shares of the image?"
+            "annotations: bbox: no number is above 1: shares of the image?"
             " (valid: pixels; x and width times its width, y and height times its height)"
         )
     areas = {row["area"] for row in tables["annotations"] if "area" in row}

@@ -37,10 +37,20 @@ def test_what_is_as_it_should_be_is_not_doubted(doubt):
 
 
 @BOTH
-def test_boxes_in_shares_of_the_image_are_doubted(doubt):
-    [line] = told(doubt, tables([[0, 0, 0.5, 1], [0.5, 0.25, 0.5, 0.5]]))
-    assert "every box is within 0 to 1" in line and "(valid: pixels" in line
-    assert told(doubt, tables([[0, 0, 0.5, 1], [0.5, 0.25, 0.6, 0.5]])) == []
+@pytest.mark.parametrize(
+    "box",
+    [[0, 0, 0.5, 1], [0.1, 0.2, 0.8, 0.7], [0.5, 0.4, 0.6, 0.7], [0.1, 0.2, 0.95, 0.9]],
+    ids=["of an edge", "within", "from the centre", "to a corner"],
+)
+def test_boxes_in_shares_of_the_image_are_doubted(doubt, box):
+    [line] = told(doubt, tables([box, [0.5, 0.25, 0.5, 0.5]]))
+    assert "bbox: no number is above 1" in line and "(valid: pixels" in line
+    assert told(doubt, tables([box, [0.5, 0.25, 1.5, 0.5]])) == []
+
+
+@BOTH
+def test_a_box_of_one_pixel_is_not_doubted(doubt):
+    assert told(doubt, tables([[0, 0, 1, 1], [1, 1, 1.0, 1]])) == []
 
 
 @BOTH
