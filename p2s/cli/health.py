@@ -72,8 +72,9 @@ def require_apart(*train: Files, val: Files) -> None:
         if found.pairs:
             mine, other = found.pairs[0]
             _warn(
-                f"{val.annotations}: {len(found.pairs)} of {found.val} pictures look like "
-                f"ones of {files.annotations} ({found.train} looked at): {mine} like {other}"
+                f"{val.annotations}: {len(found.pairs)} of {len(of_val.pictures)} pictures are "
+                f"like ones of {files.annotations} (looked at: {found.val} and {found.train}): "
+                f"{mine} like {other}"
             )
 
 
