@@ -1,9 +1,11 @@
 """The health of a command's data, told before any of its work; without torch."""
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from functools import reduce
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import click
 
@@ -12,6 +14,8 @@ from p2s.data import health
 from p2s.data.checks import doubts
 from p2s.data.checks.problems import Problems
 from p2s.data.health import Health
+from p2s.files import read_json
+from p2s.spec.changes import merge
 
 
 class Files(NamedTuple):
@@ -76,6 +80,16 @@ def require_apart(*train: Files, val: Files) -> None:
                 f"like ones of {files.annotations} (looked at: {found.val} and {found.train}): "
                 f"{mine} like {other}"
             )
+
+
+def trains_empty(start: Path | None, settings: Sequence[dict[str, Any]]) -> bool:
+    """Whether images without objects train: by --set, or else as of the model to start from."""
+    told = {}
+    if start:
+        with suppress(OSError, ValueError):  # it is refused later
+            told = read_json(start / "spec.json", dict[str, Any])
+    recipe = reduce(merge, settings, told).get("recipe")
+    return isinstance(recipe, dict) and bool(recipe.get("empty"))
 
 
 def _warn(line):

@@ -12,7 +12,14 @@ from p2s.cli.bench import bench
 from p2s.cli.convert import convert
 from p2s.cli.export import export
 from p2s.cli.fetch import fetch
-from p2s.cli.health import Files, of_annotations, of_pictures, require_apart, require_health
+from p2s.cli.health import (
+    Files,
+    of_annotations,
+    of_pictures,
+    require_apart,
+    require_health,
+    trains_empty,
+)
 from p2s.cli.imports import import_
 from p2s.cli.models import info, list_
 from p2s.cli.options import (
@@ -120,7 +127,9 @@ def train(processes, workers, **options):
     if bool(pseudo) != bool(labelled):
         raise ValueError("--pseudo and --pseudo-images go together (valid: both, or neither)")
     pairs = [(options["train"], folder), *([(pseudo, labelled)] if pseudo else [])]
-    of_training = [Files(*pair, doubts.of_training) for pair in pairs]
+    empty = trains_empty(options["start"], options["settings"])
+    doubt = partial(doubts.of_training, empty=empty)
+    of_training = [Files(*pair, doubt) for pair in pairs]
     require_apart(*of_training, val=Files(options["val"], of_val))
     from p2s.cli import job as jobs
     from p2s.cli import own_data

@@ -63,6 +63,9 @@ def test_doubts_are_warnings_and_training_goes_on(files, tmp_path):
     assert "CenterNet2 on 1 of 4 images" in done.stdout
     done = train(files, tmp_path / "empty", "--set", "recipe.empty=true")
     assert done.exit_code == 0 and "CenterNet2 on 4 images" in done.stdout
+    assert "no object and do not train" not in done.stderr
+    done = train(files, tmp_path / "again", "--start", tmp_path / "empty" / "out")
+    assert done.exit_code == 0 and "no object and do not train" not in done.stderr
 
 
 def test_files_of_one_name_are_told_by_their_paths(files, tmp_path):

@@ -11,12 +11,12 @@ NAMES = 5  # of classes that are told, the others are counted
 COUNTED = 100  # detections of a class and image that COCO's AP counts
 
 
-def of_training(tables: dict, doubts: Problems) -> None:
-    """Of a file to train on: also what will never train."""
+def of_training(tables: dict, doubts: Problems, empty: bool = False) -> None:
+    """Of a file to train on: also what will never train; `empty` lets images without objects."""
     _of_any(tables, doubts)
     objects = [row for row in tables["annotations"] if not row.get("iscrowd")]
     without = len(tables["images"]) - len({row["image_id"] for row in objects})
-    if without:
+    if without and not empty:
         doubts["no objects"].append(
             f"images: {without} of {len(tables['images'])} have no object and do not train"
             " (--set recipe.empty=true lets them)"
