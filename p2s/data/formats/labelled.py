@@ -43,15 +43,24 @@ class Format(NamedTuple):
 
 
 def files_by_folder(root: Path, endings: Iterable[str]) -> dict[Path, list[Path]]:
-    """The folders in a tree that hold files of these endings, each with them, by name."""
+    """The folders in a tree that hold files of these endings, each with them, by name.
+
+    ValueError names one that is no regular file.
+    """
     wanted, found = tuple(endings), {}
     for place, folders, names in os.walk(root):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         fitting = sorted(name for name in names if name.lower().endswith(wanted) and name[0] != ".")
-        files = [path for name in fitting if (path := Path(place) / name).is_file()]  # no pipe
-        if files:
-            found[Path(place)] = files
+        if fitting:
+            found[Path(place)] = [regular(Path(place) / name) for name in fitting]
     return found
+
+
+def regular(path: Path) -> Path:
+    """The path of a regular file; ValueError for another, as a pipe or a device may not end."""
+    if not path.is_file():
+        raise ValueError(f"{path}: not a regular file (valid: a file on a disk, or a link to one)")
+    return path
 
 
 def sizes(pictures: list[Path]) -> list[Size]:

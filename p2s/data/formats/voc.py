@@ -5,6 +5,7 @@ A folder has them in `Annotations` with pictures in `JPEGImages` (parts by the l
 them). `difficult` objects become crowds, which no evaluation counts.
 """
 
+import os
 import re
 from pathlib import Path, PureWindowsPath
 
@@ -19,6 +20,7 @@ from p2s.data.formats.labelled import (
     instead,
     linked,
     part_of,
+    regular,
     sizes,
 )
 from p2s.data.picture import ENDINGS
@@ -115,7 +117,8 @@ def _agreed(label, row, picture, size):
 def _lists(folder):
     """The names that the lists in a folder have, by the list's."""
     files = {name: folder / f"{name}.txt" for name in LISTS}
-    return {name: path.read_text("utf-8").split() for name, path in files.items() if path.is_file()}
+    there = {name: path for name, path in files.items() if os.path.lexists(path)}
+    return {name: regular(path).read_text("utf-8").split() for name, path in there.items()}
 
 
 def _listed(part, stems, labelled, place):

@@ -5,6 +5,7 @@ A folder has `data.yaml` (or `classes.txt`), and pictures in `train/images` with
 both in one folder. The paths in `data.yaml` are not used: after a move they lead elsewhere.
 """
 
+import os
 from pathlib import Path
 
 from hotcoco import COCO
@@ -18,6 +19,7 @@ from p2s.data.formats.labelled import (
     instead,
     linked,
     part_of,
+    regular,
     sizes,
 )
 from p2s.data.picture import ENDINGS
@@ -60,11 +62,11 @@ def lines(label: Path) -> list[int]:
 
 def class_names(folder: Path) -> list[str]:
     """The names of classes by number; ValueError if they are nowhere, or contradict each other."""
-    places = [folder / name for name in NAMES]
-    path = next((path for path in places if path.is_file()), None)
-    if not path:
+    there = [folder / name for name in NAMES if os.path.lexists(folder / name)]
+    if not there:
         raise ValueError(f"{folder}: no names of classes; valid: {', '.join(NAMES)} in it")
-    names = _names_of(path)
+    path = there[0]
+    names = _names_of(regular(path))
     if not names or len(set(names)) < len(names):
         twice = next((name for name in names if names.count(name) > 1), None)
         raise ValueError(f"{path}: names: {f'{twice!r} twice' if names else 'none'}")
@@ -89,9 +91,8 @@ def _labels(place):
     """The label files in a folder, by their names without ending."""
     if not place.is_dir():
         return {}
-    labels = (path for path in sorted(place.glob("*.txt")) if path.is_file())
-    files = [path for path in labels if path.name not in NAMES]
-    return {path.stem: path for path in files if not path.name.startswith("README")}
+    files = [path for path in sorted(place.glob("*.txt")) if path.name not in NAMES]
+    return {path.stem: regular(path) for path in files if not path.name.startswith("README")}
 
 
 def _pairs(place, pictures, labels):

@@ -1,6 +1,7 @@
 """Conversion: what hotcoco wrote in another format comes back; a wrong box is told by its line."""
 
 import json
+import os
 
 import pytest
 from hotcoco import COCO
@@ -34,6 +35,30 @@ def exported(files, root, form):
     if form is YOLO:
         (labels / "data.yaml").rename(root / "data.yaml")
     return root
+
+
+ENDLESS = {"a pipe": os.mkfifo, "a device": lambda path: path.symlink_to("/dev/zero")}
+
+
+@pytest.mark.parametrize("make", ENDLESS.values(), ids=ENDLESS)
+@pytest.mark.parametrize(
+    "form, name",
+    [
+        *[(YOLO, name) for name in ("labels/b.txt", "labels/a.txt", "images/b.jpg", "data.yaml")],
+        *[(VOC, f"{place}.xml") for place in ("Annotations/x", "Annotations/y")],
+        *[(VOC, name) for name in ("ImageSets/Main/train.txt", "JPEGImages/x.jpg")],
+    ],
+)
+def test_what_is_no_regular_file_is_refused_by_name(tmp_path, form, name, make):
+    if form is YOLO:
+        root = yolo(tmp_path / "set", {"images/a.jpg": "0 .5 .5 .5 .5\n", "images/b.jpg": None})
+    else:
+        root = voc(tmp_path / "set", {"x.xml": xml(one("cat", 1, 2, 11, 12))})
+    (root / name).parent.mkdir(parents=True, exist_ok=True)
+    (root / name).unlink(missing_ok=True)
+    make(root / name)
+    with pytest.raises(ValueError, match=f"{root / name}: .*not a regular file"):
+        convert(root, tmp_path / "out", form)
 
 
 @pytest.mark.parametrize("form, error", [(YOLO, 1e-3), (VOC, 1.01)])  # VOC has whole pixels
