@@ -20,6 +20,7 @@ from p2s.report.tables.differences import opposite, parts, roads
 from p2s.report.tables.differences.opposite import Opposite
 from p2s.report.tables.differences.parts import CLAIMED
 from p2s.report.tables.estimates import cells
+from p2s.spec.parameters import require
 from p2s.study.experiments import refuse_unknown
 
 NOTHING = "No claim has come out opposite at a scale with a gate, so there is nothing to examine."
@@ -37,6 +38,7 @@ class Examined:
     @classmethod
     def at(cls, root: str, claim: str = "") -> "Examined":
         """That of the project that holds `root`; ValueError for a claim that does not exist."""
+        require(str, claim=claim)
         ledger = Ledger.at(root)
         refuse_unknown("claim", [claim] if claim else [], [one.id for one in ledger.stated.claims])
         return cls(ledger, claim)

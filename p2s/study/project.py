@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from p2s.data.catalogue import model_folder
 from p2s.files import WEIGHTS
+from p2s.spec.parameters import require
 
 if TYPE_CHECKING:
     from p2s.study.runs import Run
@@ -65,6 +66,8 @@ class Project:
     @classmethod
     def at(cls, folder: Path | str = ".") -> "Project":
         """The project that holds `folder`; its cache is $P2S_CACHE, else .p2s in the root."""
+        if not isinstance(folder, Path):
+            require(str, root=folder)
         start = Path(folder).resolve()
         for root in (start, *start.parents):
             if (root / "experiments" / "scales.yaml").is_file():

@@ -56,19 +56,23 @@ def parameters(template: Path, values: dict[str, Any]) -> dict[str, Any]:
     """
     from papermill import inspect_notebook  # takes seconds to import, and status needs none of it
 
-    declared = inspect_notebook(template)
-    types = {
-        name: type(ast.literal_eval(parameter["default"])) for name, parameter in declared.items()
-    }
+    defaults = {name: told["default"] for name, told in inspect_notebook(template).items()}
+    types = {name: type(ast.literal_eval(text)) for name, text in defaults.items()}
     valid = ", ".join(f"{name} ({kind.__name__})" for name, kind in types.items())
     if unknown := sorted(set(values) - set(types)):
         raise ValueError(f"{template}: unknown parameter {', '.join(unknown)}; valid: {valid}")
-    try:
-        return {
-            name: TypeAdapter(types[name]).validate_python(value) for name, value in values.items()
-        }
-    except ValidationError:
-        raise ValueError(f"{template}: wrong type in {values}; valid: {valid}") from None
+    return {
+        name: _typed(value, types[name], f"{template}: {name}: {value!r}; valid: {valid}")
+        for name, value in values.items()
+    }
+
+
+def _typed(value, kind, told):
+    """A value as of a kind, for which True is no number; ValueError says what is told."""
+    with suppress(ValidationError):
+        if kind is bool or type(value) is not bool:
+            return TypeAdapter(kind).validate_python(value)
+    raise ValueError(told)
 
 
 def outcomes(

@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from p2s.files import first_problem
 from p2s.spec import Glyphs, Spec
+from p2s.spec.parameters import require
 from p2s.study import records
 from p2s.study.experiments import (
     Experiment,
@@ -83,7 +84,8 @@ class Study:
         return list(unique.values())
 
     def find(self, experiment: str, row: str, variant: str, seed: int) -> Run:
-        """One run by the values of the notebook's parameters; any seed will do."""
+        """One run by the values of the notebook's parameters; any seed from 0 will do."""
+        require(int, 0, seed=seed)
         refuse_unknown("experiment", [experiment], self.experiments)
         table = self._cells(experiment)
         refuse_unknown("row", [row], [cell.row.name for cell in table])

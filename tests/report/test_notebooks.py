@@ -23,6 +23,7 @@ SMALL = {  # parameters by notebook
     "00_quickstart": {"iterations": 4},
     "01_bounds": {"grid": 21},
 }
+WRONG = {"str": [5], "int": [-1, True, "1", 1.5], "float": [-0.5, True, "x"]}
 
 
 @pytest.fixture(scope="module")
@@ -48,6 +49,21 @@ def test_a_notebook_runs_on_records_and_without_any(request, name, records, monk
         exec(cell.source, names)
         if "parameters" in cell.metadata.get("tags", []):
             names |= {"root": str(root), **SMALL.get(name, {})}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_notebook_refuses_wrong_parameters_before_its_work(empty, name, monkeypatch):
+    monkeypatch.delenv("P2S_CACHE", raising=False)
+    parameters, *first = [cell.source for cell in _code(name)[:4]]
+    names = {"__name__": "notebook"}
+    exec(parameters, names)
+    declared = {line.target.id: line.annotation.id for line in ast.parse(parameters).body}
+    for parameter, kind in declared.items():
+        for value in WRONG[kind]:
+            given = {**names, "root": str(empty.root), parameter: value}
+            with pytest.raises(ValueError, match=rf"^.*{value!r}.*valid.*$") as error:
+                exec("\n".join(first), given)
+            assert "\n" not in str(error.value)
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -105,7 +105,9 @@ def test_settings_that_cannot_train_stop_before_anything_runs(project):
     "given, told",
     [
         ({"sede": 1}, r"unknown parameter sede; valid: .*seed \(int\)"),
-        ({"seed": "x"}, "wrong type"),
+        ({"seed": "x"}, r"ipynb: seed: 'x'; valid: .*seed \(int\)"),
+        ({"row": "a", "seed": True}, "ipynb: seed: True; valid: "),
+        ({"row": 5}, "ipynb: row: 5; valid: "),
     ],
 )
 def test_unknown_or_wrongly_typed_parameters_are_refused(project, given, told):

@@ -18,6 +18,7 @@ from p2s.report.style import COLOURS, FAINT, INK, Picture, legend, name_axes, pa
 from p2s.report.tables import fusion as fusion_tables
 from p2s.report.tables.ablation import readable
 from p2s.report.tables.estimates import csv
+from p2s.study.experiments import refuse_unknown
 from p2s.study.study import Study
 
 TITLE = "# The gain of the product over P(C|O) alone\n"
@@ -38,6 +39,7 @@ def large_map(results: Results, row: str) -> Picture:
 
     Colours: AP less that of P(C|O) alone. The named powers are marked.
     """
+    refuse_unknown("row", [row], [one.name for one in results.experiment.rows])
     drawn = fusion_tables.maps(results)
     return _maps({row: drawn[row]} if row in drawn else {}, (5.6, 2.7), numbers=True)
 
