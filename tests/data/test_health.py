@@ -58,6 +58,7 @@ def test_every_broken_box_is_told_in_one_line_with_file_id_and_field(told):
         ("annotations", "category_id", 6, "annotation 2: category_id: 6 (valid: 5)"),
         ("annotations", "iscrowd", 3, "annotation 2: iscrowd: 3 (valid: 0, 1)"),
         ("annotations", "iscrowd", None, "annotation 2: iscrowd: None (valid: 0, 1)"),
+        ("annotations", "iscrowd", True, "annotation 2: iscrowd: True (valid: 0, 1)"),
         ("annotations", "area", -1, "annotation 2: area: -1 (valid: square pixels, 0 or more)"),
         ("annotations", "area", float("nan"), "annotation 2: area: nan"),
         ("annotations", "area", float("inf"), "annotation 2: area: inf"),

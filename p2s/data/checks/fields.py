@@ -82,7 +82,7 @@ def annotations(rows: list[dict], sizes: dict, categories: set[int], problems: P
                 row["bbox"],
             )
             right, bottom = sizes[image]
-            area = row.get("area", 0)
+            area, crowd = row.get("area", 0), row.get("iscrowd", 0)
             sound = (
                 width > 0
                 and height > 0
@@ -91,9 +91,9 @@ def annotations(rows: list[dict], sizes: dict, categories: set[int], problems: P
                 and x + width <= right + BORDER
                 and y + height <= bottom + BORDER
                 and category in categories
-                and row.get("iscrowd", 0) in (0, 1)
+                and crowd in (0, 1)
                 and 0 <= area < inf
-                and bool not in map(type, (image, category, x, y, width, height, area))
+                and bool not in map(type, (image, category, x, y, width, height, area, crowd))
             )
         except (KeyError, TypeError, ValueError):
             sound = False
@@ -115,7 +115,7 @@ def _problems(row, sizes, categories):
     if not _is_whole(category) or category not in categories:
         valid = ", ".join(map(str, sorted(categories)[:10])) + (", ..." * (len(categories) > 10))
         yield "category", f"category_id: {shown(row, 'category_id')} (valid: {valid})"
-    if row.get("iscrowd", 0) not in (0, 1):
+    if type(crowd := row.get("iscrowd", 0)) is bool or crowd not in (0, 1):
         yield "iscrowd", f"iscrowd: {shown(row, 'iscrowd')} (valid: 0, 1)"
     area = row.get("area", 0)
     if type(area) not in (int, float) or not 0 <= area < inf:
