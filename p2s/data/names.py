@@ -40,13 +40,19 @@ class ImageFolder:
         return name if base in entries else self._otherwise(name)
 
     def elsewhere(self, name: str) -> str | None:
-        """Where a picture of this name is, if it is not where the name says: it may be another."""
-        parts = _parts(name)
-        for start in range(1, len(parts)):
-            if place := self._walk(parts[start:]):
-                return place
-        places = (self._walk([entry, *parts[-1:]]) for entry in self._inner if parts)
+        """Where a picture of this name is, if it is not where the name says: it may be another.
+
+        Of an address, such as `https://example.org/day%201/1.png?raw=1`, the path counts.
+        """
+        texts = dict.fromkeys((name, unquote(name), unquote(name.partition("?")[0])))
+        places = (self._ending(_parts(text)) for text in texts)
         return next(filter(None, places), None)
+
+    def _ending(self, parts):
+        """The path of the last of these parts, as many as there are, here or in an inner folder."""
+        ends = [parts[start:] for start in range(1, len(parts))]
+        ends += [[entry, *parts[-1:]] for entry in self._inner if parts]
+        return next(filter(None, map(self._walk, ends)), None)
 
     @cached_property
     def _inner(self):
