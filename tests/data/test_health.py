@@ -112,11 +112,12 @@ def test_doubts_are_told_of_sound_files_alone(told, tmp_path):
     assert told(data) == []
     examined = health(tmp_path / "a.json", tmp_path, of_training)
     assert examined.problems == [] and len(examined.pictures) == 3
-    [line] = examined.doubts
-    assert line.startswith("a.json: images: 1 of 3 have no object")
+    twice, without = examined.doubts
+    assert twice.startswith("a.json: images: file_name: 1 of more than one image, 1.jpg of 1, 3")
+    assert without.startswith("a.json: images: 1 of 3 have no object")
     data["annotations"][1]["bbox"] = None
     told(data)
-    assert health(tmp_path / "a.json", tmp_path, of_training).doubts == []
+    assert len(health(tmp_path / "a.json", tmp_path, of_training).doubts) == 1  # of pictures
 
 
 def test_a_missing_field_is_told_as_missing(told):

@@ -194,4 +194,4 @@ def test_ten_thousand_names_take_no_system_call_each(tmp_path, monkeypatch):
     found, doubts = {}, {}
     rows = [{"id": k, "file_name": ("1.png", "sub/2.png")[k % 2]} for k in range(10_000)]
     pictures.locate(rows, tmp_path, found, doubts)
-    assert found == doubts == {} and len(calls) <= 3  # the root and two folders
+    assert found == {} and [*doubts] == ["shared"] and len(calls) <= 3  # the root and two folders

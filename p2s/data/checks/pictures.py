@@ -5,6 +5,7 @@ Fast and light on purpose, as `health` is.
 
 import os
 from collections import defaultdict
+from os.path import normpath
 from pathlib import Path
 
 from p2s.data.checks.fields import LONGEST
@@ -14,6 +15,7 @@ from p2s.data.inside import outside
 from p2s.data.names import Endings, ImageFolder
 from p2s.data.pixels.turns import ASIDE
 
+FEW = 5  # images of a file that are told
 Places = list[tuple[dict, str]]  # rows of images, and where in the folder their pictures are
 
 
@@ -37,6 +39,7 @@ def locate(rows: list[dict], folder: Path, problems: Problems, doubts: Problems)
         else:
             places.append((row, place))
     _tell_names(places, problems, doubts)
+    _tell_shared(places, doubts)
     return places
 
 
@@ -124,3 +127,14 @@ def _tell_names(places, problems, doubts):
     row, place = odd[0]
     told = f"{row['file_name']} is read as {place}"
     doubts["names"] = [f"images: file_name: {len(odd)} not as on the disk: {told}"]
+
+
+def _tell_shared(places, doubts):
+    """Files that several images have: what is boxed in one of them is background in another."""
+    images = defaultdict(list)
+    for row, place in places:
+        images[normpath(place)].append(row.get("id"))
+    if shared := [name for name, of in images.items() if len(of) > 1]:
+        of = ", ".join(map(str, images[shared[0]][:FEW]))
+        told = f"{len(shared)} of more than one image, {shared[0]} of {of}"
+        doubts["shared"] = [f"images: file_name: {told} (valid: an image a file, with all boxes)"]

@@ -80,6 +80,14 @@ def test_two_names_for_one_file_are_refused(tmp_path, order):
     assert line == "image 1: file_name: A.png: a.png is a.png's too (valid: a path of its own)"
 
 
+@pytest.mark.parametrize("again", ["b.png", "./b.png"])
+def test_a_file_that_several_images_have_is_doubted(tmp_path, again):
+    draw(tmp_path, "a.png"), draw(tmp_path, "b.png")
+    rows = [row(k, name) for k, name in enumerate(("a.png", "b.png", again))]
+    [[], [line]] = told(rows, tmp_path)
+    assert line.startswith("images: file_name: 1 of more than one image, b.png of 1, 2 (valid: ")
+
+
 def test_where_a_missing_picture_is_stands_in_its_line(tmp_path):
     (tmp_path / "train").mkdir(), draw(tmp_path / "train", "1.png")
     [[line], []] = told([row(1, "1.png")], tmp_path)
