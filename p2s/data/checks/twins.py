@@ -15,11 +15,12 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image
 from scipy.spatial import cKDTree
 
 from p2s.data.picture import opened, rgb
 from p2s.data.pixels.depth import DEEP
+from p2s.data.pixels.turns import as_stored, orientation
 
 SIDE, COARSE = 32, 4  # cells of a thumbnail's side, and of what it is looked up by
 CLOSE = 8  # grey levels of 256 that a cell may differ
@@ -124,7 +125,9 @@ def _thumbnail(path):
                 return None
             grey = Image.fromarray(rgb(picture)) if picture.mode in DEEP else picture
             cells = grey.convert("L").resize((SIDE, SIDE), Image.Resampling.BOX)
-            return np.asarray(ImageOps.exif_transpose(cells)).ravel()
+            seen = np.empty((SIDE, SIDE), np.uint8)
+            as_stored(seen, orientation(cells))[:] = cells
+            return seen.ravel()
     except Exception:  # Pillow's decoders raise much more than OSError
         return None
 

@@ -37,7 +37,7 @@ def seen_size(picture: Image.Image) -> tuple[int, int]:
 
 
 def as_stored(seen: "np.ndarray", way: int) -> "np.ndarray":
-    """A view of a turned picture's pixels (H, W, 3) in the order of its file."""
+    """A view of a turned picture's pixels (H, W, ...) in the order of its file."""
     steps = tuple(slice(None, None, step) for step in STEPS[way])
     return (seen.swapaxes(0, 1) if way in ASIDE else seen)[steps]
 
