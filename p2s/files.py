@@ -34,12 +34,7 @@ def read_yaml(path: Path | str, kind: Any) -> Any:
 
     A slip is a ValueError that names the file, the line and the field.
     """
-    try:
-        text = bytes_of(path, MOST_YAML).decode()
-    except UnicodeDecodeError as error:
-        raise ValueError(f"{path}: not UTF-8, at byte {error.start}: save it as UTF-8") from None
-    except ValueError as error:
-        raise ValueError(f"{path}: {error}") from None
+    text = text_of(path, MOST_YAML)
     try:
         content = parsed_yaml(text)
         return TypeAdapter(kind).validate_python(content)
@@ -71,6 +66,16 @@ def read_json(path: Path | str, kind: Any) -> Any:
         return TypeAdapter(kind).validate_json(text)
     except ValidationError as error:
         raise ValueError(f"{path}: {first_problem(error)}") from None
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from None
+
+
+def text_of(path: Path | str, most: float = math.inf) -> str:
+    """The text of a regular file of UTF-8; ValueError names a file that is none, as `bytes_of`."""
+    try:
+        return bytes_of(path, most).decode()
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path}: not UTF-8, at byte {error.start}: save it as UTF-8") from None
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from None
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from p2s.data.checks.header import headers
+from p2s.data.inside import leaves
 from p2s.scratch import scratch
 
 ALL = "all"  # the name of a part that is the whole data set
@@ -45,21 +46,44 @@ class Format(NamedTuple):
 def files_by_folder(root: Path, endings: Iterable[str]) -> dict[Path, list[Path]]:
     """The folders in a tree that hold files of these endings, each with them, by name.
 
-    ValueError names one that is no regular file.
+    ValueError as `listed`, also for a folder that is a link out of the tree.
     """
     wanted, found = tuple(endings), {}
-    for place, folders, names in os.walk(root):
+    for place, folders, _ in os.walk(root):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
-        fitting = sorted(name for name in names if name.lower().endswith(wanted) and name[0] != ".")
-        if fitting:
-            found[Path(place)] = [regular(Path(place) / name) for name in fitting]
+        for folder in (Path(place) / name for name in folders):
+            require_inside(root, folder)  # a link to one is not walked
+        if files := listed(Path(place), root, wanted):
+            found[Path(place)] = files
     return found
 
 
-def regular(path: Path) -> Path:
-    """The path of a regular file; ValueError for another, as a pipe or a device may not end."""
+def listed(folder: Path, root: Path, endings: Iterable[str]) -> list[Path]:
+    """The files in a folder of these endings, by name; none if it is not there.
+
+    ValueError for a link, of the folder or of one of them, that leads out of a root, and for one of
+    them that is no regular file.
+    """
+    if not require_inside(root, folder).is_dir():
+        return []
+    wanted = tuple(endings)
+    paths = [path for path in sorted(folder.iterdir()) if path.name.lower().endswith(wanted)]
+    return [regular(root, path) for path in paths if path.name[0] != "."]
+
+
+def regular(root: Path, path: Path) -> Path:
+    """A regular file in a root; ValueError for another, as a pipe or a device may not end."""
+    if path.is_symlink():
+        require_inside(root, path)
     if not path.is_file():
         raise ValueError(f"{path}: not a regular file (valid: a file on a disk, or a link to one)")
+    return path
+
+
+def require_inside(root: Path, path: Path) -> Path:
+    """A path in a root, which may be a link itself; ValueError for a link that leads out of it."""
+    if leaves(os.path.realpath(root), path):
+        raise ValueError(f"{path}: outside of {root} (valid: a path inside it)")
     return path
 
 

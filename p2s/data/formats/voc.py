@@ -19,11 +19,12 @@ from p2s.data.formats.labelled import (
     files_by_folder,
     instead,
     linked,
+    listed,
     part_of,
-    regular,
     sizes,
 )
 from p2s.data.picture import ENDINGS
+from p2s.files import text_of
 
 LABELS, LISTS = "Annotations", ("train", "val", "trainval", "test")
 BESIDE = (LABELS, "JPEGImages", "images")  # where the pictures of LABELS may be
@@ -37,8 +38,9 @@ def read(folder: Path) -> Parts:
     parts = {}
     for place, labels in files_by_folder(folder, [".xml"]).items():
         beside = [instead(place, folder, LABELS, word) for word in BESIDE]
-        name, labelled = part_of(place, folder, LABELS), _labelled(labels, beside)
-        lists = _lists(place.parent / "ImageSets" / "Main") if place.name == LABELS else {}
+        pictures = _places(beside, folder)
+        name, labelled = part_of(place, folder, LABELS), _labelled(labels, beside, pictures)
+        lists = _lists(place, folder)
         for part, stems in lists.items():
             parts[part if name == ALL else f"{name}-{part}"] = _listed(part, stems, labelled, place)
         if not lists:
@@ -55,7 +57,7 @@ def lines(label: Path) -> list[int]:
     return [_line(text, found) for found in OBJECT.finditer(text)]
 
 
-def _labelled(labels, folders):
+def _labelled(labels, folders, places):
     """Each label file with its picture, in their order."""
     for label in labels:
         text = label.read_bytes()
@@ -64,7 +66,6 @@ def _labelled(labels, folders):
             raise ValueError(f"{label}: line {_line(text, found)}: {told}")
     with linked({f"{number:08}.xml": label for number, label in enumerate(labels)}) as folder:
         read = COCO.from_voc(folder).dataset
-    places = _places(folders)
     pairs = list(zip(labels, read["images"], strict=True))  # hotcoco reads files by their names
     pictures = [_picture(label, row["file_name"], places, folders) for label, row in pairs]
     objects = {row["id"]: [] for row in read["images"]}
@@ -79,14 +80,12 @@ def _labelled(labels, folders):
     ]
 
 
-def _places(folders):
+def _places(folders, root):
     """The pictures in folders by their names, with and without ending."""
     found = {}
-    for folder in folders:
-        for path in sorted(folder.iterdir()) if folder.is_dir() else ():
-            if path.suffix.lower() in ENDINGS:
-                found.setdefault(path.name, path)
-                found.setdefault(path.stem, path)
+    for path in (path for folder in folders for path in listed(folder, root, ENDINGS)):
+        found.setdefault(path.name, path)
+        found.setdefault(path.stem, path)
     return found
 
 
@@ -114,11 +113,13 @@ def _agreed(label, row, picture, size):
     )
 
 
-def _lists(folder):
-    """The names that the lists in a folder have, by the list's."""
-    files = {name: folder / f"{name}.txt" for name in LISTS}
-    there = {name: path for name, path in files.items() if os.path.lexists(path)}
-    return {name: regular(path).read_text("utf-8").split() for name, path in there.items()}
+def _lists(place, root):
+    """The names that the lists beside LABELS have, by the list's."""
+    if place.name != LABELS or place == root:
+        return {}
+    found = listed(place.parent / "ImageSets" / "Main", root, [".txt"])
+    files = {path.stem: path for path in found}
+    return {name: text_of(files[name]).split() for name in LISTS if name in files}
 
 
 def _listed(part, stems, labelled, place):

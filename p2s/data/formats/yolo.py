@@ -18,12 +18,13 @@ from p2s.data.formats.labelled import (
     files_by_folder,
     instead,
     linked,
+    listed,
     part_of,
     regular,
     sizes,
 )
 from p2s.data.picture import ENDINGS
-from p2s.files import read_yaml
+from p2s.files import read_yaml, text_of
 
 NAMES = ("data.yaml", "data.yml", "classes.txt")
 LAYOUTS = "train/images with train/labels, images/train with labels/train, both in one folder"
@@ -45,7 +46,7 @@ def read(folder: Path) -> Parts:
     """
     names, parts = class_names(folder), {}
     for place, pictures in files_by_folder(folder, ENDINGS).items():
-        labels = _labels(instead(place, folder, "images", "labels"))
+        labels = _labels(instead(place, folder, "images", "labels"), folder)
         if labels:
             pairs = _pairs(place, pictures, labels)
             parts[part_of(place, folder, "images")] = _labelled(pairs, names)
@@ -56,7 +57,7 @@ def read(folder: Path) -> Parts:
 
 def lines(label: Path) -> list[int]:
     """In which lines of a label file its objects are."""
-    text = label.read_text(encoding="utf-8")
+    text = text_of(label)
     return [number for number, line in enumerate(text.splitlines(), 1) if line.strip()]
 
 
@@ -66,7 +67,7 @@ def class_names(folder: Path) -> list[str]:
     if not there:
         raise ValueError(f"{folder}: no names of classes; valid: {', '.join(NAMES)} in it")
     path = there[0]
-    names = _names_of(regular(path))
+    names = _names_of(regular(folder, path))
     if not names or len(set(names)) < len(names):
         twice = next((name for name in names if names.count(name) > 1), None)
         raise ValueError(f"{path}: names: {f'{twice!r} twice' if names else 'none'}")
@@ -75,7 +76,7 @@ def class_names(folder: Path) -> list[str]:
 
 def _names_of(path):
     if path.suffix == ".txt":
-        return [line.strip() for line in path.read_text("utf-8").splitlines() if line.strip()]
+        return [line.strip() for line in text_of(path).splitlines() if line.strip()]
     told = read_yaml(path, _DataFile)
     names = told.names
     if isinstance(names, dict):
@@ -87,12 +88,10 @@ def _names_of(path):
     return names
 
 
-def _labels(place):
+def _labels(place, root):
     """The label files in a folder, by their names without ending."""
-    if not place.is_dir():
-        return {}
-    files = [path for path in sorted(place.glob("*.txt")) if path.name not in NAMES]
-    return {path.stem: regular(path) for path in files if not path.name.startswith("README")}
+    files = [path for path in listed(place, root, [".txt"]) if path.name not in NAMES]
+    return {path.stem: path for path in files if not path.name.startswith("README")}
 
 
 def _pairs(place, pictures, labels):
@@ -121,6 +120,8 @@ def _objects(pairs, names):
     """Of each pair the size that hotcoco reads, of the picture as stored, and the objects."""
     has = [number for number, (_, label) in enumerate(pairs) if label]
     labels = {f"{number}.txt": pairs[number][1] for number in has}
+    for label in labels.values():
+        text_of(label)  # of one that is no text hotcoco does not say which
     # of pictures hotcoco knows a few endings, and Pillow their contents
     pictures = {f"{number}.jpg": pairs[number][0] for number in has}
     with linked(labels) as folder, linked(pictures) as beside:
