@@ -171,11 +171,6 @@ def _lock(file: BinaryIO, how: int) -> bool:
         return False
 
 
-def user_cache() -> Path:
-    """The folder for what is worth keeping from one command to the next, outside of a study."""
-    return Path(os.environ.get("P2S_CACHE") or Path.home() / ".cache" / "p2s")
-
-
 def file_sha256(path: Path | str) -> str:
     """The SHA-256 of a file's bytes in hex; ValueError for a pipe or a device: it may not end."""
     if not Path(path).is_file() and Path(path).exists():

@@ -17,14 +17,8 @@ from p2s.data.classes import beyond, in_classes_of
 from p2s.data.coco import CocoSet, read_coco, read_pictures
 from p2s.data.loader import test_inputs
 from p2s.deploy.error_page import write_errors
-from p2s.files import (
-    WEIGHTS,
-    canonical_hash,
-    file_sha256,
-    finite_or_none,
-    user_cache,
-    write_atomic,
-)
+from p2s.environment import user_cache
+from p2s.files import WEIGHTS, canonical_hash, file_sha256, finite_or_none, write_atomic
 from p2s.maths import ranks
 from p2s.measure.coco import Pair, answers, columns, of_each, score
 from p2s.measure.kept import Kept

@@ -3,11 +3,12 @@
 import json
 import os
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import click
 
-from p2s import NO_DETECTRON2
+from p2s import NO_DETECTRON2, environment
 
 # Modules of the extra `study`, which training and prediction do without.
 STUDY = {"papermill", "submitit", "traitlets", "ipywidgets", "nbconvert", "nbformat"}
@@ -15,16 +16,24 @@ STUDY |= {"latex2mathml", "seaborn"}
 
 
 def is_first() -> bool:
-    """Whether this process is the one of torchrun's ranks that speaks for all, or alone."""
-    return "TORCHELASTIC_RUN_ID" not in os.environ or os.environ["RANK"] == "0"
+    """Whether this process is the one of torchrun's ranks that speaks for all, or alone.
+
+    Of ranks whose variables are wrong each speaks.
+    """
+    try:
+        return not environment.is_rank() or environment.Rank.read().rank == 0
+    except ValueError:
+        return True
 
 
 def tell(text: str) -> None:
     """Say on stderr why a command ends, and where torchrun looks for what ended a rank."""
     click.echo(text, err=True)
-    if path := os.environ.get("TORCHELASTIC_ERROR_FILE"):
+    path = os.environ.get("TORCHELASTIC_ERROR_FILE")
+    if path and (Path(path).is_file() or not os.path.exists(path)):
         more = {"py_callstack": text, "timestamp": str(int(time.time()))}
-        Path(path).write_text(json.dumps({"message": {"message": text, "extraInfo": more}}))
+        with suppress(OSError):  # the line above is what counts
+            Path(path).write_text(json.dumps({"message": {"message": text, "extraInfo": more}}))
 
 
 def in_a_line(error: Exception) -> str:

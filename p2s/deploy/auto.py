@@ -14,10 +14,11 @@ import torch
 from detectron2.structures import Instances
 from torch import nn
 
+from p2s import environment
 from p2s.deploy import chip
 from p2s.deploy.matching import unmatched
 from p2s.deploy.means import means_of
-from p2s.files import canonical_hash, user_cache, write_atomic
+from p2s.files import canonical_hash, read_json, write_atomic
 from p2s.model.device import described
 from p2s.model.zoo import build
 from p2s.spec import Spec
@@ -67,7 +68,8 @@ def by_speed(optimize: Callable, device: torch.device, calibrated: bool) -> list
         print("measuring once which engine is the fastest here", file=sys.stderr)
         seconds = [_seconds(optimize, device, choice) for choice in found]
         write_atomic(kept, json.dumps(seconds).encode())
-    return [choice for _, choice in sorted(zip(json.loads(kept.read_bytes()), found, strict=True))]
+    seconds = read_json(kept, list[float])
+    return [choice for _, choice in sorted(zip(seconds, found, strict=True))]
 
 
 def optimized(
@@ -116,4 +118,4 @@ def _kept(device, found):
     programs = [version(name) for name in ("torch", "openvino") if find_spec(name)]
     machine = [platform.node(), described(device), chip.told()]
     key = canonical_hash([*machine, *programs, *map(str, found)])
-    return user_cache() / "fastest" / f"{key}.json"
+    return environment.user_cache() / "fastest" / f"{key}.json"

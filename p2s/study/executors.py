@@ -2,14 +2,14 @@
 
 import os
 from contextlib import AbstractContextManager, nullcontext
-from typing import Any, Literal
+from typing import Any
 
 import click
 from pydantic import NonNegativeInt, PositiveFloat, PositiveInt
 
 from p2s.files import read_yaml
 from p2s.study.experiments import Name, Strict, load_scales, refuse_unknown
-from p2s.study.project import Place, Project
+from p2s.study.project import Device, Place, Precision, Project
 
 NAMES = ("local", "slurm")
 
@@ -17,7 +17,7 @@ NAMES = ("local", "slurm")
 class _Trains(Strict):
     """What every executor says of a training."""
 
-    precision: Literal["fp32", "tf32", "bf16"] = "fp32"  # of its convolutions
+    precision: Precision = "fp32"  # of its convolutions
     processes: PositiveInt = 1  # each on a GPU of its own, if on GPUs at all
     workers: NonNegativeInt = 0  # threads of a process that make batches ahead
     save_minutes: PositiveFloat = 1.0  # between two states of it
@@ -27,7 +27,7 @@ class Local(_Trains):
     """Kernels on this machine."""
 
     jobs: PositiveInt = 1  # at once
-    device: str = "cpu"  # of a training: cpu, cuda, cuda:1, or auto
+    device: Device = "cpu"  # of a training: cpu, cuda, cuda:1, or auto
 
     @property
     def place(self) -> Place:

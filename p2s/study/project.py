@@ -1,13 +1,16 @@
 """Project: the one place that says where a study's files are."""
 
-import math
-import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryFile
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Literal, NamedTuple
 
+from pydantic import AfterValidator, Field, PositiveFloat
+
+from p2s import environment
 from p2s.data.catalogue import model_folder
+from p2s.environment import COUNT, Whole
 from p2s.files import WEIGHTS
 from p2s.spec.parameters import require
 
@@ -18,6 +21,30 @@ PACKAGE = Path(__file__).parents[1]  # p2s/: the source that a record's hash is 
 PAPER = PACKAGE.parent / "experiments" / "paper.yaml"  # the published numbers
 PAGE = PACKAGE / "report" / "page"  # the template of a page
 TRAIN_EVAL = Path("notebooks/train_eval.ipynb")
+DEVICES = "cpu, cuda, cuda:1 and so on, auto"
+
+
+def _device(name):
+    if not re.fullmatch("cpu|auto|cuda(:[0-9]{1,4})?", name):
+        raise ValueError(f"{name[:80]!r} (valid: {DEVICES})")
+    return name
+
+
+Device = Annotated[str, AfterValidator(_device)]  # a name of one: here it need not be
+Precision = Literal["fp32", "tf32", "bf16"]
+
+
+class _Variables(environment.Variables):
+    """A Place by its variables."""
+
+    device: Device | None = Field(None, alias="P2S_DEVICE", description=DEVICES)
+    precision: Precision | None = Field(None, alias="P2S_PRECISION", description="fp32, tf32, bf16")
+    processes: Whole | None = Field(None, alias="P2S_PROCESSES", gt=0, description=COUNT)
+    workers: Whole | None = Field(None, alias="P2S_WORKERS", description="a whole number")
+    save_minutes: PositiveFloat | None = Field(
+        None, alias="P2S_SAVE_MINUTES", allow_inf_nan=False, description="a number, more than 0"
+    )
+    nodes: Whole | None = Field(None, alias="P2S_NODES", gt=0, description=COUNT)
 
 
 class Place(NamedTuple):
@@ -40,16 +67,8 @@ class Place(NamedTuple):
 
     @classmethod
     def here(cls) -> "Place":
-        """That of $P2S_DEVICE, $P2S_PRECISION and so on."""
-        default, kinds = cls(), cls.__annotations__
-        given = {name: os.environ.get(f"P2S_{name.upper()}") for name in kinds}
-        return default._replace(
-            **{
-                name: _value(name, getattr(default, name), text)
-                for name, text in given.items()
-                if text
-            }
-        )
+        """That of $P2S_DEVICE, $P2S_PRECISION and so on; ValueError names a wrong one."""
+        return cls(**_Variables.read().model_dump(exclude_none=True))
 
     def variables(self) -> dict[str, str]:
         """The environment that says so."""
@@ -71,7 +90,7 @@ class Project:
         start = Path(folder).resolve()
         for root in (start, *start.parents):
             if (root / "experiments" / "scales.yaml").is_file():
-                return cls(root, Path(os.environ.get("P2S_CACHE") or root / ".p2s").resolve())
+                return cls(root, environment.cache(root / ".p2s"))
         raise FileNotFoundError(f"{start}: no experiments/scales.yaml here or in a folder above")
 
     @property
@@ -135,19 +154,3 @@ class Project:
     def is_trained(self, run: "Run") -> bool:
         """Whether the weights that a run evaluates are there."""
         return (self.weights(run) / WEIGHTS).exists()
-
-
-def _value(name, default, text):
-    """A value of the environment in the type of its default; ValueError names the variable.
-
-    A number is more than 0, or its default.
-    """
-    kind = type(default)
-    try:
-        value = kind(text)
-    except ValueError:
-        value = None
-    if value is None or kind is not str and value != default and not 0 < value < math.inf:
-        valid = f"{kind.__name__}, more than 0, or {default}"
-        raise ValueError(f"$P2S_{name.upper()}: {text[:80]!r} (valid: {valid})")
-    return value

@@ -11,9 +11,9 @@ import subprocess
 import sys
 from collections.abc import Callable
 
+from p2s import environment
 from p2s.train import processes, stops
 
-OF_SLURM = {"RANK": "SLURM_PROCID", "LOCAL_RANK": "SLURM_LOCALID", "WORLD_SIZE": "SLURM_NTASKS"}
 STOP = signal.SIGUSR1  # srun hands it on to the tasks; told to end, it would kill them
 STOPPED, WRONG = 130, "error: "
 
@@ -49,7 +49,7 @@ def together(work: Callable[[], None], nodes: int, count: int) -> None:
 
 def _srun(nodes, count):
     """The command; a job's own step has all cores of its node, which the ranks share with it."""
-    cores = max(1, int(os.environ.get("SLURM_CPUS_PER_TASK", count)) // count)
+    cores = max(1, (environment.Allocation.read().cores or count) // count)
     tasks = (f"--nodes={nodes}", f"--ntasks={nodes * count}", f"--ntasks-per-node={count}")
     room = ("--overlap", f"--cpus-per-task={cores}", "--cpu-bind=none", "--export=ALL")
     ending = ("--kill-on-bad-exit=1", "--distribution=block", "--quiet")
@@ -71,6 +71,11 @@ def _reason(told):
     return (own or lines[-1:] or ["srun ended without a word"])[0]
 
 
+def _by_torchs_names(task):
+    numbers = {"RANK": task.number, "LOCAL_RANK": task.of_node, "WORLD_SIZE": task.count}
+    return {name: str(number) for name, number in numbers.items()}
+
+
 def _rank():
     """Do the work that comes in as one of the ranks."""
     stopped = []
@@ -82,8 +87,8 @@ def _rank():
 
     for number in (STOP, signal.SIGUSR2):
         signal.signal(number, stop)
-    os.environ.update({name: os.environ[theirs] for name, theirs in OF_SLURM.items()})
     try:
+        os.environ.update(_by_torchs_names(environment.Task.read()))
         processes.as_rank(pickle.load(sys.stdin.buffer))
     except KeyboardInterrupt:
         sys.exit(STOPPED)

@@ -7,6 +7,7 @@ import logging
 import os
 import re
 import signal
+import socket
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -18,6 +19,7 @@ import torch.distributed as dist
 from torch import multiprocessing
 from torch.multiprocessing.spawn import ProcessExitedException, ProcessRaisedException
 
+from p2s import environment
 from p2s.files import first_problem
 from p2s.maths import ranks
 from p2s.scratch import scratch
@@ -26,14 +28,15 @@ from p2s.train import stops
 BACKEND = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
 LOST = re.compile("gloo|NCCL")  # in what torch says of another rank that is no more
 SILENCE = 20.0  # seconds that a rank waits for its end where another one has the last word
+FOUND = 20.0  # seconds in which the name of a host has to be found
 GRACE = 3.0  # seconds for the others to end, then after SIGTERM, when a rank has died
 
 
 def asked_for(processes: int) -> int:
     """How many ranks `together` makes of so many processes; ValueError if torchrun makes others."""
-    if not _of_torchrun():
+    if not environment.is_rank():
         return processes
-    count = int(os.environ["WORLD_SIZE"])
+    count = environment.Rank.read().world_size
     if processes not in (1, count):
         raise ValueError(f"processes {processes}, but torchrun starts {count}; valid: 1, {count}")
     return count
@@ -41,7 +44,7 @@ def asked_for(processes: int) -> int:
 
 def on_this_machine(processes: int) -> int:
     """How many of those ranks are at work on this machine."""
-    return int(os.environ["LOCAL_WORLD_SIZE"]) if _of_torchrun() else processes
+    return environment.Rank.read().local_world_size if environment.is_rank() else processes
 
 
 def together(work: Callable[[], None], count: int) -> None:
@@ -50,7 +53,7 @@ def together(work: Callable[[], None], count: int) -> None:
     Rank 0 alone prints. Raises KeyboardInterrupt if they were stopped, and ValueError, with the
     reason in a line, if a rank died: the others are ended within half a minute.
     """
-    if _of_torchrun():
+    if environment.is_rank():
         as_rank(work)
     elif count == 1:
         with _terminable():
@@ -59,22 +62,33 @@ def together(work: Callable[[], None], count: int) -> None:
         _start(work, count)
 
 
-def _of_torchrun():
-    return "TORCHELASTIC_RUN_ID" in os.environ
-
-
 def as_rank(work: Callable[[], None]) -> None:
     """Do the work as one of ranks that others started, whose environment says which.
 
-    ValueError if a rank died, of the one that knows the reason first.
+    ValueError if a rank died, of the one that knows the reason first, or a variable is wrong.
     """
-    rank, of_machine = (int(os.environ[name]) for name in ("RANK", "LOCAL_RANK"))
     try:
-        with _one_reason(rank), _joined("env://", of_machine):
+        place = environment.Rank.read()
+        _find(place.host)
+        with _one_reason(place.rank), _joined("env://", place.local_rank):
             work()
     except ValueError:
         sys.stderr = sys.__stderr__  # also of a rank that was silent until now: see __main__
         raise
+
+
+def _find(host):
+    """Until the first rank's host is known, which a cluster may tell late; ValueError if never."""
+    deadline = time.monotonic() + FOUND
+    while True:
+        try:
+            socket.getaddrinfo(host, None)
+            return
+        except (OSError, UnicodeError):
+            if time.monotonic() > deadline:
+                told = f"$MASTER_ADDR: {host[:80]!r}: not found in {FOUND:.0f} s"
+                raise ValueError(f"{told} (valid: the first rank's host)") from None
+        time.sleep(1)
 
 
 def _start(work, count):

@@ -1,4 +1,4 @@
-"""Records, weights, parameters and the environment: what is wrong, of which, in one line."""
+"""Records, weights, parameters and places: what is wrong, of which, in one line."""
 
 import json
 import os
@@ -10,7 +10,6 @@ import torch
 
 from p2s.model import weights
 from p2s.study import records
-from p2s.study.project import Place
 from tests.support.commands import p2s
 from tests.support.malformed import GONE, nested, put, require_line, require_told, rows
 from tests.support.stub_study import project
@@ -102,17 +101,6 @@ WEIGHTS = [  # name, how it is made, the expected part of the line
     ("w.npz", lambda path: path.write_bytes(b""), "unknown format; valid: .pkl, .pt, .pth"),
     ("w", lambda path: path.write_bytes(b""), "unknown format"),
 ]
-ENVIRONMENT = [  # variable, value, the expected part of the line
-    ("P2S_PROCESSES", "many", ".P2S_PROCESSES: 'many' .valid: int, more than 0"),
-    ("P2S_PROCESSES", "0", ".P2S_PROCESSES: '0'"),
-    ("P2S_PROCESSES", "-2", ".P2S_PROCESSES: '-2'"),
-    ("P2S_PROCESSES", "1.5", ".P2S_PROCESSES: '1.5'"),
-    ("P2S_PROCESSES", "9" * 5000, ".P2S_PROCESSES: '999"),
-    ("P2S_SAVE_MINUTES", "often", ".P2S_SAVE_MINUTES: 'often' .valid: float, more than 0"),
-    ("P2S_SAVE_MINUTES", "nan", ".P2S_SAVE_MINUTES: 'nan'"),
-    ("P2S_SAVE_MINUTES", "inf", ".P2S_SAVE_MINUTES: 'inf'"),
-    ("P2S_SAVE_MINUTES", "0", ".P2S_SAVE_MINUTES: '0'"),
-]
 PLACES = ["results", "results/runs", "results/runs/tiny", ".p2s/runs", ".p2s/weights"]
 COMMANDS = [  # a command, the expected part of its last line
     ("predict --model x --output o p.png", "x: no folder, and no name of a model"),
@@ -194,12 +182,6 @@ def test_a_weights_file_is_told_by_name(tmp_path, name, make, told, capsys):
     make(tmp_path / name)
     require_told(lambda: weights.read_weights(tmp_path / name), f"{name}: ", told)
     assert "boo" not in capsys.readouterr().out
-
-
-@pytest.mark.parametrize(("variable", "value", "told"), rows(ENVIRONMENT))
-def test_a_variable_of_the_environment_is_named(monkeypatch, variable, value, told):
-    monkeypatch.setenv(variable, value)
-    require_told(Place.here, told)
 
 
 @pytest.mark.parametrize("place", PLACES)

@@ -95,6 +95,8 @@ def test_a_device_that_cannot_do_it_is_told_before_any_run(written):
         ("slurm:\n  gpus: true\n", r"yaml: line 2: slurm: gpus: True is not a number"),
         ("slurm:\n  partition: ''\n", r"yaml: line 2: slurm\.partition: .*at least 1"),
         ("slrm: {}\n", r"yaml: line 1: unknown slrm; valid: at, local, slurm"),
+        ("local: {device: tpu}\n", r"line 1: local\.device: 'tpu' .valid: cpu, cuda, cuda:1 and"),
+        ("local: {device: 'cuda:-1'}\n", r"line 1: local\.device: 'cuda:-1' .valid: cpu, cuda"),
         ("local: 4\n", r"yaml: line 1: local: .*valid dictionary"),
     ],
 )
