@@ -20,6 +20,7 @@ from filelock import FileLock, Timeout
 from pydantic import TypeAdapter, ValidationError
 from traitlets.config import Config
 
+from p2s.files import shortened, text_of, write_atomic
 from p2s.scratch import scratch
 from p2s.study import records
 from p2s.study.project import Project
@@ -54,10 +55,7 @@ def parameters(template: Path, values: dict[str, Any]) -> dict[str, Any]:
     The text of a command line is converted; an unknown name or a wrong type is a ValueError that
     lists the valid ones. papermill itself would let both pass.
     """
-    from papermill import inspect_notebook  # takes seconds to import, and status needs none of it
-
-    defaults = {name: told["default"] for name, told in inspect_notebook(template).items()}
-    types = {name: type(ast.literal_eval(text)) for name, text in defaults.items()}
+    types = _types(template)
     valid = ", ".join(f"{name} ({kind.__name__})" for name, kind in types.items())
     if unknown := sorted(set(values) - set(types)):
         raise ValueError(f"{template}: unknown parameter {', '.join(unknown)}; valid: {valid}")
@@ -73,6 +71,18 @@ def _typed(value, kind, told):
         if kind is bool or type(value) is not bool:
             return TypeAdapter(kind).validate_python(value)
     raise ValueError(told)
+
+
+def _types(template):
+    """Those of the defaults in a notebook's parameters cell; ValueError for what is no notebook."""
+    from papermill import inspect_notebook  # takes seconds to import, and status needs none of it
+
+    text_of(template)  # papermill would wait for a pipe
+    try:
+        told = {name: given["default"] for name, given in inspect_notebook(template).items()}
+        return {name: type(ast.literal_eval(text)) for name, text in told.items()}
+    except Exception as error:  # whatever its readers make of a file that is none
+        raise ValueError(f"{template}: not a notebook: {shortened(str(error))}") from None
 
 
 def outcomes(
@@ -294,6 +304,5 @@ def _result(project, future, run):
 def _failed(project, run, note):
     """The Standing of a failure, which is remembered where there is a place for it."""
     with suppress(OSError):
-        project.failure(run).parent.mkdir(parents=True, exist_ok=True)
-        project.failure(run).write_text(note)
+        write_atomic(project.failure(run), note.encode())
     return Standing(run, "failed", note)

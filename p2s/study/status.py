@@ -15,6 +15,7 @@ from tqdm import tqdm
 
 from p2s.data import releases
 from p2s.data.catalogue import bringing, read_catalogue
+from p2s.files import shortened, text_of
 from p2s.scratch import remove_orphans
 from p2s.spec import Coco, Spec
 from p2s.spec.pretraining import PUBLISHED
@@ -27,6 +28,7 @@ from p2s.study.study import Study
 from p2s.study.times import Pace, Times
 from p2s.train.shelf import trunk_file
 
+MOST_NOTE = 2**20  # bytes of why a run failed
 START_S = 10.0  # of a notebook: its kernel and imports
 
 
@@ -161,8 +163,16 @@ def _standing(study, run, recorded, code):
     if runner.is_at_work(project, run):
         return Standing(run, "running")
     if project.failure(run).exists():
-        return Standing(run, "failed", project.failure(run).read_text())
+        return Standing(run, "failed", _noted(project.failure(run)))
     return Standing(run, "missing", outline.problem if outline else "")
+
+
+def _noted(path):
+    """Why a run failed, or why nobody can tell: running it again makes a new note."""
+    try:
+        return shortened(text_of(path, MOST_NOTE))
+    except ValueError as error:
+        return str(error)
 
 
 def still_ahead(

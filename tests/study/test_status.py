@@ -1,6 +1,7 @@
 """A study: what it runs, what it tells of its records, and the plan of what is left."""
 
 import json
+import os
 import socket
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -122,6 +123,31 @@ def test_a_notebook_with_other_parameters_stops_before_anything_runs(project):
     path.write_text(path.read_text().replace("variant: str", "variation: str"))
     with pytest.raises(ValueError, match="unknown parameter variant"):
         status.run(Study.load(project, "tiny"), executor=None)
+
+
+@pytest.mark.parametrize(
+    "change", [{"nbformat": 3}, {"cells": [{"cell_type": "code", "source": "a"}]}, {"cells": []}]
+)
+def test_a_notebook_that_is_none_is_told_with_its_file(project, change):
+    path = project.root / "notebooks" / "train_eval.ipynb"
+    path.write_text(json.dumps(json.loads(path.read_text()) | change))
+    with pytest.raises(ValueError, match="train_eval.ipynb: (not a notebook: .|unknown param)"):
+        status.run(Study.load(project, "tiny"), executor=None)
+
+
+def test_a_pipe_is_no_notebook_and_no_note_of_a_failure(project):
+    study = Study.load(project, "tiny")
+    run, template = study.runs()[0], project.root / "pipe"
+    os.mkfifo(template)
+    with pytest.raises(ValueError, match="pipe: not a regular file"):
+        runner.parameters(template, {})
+    failure = project.failure(run)
+    failure.parent.mkdir(parents=True)
+    os.mkfifo(failure)
+    assert "failed: not a regular file" in status.standings(study)[0].note
+    assert runner._failed(project, run, "no luck").note == status.standings(study)[0].note
+    failure.write_bytes(b"\xff\xfe")
+    assert "failed: not UTF-8, at byte 0" in status.standings(study)[0].note
 
 
 @pytest.fixture
