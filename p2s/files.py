@@ -171,10 +171,15 @@ def _lock(file: BinaryIO, how: int) -> bool:
         return False
 
 
-def file_sha256(path: Path | str) -> str:
-    """The SHA-256 of a file's bytes in hex; ValueError for a pipe or a device: it may not end."""
+def require_file(path: Path | str) -> None:
+    """ValueError if a path is there and no regular file: a pipe or a device may not end."""
     if not Path(path).is_file() and Path(path).exists():
         raise ValueError(f"{path}: not a regular file (valid: a file on a disk)")
+
+
+def file_sha256(path: Path | str) -> str:
+    """The SHA-256 of a file's bytes in hex; ValueError as of `require_file`."""
+    require_file(path)
     with Path(path).open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 

@@ -65,6 +65,7 @@ def _extract(opened, member, place, archive):
     """By way of one file beside the archive: what is in its place is whole, whenever stopped."""
     partial = archive.with_name(f"{archive.name}.member")
     place.parent.mkdir(parents=True, exist_ok=True)
-    with opened.open(member) as packed, partial.open("wb") as file:
+    partial.unlink(missing_ok=True)  # it may be anything, such as a pipe
+    with opened.open(member) as packed, partial.open("xb") as file:
         shutil.copyfileobj(packed, file)
     partial.replace(place)

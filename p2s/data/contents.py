@@ -11,6 +11,8 @@ LISTS = ("images", "annotations")  # of COCO's and LVIS's JSON
 
 def differences(place: Path | zipfile.Path, published: Counts) -> list[str]:
     """In what a place is not as published, a line each; a folder may hold more files."""
+    if told := endless(place):
+        return told
     if not published:
         return []
     if not place.exists():
@@ -21,6 +23,12 @@ def differences(place: Path | zipfile.Path, published: Counts) -> list[str]:
         for name, count in published.items()
         if found.get(name, 0) < count or (name in LISTS and found[name] > count)
     ]
+
+
+def endless(place: Path | zipfile.Path) -> list[str]:
+    """A line if a pipe or a device is in a place: reading it may not end."""
+    is_odd = place.exists() and not (place.is_dir() or place.is_file())
+    return ["not a regular file (valid: a file on a disk)"] * is_odd
 
 
 def _folder(place):

@@ -4,6 +4,8 @@ import sys
 from functools import partial
 from pathlib import Path
 
+from p2s.files import require_file
+
 CHUNK = 1 << 16  # bytes between two writes: so much a kill may cost
 TIMEOUT = 30  # seconds without a byte
 
@@ -11,8 +13,10 @@ TIMEOUT = 30  # seconds without a byte
 def download(url: str, part: Path) -> None:
     """Fill a file up to all that a URL has; bytes that it holds already are not asked for again.
 
-    Raises what requests raises, and OSError of the disk; what has come by then is kept.
+    Raises what requests raises, and OSError of the disk; what has come by then is kept. ValueError
+    if no file is in its place.
     """
+    require_file(part)
     try:
         with part.open("ab") as file:
             _fill(file, url)

@@ -125,7 +125,7 @@ def outlines(folder: Path, kept: Path) -> dict[str, Outline]:
     """
     try:
         before = {
-            stem: Outline._make(fields) for stem, fields in json.loads(kept.read_bytes()).items()
+            stem: Outline._make(fields) for stem, fields in json.loads(bytes_of(kept)).items()
         }
     except (OSError, ValueError, TypeError, AttributeError, RecursionError):
         before = {}

@@ -12,6 +12,7 @@ from typing import NamedTuple
 import click
 
 from p2s.data.catalogue import read_catalogue
+from p2s.files import bytes_of
 from p2s.spec import Glyphs, Recipe, Spec
 from p2s.study.experiments import Scale, annotation_files
 from p2s.study.project import Project
@@ -118,7 +119,8 @@ def _kind(run):
 def _images(path, root):
     """How many images a file has; of one that is not there as published, else None."""
     if path.exists():
-        return len(json.loads(path.read_bytes()).get("images", ()))
+        images = json.loads(bytes_of(path)).get("images", ())
+        return len(images) if isinstance(images, list) else None
     published = {
         place: counts
         for source in read_catalogue().values()

@@ -158,7 +158,7 @@ def _origin(run, project):
     """Of a released model the file that it was made of, as a finding."""
     if not run.weights:
         return {}
-    told = json.loads((project.weights(run) / "imported.json").read_text())
+    told = files.read_json(project.weights(run) / "imported.json", dict[str, Any])
     return {"released": {name: told[name] for name in ("file", "sha256", "as")}}
 
 

@@ -1,5 +1,6 @@
 """Archives: all members or none outside, whenever stopped, and no file of anybody is lost."""
 
+import os
 import shutil
 import zipfile
 
@@ -73,6 +74,12 @@ def test_another_file_in_the_place_of_a_member_is_kept(packed):
     with pytest.raises(ValueError, match="3.json: another file than that of the archive"):
         unpack(packed)
     assert members(packed.parent) == {"3.json": b"mine"}
+
+
+def test_a_pipe_beside_it_is_not_waited_for(packed):
+    os.mkfifo(packed.with_name("a.zip.member"))
+    unpack(packed)
+    assert members(packed.parent) == MEMBERS
 
 
 def test_a_lack_of_room_is_told_before_anything_is_written(packed, monkeypatch):

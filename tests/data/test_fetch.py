@@ -2,16 +2,18 @@
 
 import io
 import json
+import os
 import shutil
 import socket
 import zipfile
 from hashlib import md5, sha256
+from pathlib import Path
 from random import Random
 
 import pytest
 from filelock import FileLock
 
-from p2s.data import archive
+from p2s.data import archive, download
 from p2s.data.catalogue import File, Source
 from p2s.data.fetch import fetch
 from tests.support.server import serving
@@ -182,6 +184,24 @@ def test_another_file_in_a_place_is_kept_and_told_before_any_download(site, tmp_
     assert listed(tmp_path) == ["datasets/boxes.json"] and site.asked == []
 
 
+@pytest.mark.parametrize(
+    "of, place, told",
+    [
+        (weights, "w.pth", "as published: not a regular file"),
+        (weights, "w.pth.part", "not a regular file"),
+        (lambda site: boxes(site, images=2), "a/b.json", "as published: not a regular file"),
+        (lambda site: packed(site, "zip", **{"boxes.json": {}}), "zip.zip", "not a regular file"),
+    ],
+)
+def test_a_pipe_in_a_place_is_told_and_not_waited_for(site, tmp_path, of, place, told):
+    pipe = tmp_path / "datasets" / place
+    pipe.parent.mkdir(parents=True)
+    os.mkfifo(pipe)
+    with pytest.raises(ValueError, match=f"{place}: .*{told}"):
+        fetch({"a": source(of(site))}, tmp_path)
+    assert site.asked == [] and pipe.is_fifo()
+
+
 def test_what_has_no_address_is_told_before_any_download_and_checked_when_it_is_there(
     site, tmp_path
 ):
@@ -241,7 +261,8 @@ def test_a_server_that_does_not_give_the_file_is_told_in_a_line(site, tmp_path, 
     assert kept == (stopped if site.breaks_after else {})
 
 
-def test_a_full_disk_is_told_with_the_file(site, tmp_path):
+def test_a_full_disk_is_told_with_the_file(site, tmp_path, monkeypatch):
+    monkeypatch.setattr(download, "require_file", Path)  # a device stands for the disk
     (tmp_path / "datasets").mkdir()
     (tmp_path / "datasets/w.pth.part").symlink_to("/dev/full")
     with pytest.raises(OSError, match=r"datasets/w.pth: No space left on device$"):

@@ -192,6 +192,12 @@ def test_outlines_say_what_a_full_read_says_and_are_read_once(kept, read):
     assert [first[stem].problem != "" for stem in sorted(first)] == [False, False, True]
 
 
+def test_a_pipe_in_the_place_of_outlines_is_replaced(kept):
+    kept[1].parent.mkdir()
+    os.mkfifo(kept[1])
+    assert len(records.outlines(*kept)) == 3 and kept[1].is_file()
+
+
 def test_outlines_kept_by_older_code_are_read_again(kept, read):
     folder, file = kept
     first = records.outlines(folder, file)

@@ -37,7 +37,7 @@ def convert(folder: Path, output: Path, form: Format) -> list[Written]:
     }
     texts = {path: json.dumps(table).encode() for path, table in tables.items()}
     for path, text in texts.items():
-        if path.exists() and path.read_bytes() != text:
+        if path.exists() and not (path.is_file() and path.read_bytes() == text):
             raise ValueError(f"{path} holds something else: choose another folder, or remove it")
     for path, text in texts.items():
         write_atomic(path, text)

@@ -131,6 +131,14 @@ def test_nothing_that_is_there_is_written_over(tmp_path):
     assert (tmp_path / "out" / "all.json").read_text() == "mine"
 
 
+def test_a_pipe_where_it_would_write_is_not_waited_for(tmp_path):
+    root = yolo(tmp_path / "set", {"images/a.jpg": "0 .5 .5 .5 .5\n"})
+    (tmp_path / "out").mkdir()
+    os.mkfifo(tmp_path / "out" / "all.json")
+    with pytest.raises(ValueError, match="all.json holds something else"):
+        convert(root, tmp_path / "out", YOLO)
+
+
 def test_a_set_without_any_object_is_told(tmp_path):
     root = yolo(tmp_path / "set", {"images/a.jpg": ""})
     with pytest.raises(ValueError, match="no label file has an object"):
