@@ -97,9 +97,15 @@ def sizes(pictures: list[Path]) -> list[Size]:
 
 
 def part_of(folder: Path, root: Path, without: str) -> str:
-    """The name of the part of a data set in a folder: its path, a word left out; or ALL."""
+    """The name of the part of a data set in a folder: its path, a word left out; or ALL.
+
+    ValueError for one that a terminal does not show as it is, or takes for an option.
+    """
     parts = [part for part in folder.relative_to(root).parts if part != without]
-    return "-".join(parts) or ALL
+    name = "-".join(parts) or ALL
+    if not name.isprintable() or name.startswith("-"):
+        raise ValueError(f"{str(folder)!r}: {name!r} (valid: printable letters, the first not -)")
+    return name
 
 
 def instead(folder: Path, root: Path, word: str, other: str) -> Path:

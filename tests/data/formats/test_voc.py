@@ -59,6 +59,9 @@ def test_parts_are_the_lists_where_there_are_any(tmp_path):
     (lists / "val.txt").write_text("b\nd\n")
     with pytest.raises(ValueError, match="Annotations/d.xml: is not there, but val.txt of Image"):
         read(root)
+    (lists / "val.txt").write_bytes(b"b\xff")
+    with pytest.raises(ValueError, match="ImageSets/Main/val.txt: not UTF-8, at byte 1"):
+        read(root)
 
 
 def test_labels_may_lie_beside_their_pictures(tmp_path):

@@ -110,11 +110,23 @@ def test_a_wrong_line_is_told_with_file_and_line(tmp_path, text, told):
     assert str(error.value).startswith(f"{root / 'train/labels/b.txt'}: {told}")
 
 
-def test_labels_that_are_no_text_are_told_with_the_file(tmp_path):
+@pytest.mark.parametrize("name", ["labels/a.txt", "data.yaml", "classes.txt"])
+def test_what_is_no_text_is_told_with_the_file(tmp_path, name):
     root = yolo(tmp_path, {"images/a.jpg": ONE})
-    (root / "labels/a.txt").write_bytes(b"\xff\xfe0 .5")
-    with pytest.raises(ValueError, match=f"{root / 'labels/a.txt'}.*utf-?8|UTF-8"):
+    if name == "classes.txt":
+        (root / "data.yaml").unlink()
+    (root / name).write_bytes(b"\xff\xfe0 .5")
+    with pytest.raises(ValueError, match=f"^{root / name}: not UTF-8, at byte 0: save it as UTF-8"):
         read(root)
+
+
+@pytest.mark.parametrize("name", ["train\n2", "-rf", "a\x1b[31mb"])
+def test_a_part_whose_name_a_terminal_would_not_show_is_told(tmp_path, name):
+    root = yolo(tmp_path, {f"{name}/images/a.jpg": ONE})
+    with pytest.raises(ValueError) as error:
+        read(root)
+    told = f"{str(root / name / 'images')!r}: {name!r} (valid: printable letters, the first not -)"
+    assert str(error.value) == told
 
 
 def test_what_has_no_other_half_is_told(tmp_path):
