@@ -11,6 +11,7 @@ from p2s.report.menu import Entry
 from p2s.report.style import Picture
 from p2s.report.tables.estimates import csv
 from p2s.study.experiments import Experiment
+from p2s.study.project import PACKAGE
 
 EVIL = '<script>alert("1")</script><img src=x onerror=alert(1)>'
 
@@ -54,11 +55,18 @@ def test_the_words_of_a_picture_are_text_in_svg():
     assert "script" not in tags and "img" not in tags and "title" in tags
 
 
-@pytest.mark.parametrize("text", ["=1+1", "+1+1", "-2+3|' /C calc'!A0", "@SUM(1)", "\t=1", "-a"])
+@pytest.mark.parametrize(
+    "text", ["=1+1", "+1+1", "-2+3|' /C calc'!A0", "@SUM(1)", "\t=1", "\n=1", "-a"]
+)
 def test_no_text_is_a_formula_in_csv(text):
     told = csv(pd.DataFrame({text: [text], "x": [-1.5]}))
     assert pd.read_csv(pd.io.common.StringIO(told)).iloc[0, 0] == f"'{text}"
     assert all(not cell.startswith(tuple("=+@\t")) for cell in told.replace('"', "").split(","))
+
+
+def test_every_table_of_the_report_goes_out_that_way():
+    files = (PACKAGE / "report").rglob("*.py")
+    assert [path.name for path in files if ".to_csv(" in path.read_text()] == ["estimates.py"]
 
 
 def test_numbers_are_left_as_they_are_in_csv():

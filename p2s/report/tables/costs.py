@@ -5,6 +5,7 @@ import pandas as pd
 from p2s.report.intervals import DASH
 from p2s.report.products import Products, grid
 from p2s.report.results import COMMITTED
+from p2s.report.tables.estimates import csv
 from p2s.study import cost
 from p2s.study.study import Study
 
@@ -24,7 +25,7 @@ def products(study: Study) -> Products:
         return Products()
     frame = pd.DataFrame(rows.values(), index=[*rows], columns=COLUMNS)
     text = f"{HEAD}\n\n{grid(frame)}\n"
-    return Products(tables={"": frame.to_csv(index_label="scale")}, pages={"": text})
+    return Products(tables={"": csv(frame.reset_index(names="scale"))}, pages={"": text})
 
 
 def _row(study):

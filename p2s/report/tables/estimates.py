@@ -8,7 +8,7 @@ from pandas.api.types import is_numeric_dtype
 
 from p2s.report.intervals import DASH, Estimate, estimate
 
-FORMULA = ("=", "+", "-", "@", "\t", "\r")  # how spreadsheets are told to compute
+FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")  # how spreadsheets are told to compute
 NUMBER = re.compile(r"[+-]?[\d.]+(e[+-]?\d+)?")
 
 

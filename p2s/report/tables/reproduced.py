@@ -4,6 +4,7 @@ import pandas as pd
 
 from p2s.report.intervals import DASH
 from p2s.report.products import Products, grid
+from p2s.report.tables.estimates import csv
 from p2s.study import records
 from p2s.study.project import Project
 from p2s.study.reproduction import Reproduction
@@ -20,7 +21,7 @@ def products(project: Project) -> Products:
     if frame.empty:
         return Products()
     text = f"{HEAD}\n\n{grid(frame.set_index('run').rename_axis(None))}\n"
-    return Products(tables={"": frame.to_csv(index=False)}, pages={"": text})
+    return Products(tables={"": csv(frame)}, pages={"": text})
 
 
 def found(project: Project) -> pd.DataFrame:
