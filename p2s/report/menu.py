@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import nbformat
 
-from p2s.files import read_yaml
+from p2s.files import read_yaml, shortened, text_of
 from p2s.study.project import PAGE
 
 INDEX, FRONT = "report", "Overview"  # the front page's notebook, and its short name
@@ -33,9 +33,13 @@ def address(notebook: Path | str) -> str:
 
 
 def title(notebook: Path | str) -> str:
-    """The first heading of a notebook file, else its name."""
-    cells = nbformat.read(notebook, as_version=4).cells
-    prose = "\n".join(cell.source for cell in cells if cell.cell_type == "markdown")
+    """The first heading of a notebook file, else its name; ValueError names a file that is none."""
+    text = text_of(notebook)
+    try:
+        cells = nbformat.reads(text, as_version=4).cells
+        prose = "\n".join(cell.source for cell in cells if cell.cell_type == "markdown")
+    except Exception as error:  # whatever nbformat makes of a file that is none
+        raise ValueError(f"{notebook}: not a notebook: {shortened(str(error))}") from None
     heading = re.search(r"^# +(.+)$", prose, re.MULTILINE)
     return heading[1].strip() if heading else Path(notebook).stem
 

@@ -1,5 +1,7 @@
 """The side list has every notebook in a group by a short name, and nothing that is not there."""
 
+import os
+
 import nbformat
 import pytest
 from nbformat.v4 import new_notebook
@@ -7,6 +9,7 @@ from nbformat.v4 import new_notebook
 from p2s.report import menu
 from p2s.study.project import TRAIN_EVAL
 from tests.support import ROOT
+from tests.support.malformed import require_told
 
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 
@@ -37,6 +40,15 @@ def test_a_notebook_without_heading_is_called_by_its_name(tmp_path):
     path = tmp_path / "plain.ipynb"
     nbformat.write(new_notebook(), path)
     assert menu.title(path) == "plain"
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"[" * 10**6, b"{}", b"[]", b"\xff", b'{"cells": 5, "nbformat": 4}', None]
+)
+def test_what_is_no_notebook_is_told_with_its_file(tmp_path, content):
+    path = tmp_path / "a.ipynb"
+    os.mkfifo(path) if content is None else path.write_bytes(content)
+    require_told(lambda: menu.title(path), "a.ipynb: not a notebook|a.ipynb: not ")
 
 
 @pytest.mark.parametrize(
