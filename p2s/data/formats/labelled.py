@@ -73,11 +73,9 @@ def listed(folder: Path, root: Path, endings: Iterable[str]) -> list[Path]:
 
 def regular(root: Path, path: Path) -> Path:
     """A regular file in a root; ValueError for another, as a pipe or a device may not end."""
-    if path.is_symlink():
-        require_inside(root, path)
     if not path.is_file():
         raise ValueError(f"{path}: not a regular file (valid: a file on a disk, or a link to one)")
-    return path
+    return require_inside(root, path) if path.is_symlink() else path
 
 
 def require_inside(root: Path, path: Path) -> Path:

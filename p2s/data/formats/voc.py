@@ -5,7 +5,6 @@ A folder has them in `Annotations` with pictures in `JPEGImages` (parts by the l
 them). `difficult` objects become crowds, which no evaluation counts.
 """
 
-import os
 import re
 from pathlib import Path, PureWindowsPath
 
