@@ -53,6 +53,12 @@ def require_picture(height: int, width: int) -> None:
     _require({f"{width} x {height} pixels": height * width * DECODED})
 
 
+def require_padded(count: int, height: int, width: int) -> None:
+    """As `require_weights`, of so many images that are padded to one size."""
+    field = f"{count} images padded to {width} x {height} pixels"
+    _require({field: count * height * width * PIXEL})
+
+
 def require_image(height: int, width: int, setting: str) -> None:
     """As `require_weights`, of an image that a setting, named with its value, makes so large."""
     if height * width * PIXEL > _here():

@@ -24,19 +24,40 @@ from p2s.files import first_problem
 from p2s.model.device import PRECISIONS
 from p2s.model.weights import infinite, read_parts, require_dense
 from p2s.spec import Spec
+from p2s.spec.memory import require_padded, require_picture, require_weights
+from p2s.spec.part import LARGEST
 
 MOMENTS = {  # of a parameter, by optimiser
     torch.optim.SGD: ("momentum_buffer",),
     torch.optim.AdamW: ("exp_avg", "exp_avg_sq", "step"),
 }
+PIXELS = (torch.uint8, torch.float32)
+TRUTHS = {  # of a picture's objects: the type, and how many dimensions
+    "gt_boxes": (torch.float32, 2),
+    "gt_classes": (torch.int64, 1),
+    "gt_annotated": (torch.bool, 1),
+    "gt_known": (torch.bool, 2),
+}
 Kind = TypeVar("Kind", bound="_Kept")
 Numbers = Annotated[Tensor, AfterValidator(require_dense)]
 Number = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=0, lt=2**63)]
+Side = Annotated[int, Field(gt=0, le=LARGEST)]  # pixels
+Whole = Annotated[int, Field(ge=-LARGEST, le=LARGEST)]
 
 
-class _Kept(BaseModel):
+class _Typed(BaseModel):
     model_config = ConfigDict(strict=True, frozen=True, arbitrary_types_allowed=True)
+
+
+class _Kept(_Typed):
+    @model_validator(mode="before")
+    @classmethod
+    def _refuse_unknown(cls, fields: Any) -> Any:
+        known, given = cls.model_fields, fields if isinstance(fields, dict) else {}
+        if unknown := [str(name) for name in given if name not in known]:
+            raise ValueError(f"unknown {', '.join(unknown)} (valid: {', '.join(known)})")
+        return fields
 
 
 class Where(_Kept):
@@ -50,7 +71,7 @@ class Where(_Kept):
         return f"{self.device}; {self.precision}; {self.processes} processes"
 
 
-class Group(_Kept):
+class Group(_Typed):
     """Parameters of an optimiser by number; how fast they learn is the recipe's matter."""
 
     params: list[NonNegativeInt]
@@ -90,47 +111,56 @@ class Picture(_Kept):
     """A model input without its truths; see p2s.data.loader."""
 
     image: Numbers  # (3, H, W)
-    image_id: int | str | None
-    height: PositiveInt = 1
-    width: PositiveInt = 1
-    padded_to: tuple[PositiveInt, PositiveInt] | None = None
+    image_id: Whole | str | None
+    height: Side = 1
+    width: Side = 1
+    padded_to: tuple[Side, Side] | None = None
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """The height and width of its image, in pixels."""
+        return tuple(self.image.shape[1:])
 
     @model_validator(mode="after")
     def _has_pixels(self):
-        shape = self.image.shape
-        if len(shape) != 3 or shape[0] != 3 or 0 in shape:
-            raise ValueError(f"image: shape {(*shape,)} (valid: 3, height, width)")
-        if self.padded_to and any(a < b for a, b in zip(self.padded_to, shape[1:], strict=True)):
+        image = self.image
+        if image.dtype not in PIXELS or image.ndim != 3 or len(image) != 3 or 0 in image.shape:
+            valid = "(3, height, width) of uint8 or float32"
+            raise ValueError(f"image: {_shaped(image)} (valid: {valid})")
+        if self.padded_to and any(a < b for a, b in zip(self.padded_to, self.size, strict=True)):
             raise ValueError(f"padded_to: {self.padded_to} is less than the image")
+        require_picture(self.height, self.width)
         return self
 
 
 class Truth(_Kept):
-    """The objects of a picture: boxes xyxy in its pixels, classes, and what else is known."""
-
-    model_config = ConfigDict(extra="allow")
-    __pydantic_extra__: dict[str, Numbers]
+    """The objects of a picture: boxes xyxy in its pixels, classes, and what LVIS tells of them."""
 
     gt_boxes: Numbers  # (G, 4)
     gt_classes: Numbers  # (G,)
+    gt_annotated: Numbers | None = None  # (G,)
+    gt_known: Numbers | None = None  # (G, K)
 
     @model_validator(mode="after")
     def _is_of_as_many_boxes(self):
-        boxes, classes = self.gt_boxes, self.gt_classes
-        if boxes.dtype != torch.float32 or boxes.ndim != 2 or boxes.shape[1] != 4:
-            raise ValueError(f"gt_boxes: {_shaped(boxes)} (valid: (G, 4) of float32)")
-        if classes.dtype != torch.int64 or classes.ndim != 1:
-            raise ValueError(f"gt_classes: {_shaped(classes)} (valid: (G,) of int64)")
-        for name, values in self:
-            if values.shape[:1] != boxes.shape[:1]:
-                raise ValueError(f"{name}: {_shaped(values)} (valid: {len(boxes)} rows)")
+        for name, (dtype, rank) in TRUTHS.items():
+            if (values := getattr(self, name)) is not None:
+                _require_rows(name, values, dtype, rank, self.gt_boxes.shape[:1])
+        if self.gt_boxes.shape[1] != 4:
+            raise ValueError(f"gt_boxes: {_shaped(self.gt_boxes)} (valid: (G, 4))")
         return self
+
+
+def _placed(spec):
+    """A Spec whose weights have their place in this machine's memory."""
+    require_weights(spec)
+    return spec
 
 
 class Step(_Kept):
     """All that one training step needs."""
 
-    spec: Json[Spec]
+    spec: Annotated[Json[Spec], AfterValidator(_placed)]
     images: Annotated[list[Picture], Field(min_length=1)]
     truths: list[Truth]
     model: dict[str, Numbers]
@@ -145,8 +175,18 @@ class Step(_Kept):
         if len(self.truths) != len(self.images):
             raise ValueError(f"truths: {len(self.truths)} (valid: {len(self.images)}, an image)")
         for number, (picture, truth) in enumerate(zip(self.images, self.truths, strict=True)):
-            _require_inside(truth.gt_boxes, picture.image.shape[1:], number)
+            _require_inside(truth.gt_boxes, picture.size, number)
             _require_classes(truth, self.spec.num_classes, number)
+        return self
+
+    @model_validator(mode="after")
+    def _is_padded_to_one_size(self):
+        padded = {picture.padded_to for picture in self.images if picture.padded_to}
+        height, width = map(max, zip(*padded, *(one.size for one in self.images), strict=True))
+        if padded - {(height, width)}:
+            told = ", ".join(map(str, sorted(padded)[:3]))
+            raise ValueError(f"images: padded_to {told} (valid: one that all images fit in)")
+        require_padded(len(self.images), height, width)
         return self
 
 
@@ -185,6 +225,13 @@ def _misfit(moments: dict[str, Tensor | None], number: int, weights: list, names
     return ""
 
 
+def _require_rows(name, values, dtype, rank, rows):
+    if (values.dtype, values.ndim, values.shape[:1]) != (dtype, rank, rows):
+        kind = str(dtype).removeprefix("torch.")
+        valid = f"{', '.join(map(str, rows))} rows of {kind}, {rank} dimensions"
+        raise ValueError(f"{name}: {_shaped(values)} (valid: {valid})")
+
+
 def _require_inside(boxes, size, number):
     high = torch.tensor([*size[::-1]] * 2)
     ordered = boxes[:, :2] <= boxes[:, 2:]
@@ -194,7 +241,7 @@ def _require_inside(boxes, size, number):
 
 
 def _require_classes(truth, count, number):
-    labels, known = truth.gt_classes, (truth.model_extra or {}).get("gt_known")
+    labels, known = truth.gt_classes, truth.gt_known
     if ((labels < 0) | (labels >= count)).any():
         raise ValueError(f"truths.{number}.gt_classes: out of range (valid: 0 to {count - 1})")
     if known is not None and known.shape[1:] != (count,):

@@ -134,7 +134,7 @@ def _images(batch):
 
 
 def _input(picture, truth):
-    fields = truth.model_dump() | {"gt_boxes": Boxes(truth.gt_boxes)}
+    fields = truth.model_dump(exclude_none=True) | {"gt_boxes": Boxes(truth.gt_boxes)}
     inputs = picture.model_dump(exclude_unset=True)
     return inputs | {"instances": Instances(tuple(picture.image.shape[-2:]), **fields)}
 

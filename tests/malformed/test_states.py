@@ -92,12 +92,29 @@ STEPS = [
     ("images.0", [], "images.0: Input should be a valid dictionary"),
     ("images.0.image", GONE, "images.0.image: Field required"),
     ("images.0.image", "abc", "images.0.image: .* instance of Tensor"),
-    ("images.0.image", TENSOR, "images.0: image: shape .1,. .valid: 3, height, width"),
-    ("images.0.image", torch.ones(3, 0, 8), "images.0: image: shape .3, 0, 8"),
+    ("images.0.image", TENSOR, "images.0: image: float32 of shape .1,. .valid: .3, height, width"),
+    ("images.0.image", torch.ones(3, 0, 8), "images.0: image: float32 of shape .3, 0, 8"),
+    ("images.0.image", torch.ones(3, 96, 96).bool(), "image: bool of .*valid: .*uint8 or float32"),
+    ("images.0.image", torch.ones(3, 96, 96).double(), "image: float64 of shape"),
+    ("images.0.image", torch.ones(3, 96, 96) * 1j, "image: complex64 of shape"),
     ("images.0.image", torch.ones(()).expand(3, 10**5, 10**5), "of more numbers than the file"),
     ("images.0.image_id", GONE, "images.0.image_id: Field required"),
-    ("images.0.image_id", nested(200), "images.0.image_id.int: Input should be a valid"),
+    ("images.0.image_id", nested(200), "images.0.image_id.*: Input should be a valid"),
+    ("images.0.image_id", 10**400, "images.0.image_id.*: Input should be less than"),
     ("images.0.height", 0, "images.0.height: Input should be greater than 0"),
+    ("images.0.height", 2**70, "images.0.height: Input should be less than"),
+    ("images.0.width", 10**400, "images.0.width: Input should be less than"),
+    ("images.0.width", 2**52, "images.0: 4503599627370496 x 192 pixels: needs .* GB"),
+    ("images.0.padded_to", (10**5, 10**5), "images padded to 100000 x 100000 pixels: needs .* GB"),
+    (
+        "images.0.padded_to",
+        (10**9, 10**9),
+        "images padded to 1000000000 x 1000000000 pixels: needs",
+    ),
+    ("images.0.padded_to", (2**63, 2**63), "images.0.padded_to.0: Input should be less than"),
+    ("images.0.more", 5, "images.0: unknown more .valid: image, image_id"),
+    ("more", 5, "unknown more .valid: spec, images"),
+    ("spec", '{"backbone": {"width": 1000000}}', "spec: backbone.width 1000000: needs .* GB"),
     ("images.0.padded_to", (1, 1), "images.0: padded_to: .1, 1. is less than the image"),
     ("truths", [], "truths: 0 .valid: 1, an image"),
     ("truths.0", None, "truths.0: Input should be a valid dictionary"),
@@ -114,7 +131,12 @@ STEPS = [
     (LABELS, torch.tensor([0.0, 1]), "gt_classes: float32 of shape"),
     (LABELS, torch.tensor([0]), "gt_classes: int64 of shape .1,. .valid: 2 rows"),
     ("truths.0.gt_known", "abc", "gt_known: .* instance of Tensor"),
-    ("truths.0.gt_known", torch.ones(2, 9), "gt_known: float32 of shape .2, 9. .valid: .G, 3."),
+    ("truths.0.gt_known", torch.ones(2, 9), "gt_known: float32 of .*valid: 2 rows of bool"),
+    ("truths.0.gt_known", torch.ones(2, 9).bool(), "gt_known: bool of shape .2, 9. .valid: .G, 3."),
+    ("truths.0.gt_annotated", torch.ones(2), "gt_annotated: float32 of .*valid: 2 rows of bool"),
+    ("truths.0.image_size", torch.tensor(2), "truths.0: unknown image_size .valid: gt_boxes"),
+    ("truths.0._fields", TENSOR, "truths.0: unknown _fields"),
+    ("truths.0.__class__", TENSOR, "truths.0: unknown __class__"),
     ("model", [], "model: Input should be a valid dictionary"),
     ("model", {"a": TENSOR}, "does not fit its Spec: .* missing"),
     ("seed", "3", "seed: Input should be a valid integer"),
@@ -186,6 +208,19 @@ def test_a_step_is_refused_with_file_and_field(place, value, told, tmp_path):
     require_told(lambda: replay.replay(tmp_path / "step.pt"), told, "step.pt")
 
 
+@pytest.mark.parametrize("sizes", [[(96, 96), (96, 128)], [(96, 96), None], [(128, 96)] * 2])
+def test_a_step_is_padded_to_one_size_that_its_images_fit_in(sizes, tmp_path):
+    step = sound_step()
+    [image], larger = step["images"], torch.ones(3, 96, 128)
+    images = [image | {"padded_to": size} for size in sizes]
+    images[1]["image"] = larger
+    torch.save(step | {"images": images, "truths": step["truths"] * 2}, tmp_path / "step.pt")
+    require_told(
+        lambda: replay.replay(tmp_path / "step.pt"),
+        "step.pt: images.*padded_to.*(one that all|less than the image)",
+    )
+
+
 def test_a_state_beyond_the_end_is_refused(tmp_path, monkeypatch):
     tiny_training.install(monkeypatch)
     state = sound_state() | {"iteration": 20, "curve": {"iteration": [*range(20)]}}
@@ -197,6 +232,10 @@ def test_a_state_beyond_the_end_is_refused(tmp_path, monkeypatch):
 
 def test_the_sound_ones_are_read(tmp_path, monkeypatch):
     torch.save(sound_step(), tmp_path / "step.pt")
+    assert replay.replay(tmp_path / "step.pt")["broken"] == []
+    step = put(sound_step(), "images.0.padded_to", (128, 96))
+    step["truths"][0] |= {"gt_known": torch.ones(2, 3).bool(), "gt_annotated": torch.ones(2).bool()}
+    torch.save(step, tmp_path / "step.pt")
     assert replay.replay(tmp_path / "step.pt")["broken"] == []
     tiny_training.install(monkeypatch)
     torch.save(sound_state(), tmp_path / "state.pt")
