@@ -42,7 +42,7 @@ def carried(
 ) -> dict[str, Tensor]:
     """The tensors of `own` that tell `classes`, with the rows that `given` has of each by its name.
 
-    A tensor of another net, or of other classes than `known`, is left out.
+    A tensor of another net or type, or of other classes than `known`, is left out.
     """
     made = {}
     for name in own.keys() & given.keys() & set(class_tensors(own)):
@@ -50,7 +50,8 @@ def carried(
         ours, theirs = [*classes, *none], [*known, *none]
         both = [each for each in ours if each in theirs]
         anchors, *shape = len(own[name]) // len(ours), *own[name].shape[1:]
-        if given[name].shape == (anchors * len(theirs), *shape):
+        has_theirs = given[name].shape == (anchors * len(theirs), *shape)
+        if has_theirs and weights.same_kind(given[name], own[name]):
             new = own[name].clone().unflatten(0, (anchors, len(ours)))
             old = given[name].unflatten(0, (anchors, len(theirs))).to(new.dtype)
             new[:, [*map(ours.index, both)]] = old[:, [*map(theirs.index, both)]]

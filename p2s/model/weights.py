@@ -39,6 +39,7 @@ def _arrays(path):
         return load_arrays(file)
 
 
+FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)  # read for one another
 FORMATS = {".pkl": _arrays, ".pt": _tensors, ".pth": _tensors, ".safetensors": load_file}
 
 
@@ -92,9 +93,14 @@ def require_dense(tensor: Tensor) -> Tensor:
     return tensor
 
 
+def same_kind(tensor: Tensor, other: Tensor) -> bool:
+    """Whether two have one type, or both are floats, of which one is read for the other."""
+    return tensor.dtype == other.dtype or {tensor.dtype, other.dtype} <= {*FLOATS}
+
+
 def infinite(tensor: Tensor) -> bool:
-    """Whether a number in it is NaN or infinite."""
-    return not bool(tensor.isfinite().all())
+    """Whether a number in it is NaN or infinite, as a float32 at the latest."""
+    return not bool((tensor.float() if tensor.dtype in FLOATS else tensor).isfinite().all())
 
 
 def require_finite(path: Path, tensors: dict[str, Tensor]) -> None:
@@ -112,7 +118,10 @@ def fill(model: nn.Module, tensors: dict[str, Tensor], path: Path) -> None:
 def require_fit(
     path: Path, wanted: dict[str, Tensor], given: dict[str, Tensor], whole: str
 ) -> None:
-    """ValueError, with the first misfits, unless two dicts of tensors have the same shapes."""
+    """ValueError, with the first misfits, unless two dicts of tensors have the same shapes.
+
+    And the same types: floats of another length are read as ours, other numbers are not.
+    """
     for name, value in given.items():
         try:
             require_dense(value)
@@ -124,12 +133,19 @@ def require_fit(
 
 def _misfits(wanted, given, shown=3):
     missing, unknown = sorted(wanted.keys() - given.keys()), sorted(given.keys() - wanted.keys())
+    pairs = [(name, given[name], value) for name, value in wanted.items() if name in given]
     shapes = [
-        f"{name} is {tuple(given[name].shape)}, not {tuple(value.shape)}"
-        for name, value in wanted.items()
-        if name in given and given[name].shape != value.shape
+        f"{name} is {tuple(one.shape)}, not {tuple(own.shape)}"
+        for name, one, own in pairs
+        if one.shape != own.shape
+    ]
+    types = [
+        f"{name} is {one.dtype}, not {own.dtype}"
+        for name, one, own in pairs
+        if not same_kind(one, own)
     ]
     kinds = {"missing": missing, "unknown": unknown, "of another shape": shapes}
+    kinds |= {"of another type": types}
     return [
         f"{len(names)} {kind} (first: {', '.join(names[:shown])})"
         for kind, names in kinds.items()

@@ -54,9 +54,9 @@ def told(folder: Path) -> Told:
     return _told_in(folder / "training.json", Told)
 
 
-def curve(folder: Path) -> dict[str, list[int | float]]:
+def curve(folder: Path) -> kept.Curve:
     """The losses by iteration of a finished training; ValueError names the file and the field."""
-    return _told_in(folder / "curve.json", dict[str, list[int | float]])
+    return _told_in(folder / "curve.json", kept.Curve)
 
 
 def _told_in(path: Path, kind: Any) -> Any:
@@ -145,7 +145,8 @@ def resume(
     _refuse_other(output, state.identity, identity)
     weights.fill(model, state.model, path)
     with _told_to_delete():
-        weights.require_finite(path, state.model | state.average)
+        for tensors in (state.model, state.average):  # their names are the same
+            weights.require_finite(path, tensors)
         kept.restore(optimizer, state.optimizer, path)
         weights.require_fit(path, average.state(), state.average, "the average of its Spec")
     average.load(state.average)

@@ -14,7 +14,6 @@ from pydantic import (
     Field,
     Json,
     NonNegativeInt,
-    PositiveInt,
     ValidationError,
     model_validator,
 )
@@ -26,6 +25,7 @@ from p2s.model.weights import infinite, read_parts, require_dense
 from p2s.spec import Spec
 from p2s.spec.memory import require_padded, require_picture, require_weights
 from p2s.spec.part import LARGEST
+from p2s.train.curve import ITERATION
 
 MOMENTS = {  # of a parameter, by optimiser
     torch.optim.SGD: ("momentum_buffer",),
@@ -42,8 +42,22 @@ Kind = TypeVar("Kind", bound="_Kept")
 Numbers = Annotated[Tensor, AfterValidator(require_dense)]
 Number = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=0, lt=2**63)]
-Side = Annotated[int, Field(gt=0, le=LARGEST)]  # pixels
+Size = Annotated[int, Field(gt=0, le=LARGEST)]
 Whole = Annotated[int, Field(ge=-LARGEST, le=LARGEST)]
+
+
+def _whole(curve):
+    """A curve whose columns are as long as its iterations, which are 0, 1, 2 and so on."""
+    steps = curve.get(ITERATION, [])
+    if not steps or any(type(step) is not int or step != k for k, step in enumerate(steps)):
+        raise ValueError(f"{ITERATION}: not 0, 1, 2 ... to the iteration")
+    if other := [name for name, values in curve.items() if len(values) != len(steps)]:
+        told = f"{len(curve[other[0]])} values of {other[0]!r}"
+        raise ValueError(f"{told} (valid: {len(steps)}, an iteration)")
+    return curve
+
+
+Curve = Annotated[dict[str, list[Whole | float]], AfterValidator(_whole)]
 
 
 class _Typed(BaseModel):
@@ -63,9 +77,9 @@ class _Kept(_Typed):
 class Where(_Kept):
     """Where steps of a training were done."""
 
-    device: str
-    precision: str
-    processes: PositiveInt
+    device: Annotated[str, Field(pattern=r"^[^\x00-\x1f\x7f]{1,200}$")]
+    precision: Literal[PRECISIONS]
+    processes: Size
 
     def __str__(self):
         return f"{self.device}; {self.precision}; {self.processes} processes"
@@ -80,7 +94,7 @@ class Group(_Typed):
 class Moments(_Kept):
     """What an optimiser remembers of each parameter, by number."""
 
-    state: dict[NonNegativeInt, dict[str, Numbers | None]]
+    state: dict[NonNegativeInt, dict[str, Numbers]]
     param_groups: list[Group]
 
 
@@ -90,7 +104,7 @@ class State(_Kept):
     identity: str
     iteration: Count
     seconds: Number
-    curve: dict[str, list[int | float]]
+    curve: Curve
     model: dict[str, Numbers]
     optimizer: Moments
     average: dict[str, Numbers] = {}  # older ones have none
@@ -98,12 +112,9 @@ class State(_Kept):
 
     @model_validator(mode="after")
     def _has_a_curve_to_here(self):
-        columns = {name: len(values) for name, values in self.curve.items()}
-        if other := [name for name, length in columns.items() if length != self.iteration]:
-            told = f"{columns[other[0]]} values of {other[0]!r}"
-            raise ValueError(f"curve: {told} (valid: iteration, {self.iteration})")
-        if self.curve.get("iteration", []) != [*range(self.iteration)]:
-            raise ValueError("curve.iteration: not 0, 1, 2 ... to the iteration")
+        if len(self.curve[ITERATION]) != self.iteration:
+            told = f"{len(self.curve[ITERATION])} values (valid: iteration, {self.iteration})"
+            raise ValueError(f"curve: {told}")
         return self
 
 
@@ -112,9 +123,9 @@ class Picture(_Kept):
 
     image: Numbers  # (3, H, W)
     image_id: Whole | str | None
-    height: Side = 1
-    width: Side = 1
-    padded_to: tuple[Side, Side] | None = None
+    height: Size = 1
+    width: Size = 1
+    padded_to: tuple[Size, Size] | None = None
 
     @property
     def size(self) -> tuple[int, int]:
@@ -213,15 +224,15 @@ def restore(optimizer: torch.optim.Optimizer, kept: Moments, path: Path) -> None
     optimizer.load_state_dict({"state": kept.state, "param_groups": own["param_groups"]})
 
 
-def _misfit(moments: dict[str, Tensor | None], number: int, weights: list, names: Any) -> str:
+def _misfit(moments: dict[str, Tensor], number: int, weights: list, names: Any) -> str:
     if number >= len(weights):
         return f"no such parameter (valid: 0 to {len(weights) - 1})"
     if sorted(moments) != [*names]:
         return f"{', '.join(map(repr, moments)) or 'nothing'} (valid: {', '.join(names)})"
     for name, value in moments.items():
         shape = () if name == "step" else weights[number].shape
-        if value is not None and (value.shape != shape or infinite(value)):
-            return f"{name}: {_shaped(value)} (valid: finite, of shape {(*shape,)})"
+        if value.dtype != torch.float32 or value.shape != shape or infinite(value):
+            return f"{name}: {_shaped(value)} (valid: finite float32, of shape {(*shape,)})"
     return ""
 
 

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from p2s.spec import Spec
+from p2s.spec.identity import training_id
 from p2s.train import replay
 from p2s.train.engine import Loop, train
 from tests.support import tiny_training
@@ -16,7 +17,8 @@ from tests.support.tiny import TINY, scene, tiny
 from tests.support.tiny_training import DATA, SPEC, Tiny
 
 NAN, INF = float("nan"), float("inf")
-TENSOR = torch.ones(1)
+TENSOR, WEIGHT = torch.ones(1), torch.ones(4, 3, 3, 3)
+WHERE = {"device": "cpu, 1 threads", "precision": "fp32", "processes": 1}
 
 STATES = [  # place, value, the expected part of the line
     ("identity", GONE, "identity missing"),
@@ -30,7 +32,7 @@ STATES = [  # place, value, the expected part of the line
     ("iteration", -1, "iteration: Input should be greater than or equal to 0"),
     ("iteration", 10**30, "iteration: Input should be less than"),
     ("iteration", 10**400, "iteration: Input should be less than"),
-    ("iteration", 3, "curve: 2 values of 'iteration' .valid: iteration, 3"),
+    ("iteration", 3, "curve: 2 values .valid: iteration, 3"),
     ("seconds", "long", "seconds: Input should be a valid number"),
     ("seconds", -1.0, "seconds: Input should be greater"),
     ("seconds", NAN, "seconds: Input should be"),
@@ -39,10 +41,13 @@ STATES = [  # place, value, the expected part of the line
     ("curve", [1], "curve: Input should be a valid dictionary"),
     ("curve", nested(200), "curve: Input should be a valid dictionary"),
     ("curve.fit", "abc", "curve.fit: Input should be a valid list"),
-    ("curve.fit.0", "abc", "curve.fit.0.int: Input should be a valid integer"),
-    ("curve.fit.0", nested(200), "curve.fit.0.int: Input should be a valid integer"),
-    ("curve.fit", [1.0], "curve: 1 values of 'fit' .valid: iteration, 2"),
-    ("curve.iteration", [1, 0], "curve.iteration: not 0, 1, 2"),
+    ("curve.fit.0", "abc", "curve.fit.0.*: Input should be a valid integer"),
+    ("curve.fit.0", nested(200), "curve.fit.0.*: Input should be a valid integer"),
+    ("curve.fit", [10**400, 1.0], "curve.fit.0.*: Input should be"),
+    ("curve.iteration", [0.0, 1.0], "curve: iteration: not 0, 1, 2"),
+    ("curve.iteration", GONE, "curve: iteration: not 0, 1, 2"),
+    ("curve.fit", [1.0], "curve: 1 values of 'fit' .valid: 2, an it"),
+    ("curve.iteration", [1, 0], "curve: iteration: not 0, 1, 2"),
     ("curve.7", [1.0, 2.0], "curve.7.*: Input should be a valid string"),
     ("model", GONE, "model missing"),
     ("model", TENSOR, "model: Input should be a valid dictionary"),
@@ -54,23 +59,38 @@ STATES = [  # place, value, the expected part of the line
     ("model.conv.weight", torch.ones(()).expand(10**6, 10**6), "of more numbers than the file"),
     ("model.conv.weight", torch.eye(3).to_sparse(), "conv.weight: .*valid: a dense tensor"),
     ("model.conv.weight", torch.ones(4, 3, 3, 3, device="meta"), "conv.weight: of device meta"),
+    ("model.conv.weight", WEIGHT.long(), "1 of another type .first: conv.weight is torch.int64"),
+    ("model.conv.weight", WEIGHT.bool(), "conv.weight is torch.bool, not torch.float32"),
+    ("model.conv.weight", WEIGHT * 1j, "conv.weight is torch.complex64"),
+    ("model.conv.weight", WEIGHT.to(torch.float8_e5m2), "conv.weight is torch.float8"),
+    ("model.conv.weight", WEIGHT.double() * 1e300, "conv.weight: not finite, as 1 of"),
     ("model.more", TENSOR, "1 unknown .first: more"),
     ("model.3", TENSOR, "model.3.*: Input should be a valid string"),
+    ("more", 5, "unknown more .valid: identity, iteration"),
+    ("places", [WHERE | {"device": "a\nb"}], "places.0.device: String should match"),
+    ("places", [WHERE | {"precision": "fp8"}], "places.0.precision: Input should be 'fp32'"),
+    ("places", [WHERE | {"processes": 10**400}], "places.0.processes: Input should be less"),
+    ("places", [WHERE | {"more": 1}], "places.0: unknown more .valid: device, precision"),
     ("average", [], "average: Input should be a valid dictionary"),
     ("average", {"a": TENSOR}, "does not fit the average of its Spec: 1 unknown .first: a"),
     ("average", {"a": "b"}, "average.a: .* instance of Tensor"),
-    ("curve.AP", [1.0], "curve: 1 values of 'AP' .valid: iteration, 2"),
+    ("curve.AP", [1.0], "curve: 1 values of 'AP' .valid: 2, an it"),
     ("optimizer", [], "optimizer: Input should be a valid dictionary"),
     ("optimizer", {}, "optimizer.state: Field required"),
     ("optimizer.state", [], "optimizer.state: Input should be a valid dictionary"),
     ("optimizer.state", {"a": {}}, "optimizer.state.a.*: Input should be a valid integer"),
     ("optimizer.state", {-1: {}}, "optimizer.state.-1.*: Input should be greater"),
-    ("optimizer.state", {99: {"momentum_buffer": None}}, "state.99: no such .*valid: 0 to 5"),
+    ("optimizer.state", {99: {"momentum_buffer": TENSOR}}, "state.99: no such .*valid: 0 to 5"),
     ("optimizer.state.0", {}, "state.0: nothing .valid: momentum_buffer"),
     ("optimizer.state.0", {"exp_avg": TENSOR}, "state.0: 'exp_avg' .valid: momentum_buffer"),
     ("optimizer.state.0.momentum_buffer", 1.0, "momentum_buffer: .* instance of Tensor"),
     ("optimizer.state.0.momentum_buffer", TENSOR, "momentum_buffer: float32 of shape .1,."),
-    ("optimizer.state.0.momentum_buffer", torch.full((4, 3, 3, 3), INF), "valid: finite"),
+    ("optimizer.state.0.momentum_buffer", torch.full((4, 3, 3, 3), INF), "valid: finite float32"),
+    ("optimizer.state.0.momentum_buffer", None, "momentum_buffer: .* instance of Tensor"),
+    ("optimizer.state.0.momentum_buffer", WEIGHT.long(), "momentum_buffer: int64 of shape"),
+    ("optimizer.state.0.momentum_buffer", WEIGHT * 1j, "momentum_buffer: complex64 of shape"),
+    ("optimizer.state.0.momentum_buffer", WEIGHT.double(), "momentum_buffer: float64 of shape"),
+    ("optimizer.more", 1, "optimizer: unknown more .valid: state, param_groups"),
     ("optimizer.param_groups", GONE, "optimizer.param_groups: Field required"),
     ("optimizer.param_groups", [], "param_groups: not the parameters of this model"),
     ("optimizer.param_groups.0", 5, "param_groups.0: Input should be a valid dictionary"),
@@ -218,6 +238,21 @@ def test_a_step_is_padded_to_one_size_that_its_images_fit_in(sizes, tmp_path):
     require_told(
         lambda: replay.replay(tmp_path / "step.pt"),
         "step.pt: images.*padded_to.*(one that all|less than the image)",
+    )
+
+
+def test_a_state_is_told_whose_trained_weights_are_not_finite_beside_an_average(
+    tmp_path, monkeypatch
+):
+    tiny_training.install(monkeypatch)
+    spec = SPEC.changed({"recipe": {"average": "ema"}})
+    sound = sound_state()
+    state = changed(sound, "model.conv.weight", WEIGHT * NAN) | {"average": sound["model"]}
+    state["identity"] = training_id(spec, DATA.fingerprint, 3)
+    torch.save(state, tmp_path / "state.pt")
+    require_told(
+        lambda: train(Tiny(), spec, DATA, tmp_path, seed=3),
+        "state.pt: conv.weight: not finite, as 1 of",
     )
 
 

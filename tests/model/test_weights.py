@@ -109,3 +109,26 @@ def test_only_weights_that_fit_are_filled_in():
     )
     with pytest.raises(ValueError, match=shape):
         weights.fill(model, nn.Linear(9, 3).state_dict(), "w.pt")
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
+def test_floats_of_another_length_are_read_as_ours(dtype):
+    model, other = nn.Linear(2, 3), nn.Linear(2, 3)
+    given = {name: value.to(dtype) for name, value in other.state_dict().items()}
+    weights.fill(model, given, "w.pt")
+    assert torch.equal(model.weight, given["weight"].float())
+
+
+@pytest.mark.parametrize(
+    "dtype", [torch.int64, torch.bool, torch.complex64, torch.float8_e5m2, torch.int8]
+)
+def test_numbers_of_another_kind_are_no_weights(dtype):
+    model = nn.Linear(2, 3)
+    given = {name: torch.ones_like(value).to(dtype) for name, value in model.state_dict().items()}
+    with pytest.raises(ValueError, match=f"w.pt .* 2 of another type .first: weight is {dtype}"):
+        weights.fill(model, given, "w.pt")
+
+
+def test_a_number_that_is_too_large_for_ours_is_not_finite():
+    with pytest.raises(ValueError, match="w.pt: a: not finite, as 1 of 1"):
+        weights.require_finite("w.pt", {"a": torch.tensor([1e300], dtype=torch.float64)})
