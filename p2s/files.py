@@ -7,6 +7,7 @@ import math
 import os
 import secrets
 import stat
+import unicodedata
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import cache, lru_cache
@@ -16,17 +17,17 @@ from typing import Any, BinaryIO
 import yaml
 from pydantic import TypeAdapter, ValidationError
 
-DEEPEST, MOST_NODES = 50, 200_000  # of a YAML file
-MOST_YAML, MOST_JSON = 2**24, 2**28  # bytes
-MOST_LETTERS = 1000  # of a line that tells of a file
+DEEPEST, MOST_NODES = 50, 50_000  # of a YAML text; more take seconds
+MOST_YAML, MOST_JSON = 2**20, 2**28  # bytes
+START, END = 700, 150  # letters of a longer line that tells of an error
 SHORT = 1e9  # the number below which one is told as it is
 WEIGHTS = "model.safetensors"  # of a model's folder, the last file of its training
 PARTIAL = ".partial"  # the end of the name of a file that is being written
 BOM = b"\xef\xbb\xbf"  # of UTF-8: some editors write one
 TEXT = "tag:yaml.org,2002:str"
-TAGS = tuple(
-    f"tag:yaml.org,2002:{name}" for name in ("null", "bool", "int", "float", "str", "seq", "map")
-)
+NODES = dict.fromkeys(("null", "bool", "int", "float", "str"), yaml.ScalarNode)
+NODES |= {"seq": yaml.SequenceNode, "map": yaml.MappingNode}
+TAGS = {f"tag:yaml.org,2002:{name}": node for name, node in NODES.items()}  # and what has them
 
 
 def read_yaml(path: Path | str, kind: Any) -> Any:
@@ -53,7 +54,7 @@ def parsed_yaml(text: str) -> Any:
         line, problem = text.count("\n", 0, error.position) + 1, error.reason
     except yaml.MarkedYAMLError as error:
         line, problem = error.problem_mark.line + 1, error.problem
-    raise ValueError(f"line {line}: {problem}")
+    raise ValueError(f"line {line}: {shortened(problem)}")
 
 
 def read_json(path: Path | str, kind: Any) -> Any:
@@ -115,9 +116,19 @@ def _message(problem):
 
 
 def shortened(text: str) -> str:
-    """A text of anybody's as one line of a moderate length."""
-    line = " ".join(text.split())
-    return line if len(line) <= MOST_LETTERS else f"{line[:MOST_LETTERS]}..."
+    """A text of anybody's as one line of a moderate length, its beginning and its end."""
+    line = printable(" ".join(text.split()))
+    return line if len(line) <= START + END else f"{line[:START]} ... {line[-END:]}"
+
+
+def printable(text: str) -> str:
+    """A text of anybody's in which what a terminal would obey is written as an escape."""
+    return "".join(map(_seen, text))
+
+
+def _seen(letter):
+    is_control = unicodedata.category(letter) in ("Cc", "Cs", "Zl", "Zp")
+    return letter.encode("unicode_escape").decode() if is_control else letter
 
 
 def write_atomic(path: Path, content: bytes) -> None:
@@ -229,6 +240,13 @@ class _Plain(yaml.SafeLoader):
         super().__init__(stream)
         self.sizes = {}  # of composed nodes, in nodes
 
+    def fetch_more_tokens(self):
+        try:
+            super().fetch_more_tokens()
+        except (ValueError, OverflowError) as error:  # of what it takes for a character or number
+            told = "no such character or number"
+            raise yaml.MarkedYAMLError(problem=told, problem_mark=self.get_mark()) from error
+
     def compose_node(self, parent, index):
         mark, before = self.peek_event().start_mark, self.size
         is_alias = self.check_event(yaml.AliasEvent)
@@ -245,6 +263,7 @@ class _Plain(yaml.SafeLoader):
 
     def construct_object(self, node, deep=False):
         _refuse(node.tag not in TAGS, f"{node.tag[:80]} is not read (valid: plain values)", node)
+        _refuse(not isinstance(node, TAGS[node.tag]), f"a {node.id} is no {node.tag[18:]}", node)
         try:
             return super().construct_object(node, deep)
         except yaml.YAMLError:
@@ -254,12 +273,12 @@ class _Plain(yaml.SafeLoader):
             raise yaml.MarkedYAMLError(problem=told, problem_mark=node.start_mark) from error
 
     def construct_mapping(self, node, deep=False):
-        seen = []
+        seen = set()
         for place, (key, value) in enumerate(node.value):
             is_text = isinstance(key, yaml.ScalarNode) and key.tag in TAGS
             _refuse(not is_text, "a key that is not a text", key)
             _refuse(key.value in seen, f"given twice: {key.value}", key)
-            seen.append(key.value)
+            seen.add(key.value)
             named = yaml.ScalarNode(TEXT, key.value, key.start_mark, key.end_mark)
             node.value[place] = named, value
         return super().construct_mapping(node, deep)

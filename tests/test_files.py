@@ -117,3 +117,10 @@ def test_what_is_not_valid_is_told_with_what_was_given():
 
 def test_the_package_lists_what_it_has():
     assert {"load", "build", "optimize", "Spec", "__version__"} <= {*dir(p2s)}
+
+
+def test_a_line_of_anybodys_text_is_short_and_a_terminal_obeys_nothing_in_it():
+    assert files.shortened("a\n b\x1b[31m\x9b\ud800") == "a b\\x1b[31m\\x9b\\ud800"
+    assert files.shortened("é 日本\u200d") == "é 日本\u200d"
+    line = files.shortened(f"first {'x' * 10**6} last")
+    assert len(line) < 1000 and line.startswith("first ") and line.endswith(" last")
