@@ -27,7 +27,13 @@ def is_first() -> bool:
 
 
 def tell(text: str) -> None:
-    """Say on stderr why a command ends, and where torchrun looks for what ended a rank."""
+    """Say on stderr why a command ends, and where torchrun looks for what ended a rank.
+
+    Lines are of a moderate length, and a terminal obeys nothing in them.
+    """
+    from p2s.files import shortened
+
+    text = "\n".join(map(shortened, text.splitlines()))
     click.echo(text, err=True)
     path = os.environ.get("TORCHELASTIC_ERROR_FILE")
     if path and (Path(path).is_file() or not os.path.exists(path)):
