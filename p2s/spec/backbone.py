@@ -6,12 +6,14 @@ The comment beside a field is its source, as in p2s.spec.detector.
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import Field, PositiveFloat, PositiveInt, model_validator
+from pydantic import Field, PositiveInt, model_validator
 
 from p2s.spec.choice import Choice, Chooser
 from p2s.spec.part import UNWRITTEN, Part
 
 Levels = tuple[int, int]  # the finest and the coarsest: (3, 7) for P3-P7
+Mean = Annotated[float, Field(ge=0, le=255)]
+Deviation = Annotated[float, Field(ge=0.001, le=1000)]
 
 
 class Pixels(Part):
@@ -21,8 +23,8 @@ class Pixels(Part):
     """
 
     order: Literal["RGB", "BGR"] = "RGB"
-    mean: tuple[float, float, float] = (0.485 * 255, 0.456 * 255, 0.406 * 255)  # torchvision
-    std: tuple[PositiveFloat, PositiveFloat, PositiveFloat] = (
+    mean: tuple[Mean, Mean, Mean] = (0.485 * 255, 0.456 * 255, 0.406 * 255)  # torchvision
+    std: tuple[Deviation, Deviation, Deviation] = (
         *(0.229 * 255, 0.224 * 255, 0.225 * 255),  # torchvision
     )
 

@@ -1,7 +1,8 @@
 """The parts of settings: typed, frozen, and strict about words."""
 
 from functools import cache
-from typing import Annotated, Any
+from types import NoneType, UnionType
+from typing import Annotated, Any, Union, get_args, get_origin
 
 from pydantic import (
     BaseModel,
@@ -34,12 +35,14 @@ class Part(BaseModel):
         if unknown := sorted(str(name) for name in fields if name not in known):
             raise ValueError(f"unknown {', '.join(unknown)}; valid: {', '.join(cls.field_words())}")
         for name, value in fields.items():
-            kind = known[name].annotation
-            if isinstance(value, bool | str) and kind in (int, float):  # True is no 1, "2" no 2
-                raise ValueError(f"{name}: {value!r} is not a number")
-            if isinstance(value, int) and abs(value) > LARGEST:
-                raise ValueError(f"{name}: a number of more than {LARGEST.bit_length() - 1} bits")
+            for place, inner in _inside(name, value):
+                _require_number(place, inner, name in cls._numeric())
         return fields
+
+    @classmethod
+    @cache
+    def _numeric(cls) -> set[str]:
+        return {name for name, f in cls.model_fields.items() if _is_of_numbers(f.annotation)}
 
     @model_serializer(mode="wrap")
     def _dump(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
@@ -88,3 +91,28 @@ class Part(BaseModel):
             name: value.nested() if isinstance(value, Part) else value
             for name, value in fields.items()
         }
+
+
+def _is_of_numbers(kind):
+    """Whether a field's type has room for numbers alone, at most in tuples."""
+    inner = [part for part in get_args(kind) if part not in (NoneType, Ellipsis)]
+    if get_origin(kind) is Annotated:
+        return _is_of_numbers(inner[0])
+    holds = get_origin(kind) in (tuple, Union, UnionType) and bool(inner)
+    return kind in (int, float) or holds and all(map(_is_of_numbers, inner))
+
+
+def _inside(place, value):
+    """What stands in lists, however nested, by its place; anything else is its own content."""
+    if not isinstance(value, list | tuple):
+        yield place, value
+        return
+    for number, inner in enumerate(value):
+        yield from _inside(f"{place}.{number}", inner)
+
+
+def _require_number(place, value, of_numbers):
+    if isinstance(value, bool | str) and of_numbers:  # True is no 1, "2" no 2
+        raise ValueError(f"{place}: {value!r} is not a number")
+    if isinstance(value, int) and abs(value) > LARGEST:
+        raise ValueError(f"{place}: a number of more than {LARGEST.bit_length() - 1} bits")
