@@ -9,6 +9,8 @@ import click
 
 from p2s.cli.options import NEW_FILE, in_a_folder, model_folder
 
+LARGEST = 10**9  # pixels of a side, whatever the memory
+
 
 class Engine(NamedTuple):
     """An engine's files, and who writes them; the writer is imported when it is asked for."""
@@ -36,7 +38,7 @@ ENGINES = {"onnx": Engine(".onnx", _onnx), "openvino": Engine(".xml", _openvino)
 @click.argument("model", callback=model_folder)
 @click.option("--to", "engine", type=click.Choice(list(ENGINES)), required=True, help="Whose file.")
 @click.option(
-    "--size", nargs=2, type=click.IntRange(min=1), metavar="HEIGHT WIDTH",
+    "--size", nargs=2, type=click.IntRange(1, LARGEST), metavar="HEIGHT WIDTH",
     help="Of the images that it will take, in pixels. [default: a square of the tests' short edge]",
 )  # fmt: skip
 @click.option(
@@ -51,14 +53,19 @@ def export(model, engine, size, output):
     """
     ending, writer = ENGINES[engine]
     write = writer()  # what is not installed is told before the model is read
+    from p2s.files import printable
+    from p2s.spec.memory import require_image
     from p2s.train.folder import load
 
     network, spec, classes = load(model)
-    size = size or (spec.test.short_edge, spec.test.short_edge)
+    edge = spec.test.short_edge
+    size, setting = (size, "--size") if size else ((edge, edge), f"test.short_edge {edge}")
+    require_image(*size, setting)
     output = output or _beside(model).with_suffix(ending)
     _whole(output, lambda path: write(network, path, size))
     told = f"image (3, {size[0]}, {size[1]}), RGB, 0 to 255"
-    click.echo(f"{output}: {told}; classes 0 to {len(classes) - 1}: {', '.join(classes)}")
+    names = printable(", ".join(classes))
+    click.echo(f"{output}: {told}; classes 0 to {len(classes) - 1}: {names}")
 
 
 def _beside(model: Path) -> Path:

@@ -5,7 +5,7 @@ from typing import Any, Literal
 import click
 
 from p2s.cli.options import model_folder
-from p2s.files import WEIGHTS, finite_or_none, read_json
+from p2s.files import WEIGHTS, finite_or_none, printable, read_json
 
 WIDTHS = "{:29}{:12}{:9}{:>7}{:>8}{:>7}  {}"
 HEAD = ("detector", "first", "second", "M", "GFLOP", "AP", "weights for p2s fetch")
@@ -46,12 +46,14 @@ def info(model):
     from p2s.cli.own_data import spec_lines
     from p2s.files import file_sha256
     from p2s.measure.structure import cost
+    from p2s.spec.memory import require_image
     from p2s.study.example import card
     from p2s.train.folder import described
 
     spec, classes = described(model)
-    weights = model / WEIGHTS
-    of = cost(spec, (spec.test.short_edge, spec.test.short_edge))
+    weights, edge = model / WEIGHTS, spec.test.short_edge
+    require_image(edge, edge, f"{model / 'spec.json'}: test.short_edge {edge}")
+    of = cost(spec, (edge, edge))
     told = {
         "model": model,
         "detector": _detector(model, spec),
@@ -59,13 +61,14 @@ def info(model):
         "training": _training(model, spec),
         "AP": _numbers(model),
         "size": f"{of.parameters / 1e6:.1f} M parameters, {weights.stat().st_size / 1e6:.1f} MB",
-        "cost": f"{of.operations / 1e9:.1f} GFLOP for {spec.test.short_edge} pixels squared",
+        "cost": f"{of.operations / 1e9:.1f} GFLOP for {edge} pixels squared",
         "sha256": file_sha256(weights),
     }
     told |= _broken(weights)
     told |= came.lines() if (came := card.read(model)) else {}
     told["settings"] = ""
-    click.echo("\n".join([*(f"{name:10}{text}" for name, text in told.items()), *spec_lines(spec)]))
+    lines = [*(f"{name:10}{text}" for name, text in told.items()), *spec_lines(spec)]
+    click.echo("\n".join(map(printable, lines)))
 
 
 def _broken(weights):

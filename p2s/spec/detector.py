@@ -25,6 +25,8 @@ from p2s.spec.part import UNWRITTEN, Part, Probability
 from p2s.spec.recipe import Recipe
 from p2s.spec.second_stage import AnnotatedClasses, SecondStage, Softmax
 
+Rows = Annotated[int, Field(gt=0, le=10**6)]  # of candidates, proposals or detections
+
 
 class Test(Part):
     """What an evaluation may change without a new training (Sec. 5)."""
@@ -32,15 +34,15 @@ class Test(Part):
     __test__: ClassVar[bool] = False  # pytest: not a test case
 
     fusion: Literal["class", "product", "released"] = "product"  # Eq. 1
-    pre_nms: PositiveInt = 1000  # C2: candidates a level
-    proposals: PositiveInt = 256  # Sec. 5; RPN: 1000
+    pre_nms: Rows = 1000  # C2: candidates a level
+    proposals: Rows = 256  # Sec. 5; RPN: 1000
     proposal_nms: Probability = 0.9  # C2
     proposal_floor: Probability = 1e-4  # P(O); C2
     nms: Probability = 0.7  # Sec. 5; baselines .5; one-stage .6 (C2)
     score_threshold: Probability = 0.05  # d2; acts on the fused score
     # Boxes of the first stage are cut at the image's border before NMS; C2, d2's RetinaNet: not
     clip: Annotated[bool, UNWRITTEN] = True
-    detections: PositiveInt = 100  # COCO
+    detections: Rows = 100  # COCO
     short_edge: PositiveInt = 800  # Sec. 5
     long_edge: PositiveInt = 1333  # Sec. 5
 

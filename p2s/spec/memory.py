@@ -41,6 +41,13 @@ def require_training(spec: Spec, processes: int) -> None:
         require_scenes(spec.data)
 
 
+def require_made(spec: Spec) -> None:
+    """As `require_weights`, of its weights and its scenes: what is made of a Spec untrained."""
+    require_weights(spec)
+    if isinstance(spec.data, Glyphs):
+        require_scenes(spec.data)
+
+
 def require_scenes(data: Glyphs) -> None:
     """As `require_weights`, of drawn scenes."""
     sizes = {"size": 3 * data.size**2, "classes": FLOAT * data.classes}

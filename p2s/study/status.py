@@ -245,7 +245,8 @@ def _refuse_absurd(study, run, processes):
         refuse_absurd(run.spec, processes)
         refuse_fixed_statistics(run.spec)
     except ValueError as error:
-        raise ValueError(f"{run.label}: {error}") from None
+        path = study.project.experiments / f"{run.experiment}.yaml"
+        raise ValueError(f"{path}: {run.label}: {error}") from None
 
 
 def _refuse_bad_files(study, data):

@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from p2s.files import first_problem
 from p2s.spec import Glyphs, Spec
+from p2s.spec.memory import require_made
 from p2s.spec.parameters import require
 from p2s.study import records
 from p2s.study.experiments import (
@@ -117,7 +118,9 @@ class Study:
     def _cell(self, experiment: Experiment, size: Scale, row: Row, variant: Variant | None) -> Cell:
         name = variant.name if variant else ""
         try:
-            return Cell(experiment, row, name, resolve(row, variant, size, self.project.root))
+            spec = resolve(row, variant, size, self.project.root)
+            require_made(spec)
+            return Cell(experiment, row, name, spec)
         except ValueError as error:
             path = self.project.experiments / experiment.name
             place = f"{path}.yaml at scale {self.scale}: {row.name} {name}"

@@ -9,6 +9,7 @@ folder `best` in it is a model too, if an earlier one had a higher AP than the l
 import io
 import math
 import sys
+from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ from p2s.files import WEIGHTS, read_json, write_atomic
 from p2s.model import weights
 from p2s.model.zoo import build
 from p2s.spec import Spec
+from p2s.spec.memory import require_weights
 from p2s.train import kept
 from p2s.train.average import Average
 
@@ -93,6 +95,10 @@ def described(folder: str | Path) -> tuple[Spec, list[str]]:
     if not (folder / WEIGHTS).exists():
         raise ValueError(f"{folder} holds no trained model: {WEIGHTS} is missing")
     spec = read_json(folder / "spec.json", Spec)
+    try:
+        require_weights(spec)
+    except ValueError as error:
+        raise ValueError(f"{folder / 'spec.json'}: {error}") from None
     classes = read_json(folder / "classes.json", list[str])
     if len(classes) != spec.num_classes:
         raise ValueError(
@@ -108,6 +114,15 @@ def fill(model: nn.Module, folder: Path) -> None:
     tensors = weights.read_weights(path)
     weights.fill(model, tensors, path)
     weights.require_finite(path, tensors)
+
+
+@contextmanager
+def named(folder: Path) -> Iterator[None]:
+    """Name the weights in a folder where a model's own numbers are told to be not finite."""
+    try:
+        yield
+    except FloatingPointError as error:
+        raise FloatingPointError(f"{folder / WEIGHTS}: {error}") from error
 
 
 def save_state(

@@ -10,6 +10,7 @@ from p2s.deploy.onnx_export import OnnxDetector
 from p2s.train import shelf
 from p2s.train.folder import load
 from tests.support.commands import p2s
+from tests.support.malformed import require_line
 from tests.support.tiny import CLASSES, lively_folder
 
 
@@ -37,6 +38,14 @@ def test_the_exported_file_finds_what_the_model_finds(folder):
     assert len(ours) == len(theirs) > 5
     assert torch.allclose(ours.scores, theirs.scores, atol=1e-5)
     assert torch.allclose(ours.pred_boxes.tensor, theirs.pred_boxes.tensor, atol=1e-2)
+
+
+@pytest.mark.parametrize("size", [(10**9, 10**9), (10**400, 1)])
+def test_a_size_that_no_machine_has_is_refused_before_it_is_asked_for(folder, tmp_path, size):
+    words = ("--to", "onnx", "--output", tmp_path / "model.onnx", "--size", *size)
+    done = p2s("export", folder, *words)
+    assert done.exit_code == 2
+    require_line(done.stderr.splitlines()[-1], "--size.*(1000000000 pixels: needs .* GB|range)")
 
 
 def test_an_export_that_fails_leaves_what_was_there(folder, tmp_path, monkeypatch):

@@ -11,10 +11,11 @@ from p2s.data.catalogue import read_catalogue
 from p2s.files import file_sha256
 from p2s.model.zoo import build
 from p2s.report.tables import runtimes
-from p2s.spec import NAMED, Spec
+from p2s.spec import NAMED, Spec, merge
 from p2s.spec.released import RELEASED
 from p2s.train.shelf import EXAMPLES
 from tests.support.commands import p2s
+from tests.support.malformed import require_line
 from tests.support.tiny import CLASSES, lively_folder
 
 
@@ -94,6 +95,31 @@ def test_info_tells_of_weights_that_are_not_finite(tmp_path, number):
     save_file(tensors, folder / "model.safetensors")
     [line] = [each for each in p2s("info", folder).output.splitlines() if "broken" in each]
     assert f"{name}: not finite, as 1 of {len(tensors)}" in line
+
+
+def test_a_terminal_obeys_no_name_of_a_class(tmp_path):
+    folder = lively_folder(tmp_path / "mine")
+    (folder / "classes.json").write_text(json.dumps(["a\nb\x1b[31m", *CLASSES[1:]]))
+    told = p2s("info", folder).output
+    assert "\x1b" not in told and r"3: a\nb\x1b[31m, dog, owl" in told
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"test": {"short_edge": 10**9, "long_edge": 10**9}}, "test.short_edge 1000000000, .*GB"),
+        ({"test": {"pre_nms": 2**53}}, "test.pre_nms: Input should be less"),
+        ({"test": {"proposals": 2**53}}, "test.proposals: Input should be less"),
+        ({"backbone": {"width": 10**6}}, "backbone.width 1000000: needs .* GB"),
+    ],
+)
+def test_info_of_what_no_machine_has_is_told_with_the_file(changes, told, tmp_path):
+    folder = lively_folder(tmp_path / "mine")
+    spec = json.loads((folder / "spec.json").read_text())
+    (folder / "spec.json").write_text(json.dumps(merge(spec, changes)))
+    done = p2s("info", folder)
+    assert done.exit_code == 2
+    require_line(done.stderr, rf"spec.json: {told}")
 
 
 def test_info_of_a_folder_without_a_model_is_told_in_a_line(tmp_path):

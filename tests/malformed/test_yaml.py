@@ -92,6 +92,8 @@ EXPERIMENT = [  # place, value, the expected part of the line
     (f"{ROW}.changes", {"recipe": {"short_edge": [0]}}, "short_edge.0: Input should be greater"),
     (f"{ROW}.changes", {"recipe": {"short_edge": [True]}}, "short_edge.0: True is not a number"),
     (f"{ROW}.changes", {"recipe": {"drops": [2]}}, "drops.0: Input should be less than or equal"),
+    (f"{ROW}.changes", {"backbone": {"width": 10**6}}, "good : backbone.width 1000000: needs .*"),
+    (f"{ROW}.changes", {"data": {"size": 10**9}}, "good : data.size 1000000000: needs .* GB"),
     (f"{ROW}.changes", {"recipe": [1]}, "recipe: Input should be a valid dictionary"),
     (f"{ROW}.changes", {"recipe": {"iterations": 10**30}}, "iterations: a number of more than 53"),
     (f"{ROW}.changes", {"first": 7}, "first_stage.design: Input should be"),
