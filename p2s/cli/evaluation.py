@@ -13,12 +13,20 @@ from torch import nn
 from tqdm import tqdm
 
 from p2s.cli.job import Where, refuse_training_settings
+from p2s.cli.telling import plain
 from p2s.data.classes import beyond, in_classes_of
 from p2s.data.coco import CocoSet, read_coco, read_pictures
 from p2s.data.loader import test_inputs
 from p2s.deploy.error_page import write_errors
 from p2s.environment import user_cache
-from p2s.files import WEIGHTS, canonical_hash, file_sha256, finite_or_none, write_atomic
+from p2s.files import (
+    WEIGHTS,
+    canonical_hash,
+    file_sha256,
+    finite_or_none,
+    printable,
+    write_atomic,
+)
 from p2s.maths import ranks
 from p2s.measure.coco import Pair, answers, columns, of_each, score
 from p2s.measure.kept import Kept
@@ -26,6 +34,7 @@ from p2s.measure.rows import Rows
 from p2s.model.device import whereabouts
 from p2s.spec import Spec, Test
 from p2s.train.engine import load
+from p2s.train.folder import named
 
 
 class Found(NamedTuple):
@@ -79,7 +88,8 @@ class Job(Where):
         data = in_classes_of(given, classes, told=told, trained=trained)
         test = reduce(Spec.changed, self.settings, spec).test
         kept = kept_of(self.model, self.take(model), data, test)
-        found = found_in_all(model, data, test, kept)
+        with named(self.model):
+            found = found_in_all(model, data, test, kept)
         if self.submit:
             self._submit(self.submit, found, given.classes)
         else:
@@ -124,7 +134,7 @@ def found_in_all(model: nn.Module, data: CocoSet, test: Test, kept: Kept) -> Fou
 
         found = Found.of(data, of_each(data, look))
     for line in found.bad:
-        click.echo(line, err=True)
+        click.echo(plain(line), err=True)
     if not found.detections:
         raise ValueError(f"{data.name}: no picture can be read")
     return found
@@ -164,7 +174,7 @@ def write_metrics(
 def table(metrics: dict) -> str:
     """Metrics as lines of text, a dash where a number is undefined."""
     flat = {name: value for name, value in metrics.items() if name != "per_class"}
-    flat |= {f"AP of {name}": value for name, value in metrics["per_class"].items()}
+    flat |= {f"AP of {printable(name)}": value for name, value in metrics["per_class"].items()}
     width = max(map(len, flat))
     return "\n".join(
         f"{name:{width}}  {'-' if finite_or_none(value) is None else format(value, '.1f')}"

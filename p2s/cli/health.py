@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import click
 
-from p2s.cli.telling import is_first, tell
+from p2s.cli.telling import is_first, plain, tell
 from p2s.data import health
 from p2s.data.checks import doubts
 from p2s.data.checks.problems import Problems
@@ -93,4 +93,4 @@ def trains_empty(start: Path | None, settings: Sequence[dict[str, Any]]) -> bool
 
 
 def _warn(line):
-    click.echo(f"warning: {line}", err=True)
+    click.echo(plain(f"warning: {line}"), err=True)

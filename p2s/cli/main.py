@@ -45,7 +45,7 @@ from p2s.cli.predict import predict
 from p2s.cli.pseudo_label import pseudo_label
 from p2s.cli.setup_detectron2 import setup_detectron2
 from p2s.cli.study import study
-from p2s.cli.telling import in_a_line, is_first, tell
+from p2s.cli.telling import in_a_line, is_first, plain, tell
 from p2s.data.checks import doubts
 
 # Of p2s.spec.Glyphs, which a command that needs no Spec does not wait for; tests/cli compares them.
@@ -63,6 +63,9 @@ class Commands(click.Group):
         """Run a command; what is not an error of the input keeps its traceback."""
         try:
             return super().invoke(context)
+        except click.BadParameter as error:
+            error.message = plain(error.message)
+            raise
         except BrokenPipeError:  # of `p2s ... | head`: whoever read has enough
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             context.exit(1)

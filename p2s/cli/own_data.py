@@ -57,7 +57,8 @@ def run(job: Job) -> None:
         _tell_best(job.output / kept.BEST)
     click.echo(f"evaluating on {len(val.images)} images")
     answers = kept_of(job.output, model, val, spec.test)
-    found = found_in_all(model, val, spec.test, answers)
+    with kept.named(job.output):
+        found = found_in_all(model, val, spec.test, answers)
     if ranks.rank() == 0:
         sample_sheet(found.data, found.detections, found.proposals).save(job.output / "samples.png")
         found.measured(job.output / METRICS, whereabouts(model))

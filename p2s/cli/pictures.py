@@ -14,6 +14,7 @@ from tqdm import tqdm
 
 from p2s.cli.health import required
 from p2s.cli.job import Where, refuse_training_settings
+from p2s.cli.telling import plain
 from p2s.data import health
 from p2s.data.classes import beyond, require_shared
 from p2s.data.coco import read_pictures
@@ -24,6 +25,7 @@ from p2s.deploy.journal import Journal
 from p2s.deploy.predict import Predictor, load
 from p2s.files import WEIGHTS, file_sha256, write_atomic
 from p2s.spec import Spec
+from p2s.train.folder import named
 
 
 class Job(Where):
@@ -53,7 +55,8 @@ class Job(Where):
         predictor = self._loaded()
         ids = Ids.of(self.coco, paths, predictor.classes) if self.coco else None
         journal = Journal.at(self.output, self._identity(predictor))
-        answered = self._detect(predictor, journal, paths)
+        with named(self.model):
+            answered = self._detect(predictor, journal, paths)
         target = self._write(predictor, journal, answered)
         if ids:
             ids.write(self.output / "coco_results.json", journal, answered)
@@ -84,7 +87,7 @@ class Job(Where):
 
             def skipped(line):
                 bar.update()
-                bar.write(line, file=sys.stderr)
+                bar.write(plain(line), file=sys.stderr)
 
             for found in predictor.predict(todo, batch=self.batch, tile=self.tile, skipped=skipped):
                 journal.add(found)

@@ -27,19 +27,21 @@ def is_first() -> bool:
 
 
 def tell(text: str) -> None:
-    """Say on stderr why a command ends, and where torchrun looks for what ended a rank.
-
-    Lines are of a moderate length, and a terminal obeys nothing in them.
-    """
-    from p2s.files import shortened
-
-    text = "\n".join(map(shortened, text.splitlines()))
+    """Say on stderr why a command ends, and where torchrun looks for what ended a rank."""
+    text = plain(text)
     click.echo(text, err=True)
     path = os.environ.get("TORCHELASTIC_ERROR_FILE")
     if path and (Path(path).is_file() or not os.path.exists(path)):
         more = {"py_callstack": text, "timestamp": str(int(time.time()))}
         with suppress(OSError):  # the line above is what counts
             Path(path).write_text(json.dumps({"message": {"message": text, "extraInfo": more}}))
+
+
+def plain(text: str) -> str:
+    """The lines of anybody's text at a moderate length, in which a terminal obeys nothing."""
+    from p2s.files import shortened
+
+    return "\n".join(map(shortened, text.splitlines()))
 
 
 def in_a_line(error: Exception) -> str:
