@@ -97,7 +97,9 @@ def test_more_jobs_than_trainings_make_no_training_shorter(project):
 
 
 def test_settings_that_cannot_train_stop_before_anything_runs(project):
-    told = "t | good | seed 0: recipe.batch 16 for 3 processes: .*valid: processes 1, 2, 4"
+    told = (
+        r"t\.yaml: t | good | seed 0: recipe.batch 16 for 3 processes: .*valid: processes 1, 2, 4"
+    )
     with pytest.raises(ValueError, match=told.replace("|", r"\|")):
         status.run(Study.load(project, "tiny"), executor=None, processes=3)
 

@@ -58,7 +58,10 @@ def test_what_a_training_left_damaged_is_told_and_kept(tmp_path, name, content):
     assert (tmp_path / name).read_bytes() == content
 
 
-@pytest.mark.parametrize("content", [None, b"", b"[1]"])
+CURVES = [b"{}", b'{"iteration": [1]}', b'{"iteration": [0], "fit": []}', b'{"iteration": ["x"]}']
+
+
+@pytest.mark.parametrize("content", [None, b"", b"[1]", *CURVES])
 def test_of_a_curve_that_is_lost_it_is_told_how_to_have_another(tmp_path, content):
     if content is not None:
         (tmp_path / "curve.json").write_bytes(content)
