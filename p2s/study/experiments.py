@@ -25,6 +25,8 @@ SHARED_FIELDS = {  # that a scale's proposal_share multiplies
     "second_stage": ("regions",),
 }
 Name = Annotated[str, Field(min_length=1)]
+# What stands in a line of its own wherever a run is told
+Label = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]*$")]
 # A file or folder where the study keeps its kind, and nowhere else
 FileName = Annotated[str, Field(pattern=r"^[^./\\\x00][^/\\\x00]*$")]
 Measure = Literal["calibration", "fusion", "geometry", "posterior"]  # see p2s.study.train_eval
@@ -54,7 +56,7 @@ class PaperRow(Strict):
 class Row(Strict):
     """A line of a table: a detector by its name in the paper, and what is changed in it."""
 
-    name: Name
+    name: Label
     detector: Name
     changes: dict[str, Any] = {}
     at: dict[Name, dict[str, Any]] = {}  # more changes at one scale alone, by its name
@@ -69,7 +71,7 @@ class Row(Strict):
 class Variant(Strict):
     """A change that every row gets, as a second axis of the table."""
 
-    name: Name
+    name: Label
     changes: dict[str, Any] = {}
     data: Literal["glyphs", "coco"] | None = (
         None  # left out where a scale's data are of another kind
