@@ -5,6 +5,7 @@ import json
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
 from p2s.model.start import carried, class_tensors, start
 from p2s.model.zoo import build
@@ -98,3 +99,13 @@ def test_a_list_of_names_that_is_not_of_the_weights_is_refused(tmp_path):
     model = build(spec_of("CenterNet2", {}, 4))
     with pytest.raises(ValueError, match="does not fit its Spec: .*cls_score"):
         start(model, folder, ["cat", "dog", "owl", "emu"])
+
+
+@every_kind
+def test_rows_of_classes_that_are_no_floats_are_refused(tmp_path, name, changes):
+    path = lively_folder(tmp_path, name, changes) / "model.safetensors"
+    tensors = load_file(path)
+    told = next(key for key in class_tensors(tensors) if key.endswith("weight"))
+    save_file(tensors | {told: tensors[told].long()}, path)
+    with pytest.raises(ValueError, match=f"model.safetensors does not fit .*{told} is torch.int64"):
+        begun(tmp_path, name, changes, CLASSES)
