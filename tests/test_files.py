@@ -10,58 +10,12 @@ import p2s
 from p2s import files
 from p2s.files import first_problem
 from p2s.spec import Spec
-from p2s.spec.part import Part
-
-TEXT = """\
-a: {x: 1}
-b:
-  - x: 2
-  - x: 3
-    y: 4
-"""
-
-
-class Kind(Part):
-    a: dict[str, int]
-    b: list[dict[str, int]]
-
-
-def test_a_sound_file_is_read(tmp_path):
-    (tmp_path / "f.yaml").write_text(TEXT)
-    read = files.read_yaml(tmp_path / "f.yaml", Kind)
-    assert read == Kind(a={"x": 1}, b=[{"x": 2}, {"x": 3, "y": 4}])
 
 
 def test_a_byte_order_mark_does_not_matter_in_json(tmp_path):
     path = tmp_path / "classes.json"
     path.write_text('["猫", "b"]', encoding="utf-8-sig")
     assert files.read_json(path, list[str]) == ["猫", "b"]
-
-
-@pytest.mark.parametrize(
-    "old, new, told",
-    [
-        ("x: 1", "x: 1, x: 1", "line 1: given twice: x"),
-        ("b:", "a:", "line 2: given twice: a"),
-        ("y:", "x:", "line 5: given twice: x"),
-        ("y:", "? [p]\n    :", "line 5: a key that is not a text"),
-        ("y: 4", "y: [4", "line 6: expected"),
-        ("y: 4", "y: *z", "line 5: found undefined alias"),
-        ("y: 4", "y: \0", "line 5: special characters are not allowed"),
-        ("x: 1", "x: no one", "line 1: a.x: Input should be a valid integer"),
-        ("y: 4", "y: z", "line 5: b.1.y: Input should be a valid integer"),
-        ("x: 2", "2", "line 3: b.0: Input should be a valid dictionary"),
-        ("a: {x: 1}", "", "line 2: a: Field required"),
-        ("b:", "c:", "line 1: unknown c; valid: a, b"),
-        (TEXT, "", "line 1: Input should be a valid dictionary"),
-    ],
-)
-def test_a_slip_is_named_by_file_line_and_field(tmp_path, old, new, told):
-    path = tmp_path / "f.yaml"
-    path.write_text(TEXT.replace(old, new))
-    with pytest.raises(ValueError) as error:
-        files.read_yaml(path, Kind)
-    assert str(error.value).startswith(f"{path}: {told}")
 
 
 HOLD = """

@@ -98,7 +98,7 @@ def _nested(context, option, given):
 
 def _setting(given, valid):
     """`part.field=value` as {part: {field: value}}, and so on for any number of names."""
-    from p2s.files import DEEPEST, parsed_yaml
+    from p2s.plain_yaml import DEEPEST, parsed_yaml
 
     name, equals, text = given.partition("=")
     names = name.split(".")

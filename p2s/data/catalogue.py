@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field, PositiveInt, StringConstraints
 
 from p2s.data import manifest
-from p2s.files import read_yaml
+from p2s.plain_yaml import read_yaml
 from p2s.spec.part import Part
 
 CATALOGUE = Path(__file__).with_name("catalogue.yaml")

@@ -10,8 +10,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field, PositiveFloat, model_validator
 
-from p2s.files import read_yaml
 from p2s.maths.propositions import PROPOSITIONS
+from p2s.plain_yaml import read_yaml
 from p2s.report.tables.ablation import named
 from p2s.spec.names import NAMED
 from p2s.study.benches import rows_of

@@ -8,7 +8,8 @@ from typing import NamedTuple
 
 import nbformat
 
-from p2s.files import read_yaml, shortened, text_of
+from p2s.files import shortened, text_of
+from p2s.plain_yaml import read_yaml
 from p2s.study.project import PAGE
 
 INDEX, FRONT = "report", "Overview"  # the front page's notebook, and its short name

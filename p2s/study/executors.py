@@ -7,7 +7,7 @@ from typing import Any
 import click
 from pydantic import NonNegativeInt, PositiveFloat, PositiveInt
 
-from p2s.files import read_yaml
+from p2s.plain_yaml import read_yaml
 from p2s.study.experiments import Name, Strict, load_scales, refuse_unknown
 from p2s.study.project import Device, Place, Precision, Project
 

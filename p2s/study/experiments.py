@@ -13,7 +13,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field, PositiveFloat, PositiveInt, model_validator
 
-from p2s.files import bytes_of, read_yaml
+from p2s.files import bytes_of
+from p2s.plain_yaml import read_yaml
 from p2s.spec import Coco, Spec, merge
 from p2s.spec.part import Part
 from p2s.spec.released import released

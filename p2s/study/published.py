@@ -7,7 +7,7 @@ from typing import Annotated, NamedTuple
 
 from pydantic import Field, NonNegativeFloat, PositiveInt, model_validator
 
-from p2s.files import read_yaml
+from p2s.plain_yaml import read_yaml
 from p2s.spec.part import Part
 from p2s.study.project import PAPER
 

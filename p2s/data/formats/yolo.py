@@ -24,7 +24,8 @@ from p2s.data.formats.labelled import (
     sizes,
 )
 from p2s.data.picture import ENDINGS
-from p2s.files import read_yaml, text_of
+from p2s.files import text_of
+from p2s.plain_yaml import read_yaml
 
 NAMES = ("data.yaml", "data.yml", "classes.txt")
 LAYOUTS = "train/images with train/labels, images/train with labels/train, both in one folder"
