@@ -83,9 +83,14 @@ def _message(problem):
 
 
 def shortened(text: str) -> str:
-    """A text of anybody's as one line of a moderate length, its beginning and its end."""
-    line = printable(" ".join(text.split()))
-    return line if len(line) <= START + END else f"{line[:START]} ... {line[-END:]}"
+    """A text of anybody's as one line, as `cut`."""
+    return cut(" ".join(text.split()))
+
+
+def cut(line: str) -> str:
+    """A printable line of a moderate length: the beginning and the end of anybody's."""
+    seen = printable(line)
+    return seen if len(seen) <= START + END else f"{seen[:START]} ... {seen[-END:]}"
 
 
 def printable(text: str) -> str:

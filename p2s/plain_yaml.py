@@ -1,5 +1,6 @@
 """Plain YAML: texts of plain values, strict and bounded; what is wrong is told with its line."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -104,6 +105,12 @@ _Plain.yaml_implicit_resolvers = {  # a date is a text
     start: [pair for pair in pairs if not pair[0].endswith(("timestamp", "merge", "value"))]
     for start, pairs in yaml.SafeLoader.yaml_implicit_resolvers.items()
 }
+
+_Plain.add_implicit_resolver(  # YAML 1.1 wants a point and a sign
+    "tag:yaml.org,2002:float",
+    re.compile(r"[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)[eE][-+]?[0-9]+$"),
+    [*"-+.0123456789"],
+)
 
 
 def _refuse(wrong, problem, place):

@@ -1,6 +1,6 @@
 import pytest
 
-from p2s.plain_yaml import read_yaml
+from p2s.plain_yaml import parsed_yaml, read_yaml
 from p2s.spec.part import Part
 
 TEXT = """\
@@ -47,3 +47,13 @@ def test_a_slip_is_named_by_file_line_and_field(tmp_path, old, new, told):
     with pytest.raises(ValueError) as error:
         read_yaml(path, Kind)
     assert str(error.value).startswith(f"{path}: {told}")
+
+
+@pytest.mark.parametrize("text", ["1e-4", "6E2", "-3e+5", "1.5e-3", ".5e1"])
+def test_a_number_may_have_an_exponent(text):
+    assert parsed_yaml(f"x: {text}") == {"x": float(text)}
+
+
+@pytest.mark.parametrize("text", ["1e", "e5", "1e-4x", "0x1e5g", "'1e-4'"])
+def test_what_only_looks_like_one_is_a_text(text):
+    assert parsed_yaml(f"x: {text}") == {"x": text.strip("'")}

@@ -12,13 +12,13 @@ from detectron2.structures import Instances
 from torch import nn
 from tqdm import tqdm
 
+from p2s import __version__, environment
 from p2s.cli.job import Where, refuse_training_settings
 from p2s.cli.telling import plain
 from p2s.data.classes import beyond, in_classes_of
 from p2s.data.coco import CocoSet, read_coco, read_pictures
 from p2s.data.loader import test_inputs
 from p2s.deploy.error_page import write_errors
-from p2s.environment import user_cache
 from p2s.files import (
     WEIGHTS,
     canonical_hash,
@@ -86,10 +86,10 @@ class Job(Where):
         given = (read_pictures if self.submit else read_coco)(self.annotations, self.images)
         told, trained = f"{self.annotations}", f"{self.model / 'classes.json'}"
         data = in_classes_of(given, classes, told=told, trained=trained)
-        test = reduce(Spec.changed, self.settings, spec).test
-        kept = kept_of(self.model, self.take(model), data, test)
+        spec = reduce(Spec.changed, self.settings, spec)
+        kept = kept_of(self.model, self.take(model), data, spec)
         with named(self.model):
-            found = found_in_all(model, data, test, kept)
+            found = found_in_all(model, data, spec.test, kept)
         if self.submit:
             self._submit(self.submit, found, given.classes)
         else:
@@ -114,15 +114,17 @@ class Job(Where):
         click.echo(f"{target}: {len(results)} detections in {found.told}")
 
 
-def kept_of(folder: Path, model: nn.Module, data: CocoSet, test: Test) -> Kept:
+def kept_of(folder: Path, model: nn.Module, data: CocoSet, spec: Spec) -> Kept:
     """Where an evaluation's answers are until it is done, by all that they depend on."""
     of_data = data.fingerprint, f"{data.folder.absolute()}", data.classes
-    of_model = file_sha256(folder / WEIGHTS), test.model_dump(mode="json"), whereabouts(model)
-    return Kept(user_cache() / "evaluations" / canonical_hash([*of_data, *of_model]))
+    of_model = file_sha256(folder / WEIGHTS), spec.model_dump(mode="json"), whereabouts(model)
+    key = canonical_hash([__version__, *of_data, *of_model])
+    return Kept(environment.user_cache() / "evaluations" / key)
 
 
 def found_in_all(model: nn.Module, data: CocoSet, test: Test, kept: Kept) -> Found:
     """What a model finds in all pictures, of which bad ones are told; ValueError if all are bad."""
+    kept.remove_old()
     if ranks.ranks() == 1 and len(kept):  # of several another one may have begun
         click.echo(f"{len(kept)} of {len(data)} pictures are done already", err=True)
     # disable=None: a bar in a terminal only, nothing in a log

@@ -1,10 +1,10 @@
 """Training on one's own images: what `p2s train` does after the health check."""
 
-import json
 import sys
 from contextlib import ExitStack, closing, contextmanager
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import click
 import torch
@@ -16,7 +16,7 @@ from p2s.data.checks.doubts import crowded
 from p2s.data.classes import in_classes_of, shared
 from p2s.data.joined import JoinedSet, share_of_last, with_pseudo_labels
 from p2s.deploy.sheet import sample_sheet
-from p2s.files import write_atomic
+from p2s.files import read_json, write_atomic
 from p2s.maths import ranks
 from p2s.measure.coco import evaluate
 from p2s.model.device import whereabouts
@@ -56,21 +56,21 @@ def run(job: Job) -> None:
         write_atomic(job.output / PICTURE, drawn(kept.curve(job.output)))
         _tell_best(job.output / kept.BEST)
     click.echo(f"evaluating on {len(val.images)} images")
-    answers = kept_of(job.output, model, val, spec.test)
+    answers = kept_of(job.output, model, val, spec)
     with kept.named(job.output):
         found = found_in_all(model, val, spec.test, answers)
     if ranks.rank() == 0:
         sample_sheet(found.data, found.detections, found.proposals).save(job.output / "samples.png")
         found.measured(job.output / METRICS, whereabouts(model))
-        answers.remove()
         _tell_crowded(found.data)
         click.echo(f"next: p2s predict --model {job.output} PICTURES --output FOUND")
+    answers.remove()
 
 
 def left_out(folder: Path) -> int:
     """How many pictures the metrics in a trained model's folder had to do without."""
     path = folder / METRICS
-    return json.loads(path.read_text()).get("left_out", 0) if path.exists() else 0
+    return read_json(path, dict[str, Any]).get("left_out", 0) if path.exists() else 0
 
 
 def spec_lines(spec: Spec) -> list[str]:

@@ -39,9 +39,9 @@ def tell(text: str) -> None:
 
 def plain(text: str) -> str:
     """The lines of anybody's text at a moderate length, in which a terminal obeys nothing."""
-    from p2s.files import shortened
+    from p2s.files import cut
 
-    return "\n".join(map(shortened, text.splitlines()))
+    return "\n".join(map(cut, text.splitlines()))
 
 
 def in_a_line(error: Exception) -> str:

@@ -16,6 +16,7 @@ from p2s.data.checks import fields, pictures
 from p2s.data.checks.pictures import Places
 from p2s.data.checks.problems import Problems, all_lines
 
+OF_PICTURES = ("images", "categories")  # tables of a file without annotations
 Look = Callable[[Places, Path, Problems, Problems], None]  # see p2s.data.checks.pictures.hold
 
 
@@ -51,7 +52,7 @@ def check(
     """
     file, folder = Path(annotation_file), Path(image_dir)
     with _no_collecting():
-        problems, *_ = _examined(file, folder, special, no_doubts, look)
+        problems, *_ = _examined(file, folder, _Asked(special, look=look))
     problems = {kind: lines for kind, lines in problems.items() if kind not in mended}
     return [f"{file.name}: {line}" for line in all_lines(problems)]
 
@@ -65,29 +66,38 @@ def health(
     """
     file, folder = Path(annotation_file), Path(image_dir)
     with _no_collecting():
-        *both, paths = _examined(file, folder, nothing_special, doubt, pictures.hold)
+        *both, paths = _examined(file, folder, _Asked(doubt=doubt))
     return Health(*([f"{file.name}: {line}" for line in all_lines(each)] for each in both), paths)
 
 
 def of_pictures(annotation_file: str | Path, image_dir: str | Path) -> Health:
     """As `health`, of pictures and classes alone: a file to submit results for has no more."""
     file, folder = Path(annotation_file), Path(image_dir)
-    how = (nothing_special, no_doubts, pictures.hold, ("images", "categories"))
-    *both, paths = _examined(file, folder, *how)
+    *both, paths = _examined(file, folder, _Asked(tables=OF_PICTURES))
     return Health(*([f"{file.name}: {line}" for line in all_lines(each)] for each in both), paths)
 
 
 def of_given(annotation_file: str | Path, paths: list[Path]) -> Health:
     """As `of_pictures`, of pictures that were given; what cannot be read is no problem yet."""
-    file, locate = Path(annotation_file), partial(pictures.match, paths)
-    how = (nothing_special, no_doubts, pictures.hold, ("images", "categories"), locate)
-    problems, doubts, found = _examined(file, Path(), *how)
+    file, asked = Path(annotation_file), _Asked(tables=OF_PICTURES)
+    asked = asked._replace(locate=partial(pictures.match, paths))
+    problems, doubts, found = _examined(file, Path(), asked)
     problems.pop("header", None)
     both = ([f"{file.name}: {line}" for line in all_lines(each)] for each in (problems, doubts))
     return Health(*both, found)
 
 
-def _examined(file, folder, special, doubt, look, tables=fields.TABLES, locate=pictures.locate):
+class _Asked(NamedTuple):
+    """What a file is examined for."""
+
+    special: Callable[[dict, Problems], None] = nothing_special
+    doubt: Callable[[dict, Problems], None] = no_doubts
+    look: Look = pictures.hold
+    tables: Collection[str] = fields.TABLES
+    locate: Callable[..., Places] = pictures.locate
+
+
+def _examined(file, folder, asked):
     problems, doubts = defaultdict(list), defaultdict(list)
     try:
         data = parsed(read(file))
@@ -97,18 +107,18 @@ def _examined(file, folder, special, doubt, look, tables=fields.TABLES, locate=p
     except ValueError as error:
         problems["json"].append(str(error))
         return problems, doubts, []
-    if not fields.are_tables(data, problems, tables):
+    if not fields.are_tables(data, problems, asked.tables):
         return problems, doubts, []
-    special(data, problems)
+    asked.special(data, problems)
     sizes = fields.image_sizes(data["images"], problems)
-    places = locate(data["images"], folder, problems, doubts)
-    look(places, folder, problems, doubts)
+    places = asked.locate(data["images"], folder, problems, doubts)
+    asked.look(places, folder, problems, doubts)
     categories = fields.ids(data["categories"], "category", problems)
     fields.category_names(data["categories"], problems)
-    if "annotations" in tables:
+    if "annotations" in asked.tables:
         fields.annotations(data["annotations"], sizes, categories, problems)
     if not any(problems.values()):
-        doubt(data, doubts)
+        asked.doubt(data, doubts)
     return problems, doubts, [folder / place for _, place in places]
 
 

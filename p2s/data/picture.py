@@ -95,14 +95,15 @@ def rgb(picture: Image.Image, block: int = 1) -> "np.ndarray":
     picture.load()
     way, sides = orientation(picture), [-(-side // block) for side in picture.size]
     seen = np.empty((*(sides if way in ASIDE else sides[::-1]), 3), np.uint8)
-    stored, top = as_stored(seen, way), 0
+    stored, top, brightest = as_stored(seen, way), 0, 0
     for strip in _plain(picture, block):
         part = strip if strip.mode == "RGB" else strip.convert("RGB")
+        brightest = max(brightest, *(most for _, most in part.getextrema())) if is_upper else 0
         part = part.reduce(block) if block > 1 else part
         stored[top : top + part.height] = np.asarray(part)
         top += part.height
     if is_upper:
-        require_bright(seen)
+        require_bright(brightest)
     return seen
 
 

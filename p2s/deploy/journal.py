@@ -69,7 +69,7 @@ class Journal:
     def has(self, path: Path) -> bool:
         """Whether a file is done, and is still the one that was read."""
         place = self.places.get(os.path.abspath(path))
-        if place is None or place.stamp != _stamp(path):
+        if place is None or not place.stamp == _stamp(path) != GONE:
             return False
         return self.draw_above is None or (self.folder / place.picture).is_file()
 
@@ -144,6 +144,7 @@ class Journal:
 
 
 STAMP = ("bytes", "modified")  # what a line has besides its row
+GONE = (0, 0)
 ELSEWHERE = "nothing was changed: choose another folder, or remove this one"
 
 
@@ -153,7 +154,10 @@ def _key(found):
 
 def _stamp(path):
     """What tells a file from one that has taken its place: its size, and when it was written."""
-    status = os.stat(path)
+    try:
+        status = os.stat(path)
+    except OSError:
+        return GONE
     return status.st_size, status.st_mtime_ns
 
 

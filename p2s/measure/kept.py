@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import time
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,7 @@ from p2s.measure.coco import Pair
 
 PARTS = ("detections", "proposals")
 SIZE = "image_size"
+OLD = 30 * 86400  # seconds
 
 
 @dataclass(frozen=True)
@@ -29,7 +31,7 @@ class Kept:
     folder: Path
 
     def __len__(self):
-        return len([*self.folder.glob("*.safetensors")])
+        return len({path.name.partition("-")[0] for path in self.folder.glob("*.safetensors")})
 
     def of(self, index: int, picture: Path) -> Pair | None:
         """What was found in a picture; None if that is not kept."""
@@ -53,6 +55,13 @@ class Kept:
     def remove(self) -> None:
         """Forget all of it: the evaluation is done."""
         shutil.rmtree(self.folder, ignore_errors=True)
+
+    def remove_old(self) -> None:
+        """Forget what is beside it of evaluations that nobody went on with."""
+        for other in self.folder.parent.glob("*"):
+            with suppress(OSError):
+                if other != self.folder and time.time() - other.stat().st_mtime > OLD:
+                    shutil.rmtree(other)
 
     def _file(self, index, picture):
         status = os.stat(picture)

@@ -2,6 +2,7 @@
 
 import pytest
 
+from p2s import environment
 from p2s.deploy.journal import Journal
 from tests.support.tiny import lively_folder, photo
 
@@ -12,6 +13,14 @@ SIZES = [(80, 60), (60, 80), (80, 60), (96, 64)]
 def model(tmp_path_factory):
     """The folder of a model that finds something everywhere; nobody writes into it."""
     return lively_folder(tmp_path_factory.mktemp("model"))
+
+
+@pytest.fixture(autouse=True)
+def kept(monkeypatch, tmp_path_factory):
+    """Where commands keep from one to the next what is kept of an evaluation: not at home."""
+    folder = tmp_path_factory.mktemp("cache")
+    monkeypatch.setattr(environment, "user_cache", lambda: folder)
+    return folder / "evaluations"
 
 
 @pytest.fixture

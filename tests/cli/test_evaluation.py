@@ -2,6 +2,7 @@
 
 import json
 import os
+from shutil import copytree
 
 import pytest
 
@@ -14,12 +15,6 @@ from tests.support.commands import p2s, words_of_train
 from tests.support.tiny import CLASSES, photo
 
 COUNT = 4
-
-
-@pytest.fixture(autouse=True)
-def cache(monkeypatch, tmp_path):
-    monkeypatch.setenv("P2S_CACHE", f"{tmp_path / 'cache'}")
-    return tmp_path / "cache" / "evaluations"
 
 
 @pytest.fixture
@@ -102,11 +97,11 @@ def test_without_any_picture_there_are_no_numbers(model, annotations):
 
 @pytest.mark.parametrize("option", ["--output", "--submit"])
 def test_stopped_the_same_command_goes_on_to_the_same_numbers(
-    model, annotations, stop_after, cache, option
+    model, annotations, stop_after, kept, option
 ):
     folder = annotations.parent
     assert p2s(*words(model, annotations, option, folder / "whole.json")).exit_code == 0
-    assert not [*cache.iterdir()]
+    assert not [*kept.iterdir()]
     seen = stop_after(2)
     stopped = p2s(*words(model, annotations, option, folder / "cut.json"))
     assert stopped.exit_code == 130 and not (folder / "cut.json").exists()
@@ -116,14 +111,24 @@ def test_stopped_the_same_command_goes_on_to_the_same_numbers(
     assert done.exit_code == 0 and "2 of 4 pictures are done already" in done.stderr
     assert len(seen) == 2 + 3  # of those kept, one has changed
     assert (folder / "cut.json").read_bytes() == (folder / "whole.json").read_bytes()
-    assert not [*cache.iterdir()]
+    assert not [*kept.iterdir()]
 
 
-def test_other_settings_take_nothing_of_what_is_kept(model, annotations, stop_after):
+@pytest.mark.parametrize("change", ["test.nms", "pixels"])
+def test_of_other_settings_nothing_is_taken_that_is_kept(
+    model, annotations, stop_after, tmp_path, change
+):
+    mine, more = copytree(model, tmp_path / "mine"), ()
     seen = stop_after(2)
-    assert p2s(*words(model, annotations)).exit_code == 130
+    assert p2s(*words(mine, annotations)).exit_code == 130
     stop_after(None)
-    assert p2s(*words(model, annotations, "--set", "test.nms=0.5")).exit_code == 0
+    if change == "pixels":  # which are no part of the weights
+        spec = json.loads((mine / "spec.json").read_text())
+        spec["backbone"]["pixels"] = {"std": [99, 99, 99]}
+        (mine / "spec.json").write_text(json.dumps(spec))
+    else:
+        more = "--set", "test.nms=0.5"
+    assert p2s(*words(mine, annotations, *more)).exit_code == 0
     assert len(seen) == 2 + COUNT
 
 

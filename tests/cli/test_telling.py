@@ -34,6 +34,10 @@ def test_a_command_tells_its_error_so(words, tmp_path, monkeypatch):
         assert len(line) < 1000 and line.isprintable(), line[:200]
 
 
+def test_a_line_keeps_the_spaces_of_a_name():
+    assert plain("photos/a  b.jpg: not\nread") == "photos/a  b.jpg: not\nread"
+
+
 def test_an_error_in_a_line_keeps_its_end():
     assert in_a_line(ValueError(f"{'x' * 5000}; valid: all")).endswith("; valid: all")
 

@@ -87,6 +87,16 @@ def test_another_picture_of_the_name_is_done_anew_whenever_written(
     assert Journal.at(tmp_path / "out", settings).has(paths[0])
 
 
+def test_a_picture_that_is_gone_is_not_done(paths, tmp_path):
+    journal = Journal.at(tmp_path / "out", SETTINGS | {"draw_above": None})
+    for path in paths[:2]:
+        journal.add(detections(2, path))
+        path.unlink()
+    journal.add(detections(2, paths[1]))  # gone while it was looked at
+    paths[0].symlink_to("nowhere")
+    assert not any(journal.has(path) for path in paths[:2])
+
+
 def test_a_name_is_another_picture_in_another_folder(paths, tmp_path, monkeypatch):
     journal = Journal.at(tmp_path / "out", SETTINGS)
     monkeypatch.chdir(paths[0].parent)

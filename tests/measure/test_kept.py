@@ -37,6 +37,16 @@ def test_another_picture_in_its_place_has_nothing_kept(tmp_path, picture):
     assert kept.of(0, picture) is None and len(kept) == 1
 
 
+def test_what_nobody_went_on_with_goes_when_it_is_old(tmp_path, picture):
+    old, new, kept = (Kept(tmp_path / name) for name in ("old", "new", "kept"))
+    for each in (old, new, kept):
+        each.keep(0, picture, instances(1))
+        os.utime(each.folder, (9, 9))
+    os.utime(new.folder)
+    kept.remove_old()
+    assert [len(each) for each in (old, new, kept)] == [0, 1, 1]
+
+
 def test_a_broken_file_or_a_place_that_cannot_be_written_keeps_nothing(tmp_path, picture):
     kept, nowhere = Kept(tmp_path / "kept"), Kept(picture / "kept")
     for each in (kept, nowhere):

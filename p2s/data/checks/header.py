@@ -12,7 +12,8 @@ from typing import NamedTuple
 
 from PIL import Image
 
-from p2s.data.picture import opened, reason, require_rule
+from p2s.data.picture import opened, reason, require_rule, rgb
+from p2s.data.pixels.depth import has_doubtful_range
 from p2s.data.pixels.turns import ASIDE, orientation, stored_sides
 
 ENDS = {  # the last bytes of a whole file
@@ -53,7 +54,9 @@ def header(path: Path) -> Header:
         with opened(path) as picture:
             require_rule(picture)
             told = Header(stored_sides(picture), orientation(picture))
-            if not _ends_well(picture, path):
+            if has_doubtful_range(picture):
+                rgb(picture)
+            elif not _ends_well(picture, path):
                 picture.draft(None, (1, 1))  # the same bytes are read, and fewer pixels made
                 picture.load()
         return told

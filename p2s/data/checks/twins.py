@@ -70,7 +70,10 @@ def near_twins(train: list[Path], val: list[Path]) -> list[Path]:
 def _copies(train, val):
     """The validation files that are, to the byte, in training, each with the first there."""
     with ThreadPoolExecutor(AT_ONCE, "p2s-copies") as pool:
-        firsts = dict(zip(pool.map(_mark, train[::-1]), train[::-1], strict=True))
+        sizes = {*pool.map(os.path.getsize, val)}
+        fit = zip(train[::-1], pool.map(os.path.getsize, train[::-1]), strict=True)
+        as_large = [path for path, size in fit if size in sizes]
+        firsts = dict(zip(pool.map(_mark, as_large), as_large, strict=True))
         marks = pool.map(_mark, val)
         likely = [(path, firsts.get(mark)) for path, mark in zip(val, marks, strict=True)]
     return {path: other for path, other in likely if other and filecmp.cmp(path, other, False)}

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 from p2s.data.checks.header import headers
 from p2s.data.inside import leaves
+from p2s.files import printable
 from p2s.scratch import scratch
 
 ALL = "all"  # the name of a part that is the whole data set
@@ -52,7 +53,8 @@ def files_by_folder(root: Path, endings: Iterable[str]) -> dict[Path, list[Path]
     for place, folders, _ in os.walk(root):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         for folder in (Path(place) / name for name in folders):
-            require_inside(root, folder)  # a link to one is not walked
+            if folder.is_symlink() and _fitting(folder, wanted):  # it is not walked
+                require_inside(root, folder)
         if files := listed(Path(place), root, wanted):
             found[Path(place)] = files
     return found
@@ -66,9 +68,13 @@ def listed(folder: Path, root: Path, endings: Iterable[str]) -> list[Path]:
     """
     if not require_inside(root, folder).is_dir():
         return []
-    wanted = tuple(endings)
-    paths = [path for path in sorted(folder.iterdir()) if path.name.lower().endswith(wanted)]
-    return [regular(root, path) for path in paths if path.name[0] != "."]
+    return [regular(root, path) for path in _fitting(folder, tuple(endings))]
+
+
+def _fitting(folder, endings):
+    """What is in a folder with one of these endings and is no folder itself, by name."""
+    paths = [path for path in sorted(folder.iterdir()) if path.name.lower().endswith(endings)]
+    return [path for path in paths if path.name[0] != "." and not path.is_dir()]
 
 
 def regular(root: Path, path: Path) -> Path:
@@ -101,7 +107,7 @@ def part_of(folder: Path, root: Path, without: str) -> str:
     """
     parts = [part for part in folder.relative_to(root).parts if part != without]
     name = "-".join(parts) or ALL
-    if not name.isprintable() or name.startswith("-"):
+    if printable(name) != name or name.startswith("-"):
         raise ValueError(f"{str(folder)!r}: {name!r} (valid: printable letters, the first not -)")
     return name
 

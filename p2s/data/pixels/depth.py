@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from PIL import ExifTags, Image
 
 if TYPE_CHECKING:
-    import numpy as np
+    pass
 
 DEPTHS = (8, 10, 12, 14, 16)  # bits of a grey value: cameras' and scanners'
 SLACK = 0.01  # of a range of floats, that rounding may leave it by
@@ -49,9 +49,14 @@ def has_upper_bytes(picture: Image.Image) -> bool:
     return any(re.search(";16[BLN]'", repr(part)) for part in parts)
 
 
-def require_bright(pixels: "np.ndarray") -> None:
+def has_doubtful_range(picture: Image.Image) -> bool:
+    """Whether an opened picture's values tell whether it can be read."""
+    return picture.mode in ("F", "I") or has_upper_bytes(picture)
+
+
+def require_bright(brightest: int) -> None:
     """ValueError for upper bytes of 16 bits that may be those of fewer, as of a grey picture."""
-    if pixels.max() < 2 ** (DEPTHS[-2] - 8):
+    if brightest < 2 ** (DEPTHS[-2] - 8):
         raise ValueError(TOO_DIM)
 
 

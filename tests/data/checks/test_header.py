@@ -66,6 +66,16 @@ def test_the_size_is_that_of_the_turned_picture(tmp_path, suffix, orientation):
     assert told.size == read_picture(path).shape[1::-1]
 
 
+@pytest.mark.parametrize("most", [0, 1.5, 300])
+def test_values_of_no_known_range_are_told_as_by_reading(tmp_path, most):
+    path = tmp_path / "f.tif"
+    Image.fromarray(np.full((4, 6), most, np.float32)).save(path)
+    told = pytest.raises(ValueError, match="mode F") if most == 1.5 else nullcontext()
+    with told:
+        read_picture(path)
+    assert bool(header(path).problem) == (most == 1.5)
+
+
 def test_many_are_told_in_their_order_and_nothing_is_raised(tmp_path):
     paths = [tmp_path / f"{k}.png" for k in range(30)]
     for k in range(0, 30, 3):

@@ -129,6 +129,11 @@ def test_a_part_whose_name_a_terminal_would_not_show_is_told(tmp_path, name):
     assert str(error.value) == told
 
 
+@pytest.mark.parametrize("name", ["写真\u3000集", "a\xa0b", "👩\u200d🚀"])
+def test_a_part_may_have_whatever_name_a_terminal_shows(tmp_path, name):
+    assert [*read(yolo(tmp_path, {f"{name}/images/a.jpg": ONE})).labelled] == [name]
+
+
 def test_what_has_no_other_half_is_told(tmp_path):
     root = yolo(tmp_path, {"images/a.jpg": ONE})
     (root / "labels/lost.txt").write_text(ONE)

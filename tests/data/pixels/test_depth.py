@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from p2s.data.picture import read_picture
+from p2s.data.checks.header import header
+from p2s.data.picture import read_picture, rgb
 from tests.data.pixels.raw_files import png, tiff
 
 RAMP = np.tile(np.arange(256), (3, 1))
@@ -42,6 +43,16 @@ def test_colours_of_fewer_bits_than_the_file_says_are_refused(tmp_path, bits, ch
     for path in paths:
         with pytest.raises(ValueError, match=f"{path}: .*{DIM}"):
             read_picture(path)
+        assert header(path).problem
+
+
+def test_colours_of_16_bits_may_be_dark_but_for_a_pixel(tmp_path):
+    values = np.zeros((64, 64, 3), np.uint16)
+    values[5, 5] = 65535
+    path = png(tmp_path / "deep.png", values)
+    assert read_picture(path).max() == 255 and not header(path).problem
+    with Image.open(path) as picture:
+        assert rgb(picture, 64).shape == (1, 1, 3)
 
 
 @pytest.mark.parametrize("channels", [2, 3, 4])
