@@ -120,7 +120,8 @@ def test_processes_that_cannot_train_are_refused_before_any_work(tmp_path, files
 def test_torchrun_says_how_many_ranks_there_are(monkeypatch):
     assert (asked_for(3), on_this_machine(3)) == (3, 3)
     machines = {"TORCHELASTIC_RUN_ID": "none", "WORLD_SIZE": "4", "LOCAL_WORLD_SIZE": "2"}
-    for name, value in machines.items():
+    me = {"RANK": "3", "LOCAL_RANK": "1", "MASTER_ADDR": "localhost", "MASTER_PORT": "29500"}
+    for name, value in (machines | me).items():
         monkeypatch.setenv(name, value)
     assert (asked_for(1), asked_for(4), on_this_machine(4)) == (4, 4, 2)
     with pytest.raises(ValueError, match="processes 3, but torchrun starts 4; valid: 1, 4"):

@@ -58,7 +58,8 @@ def test_ranks_are_stopped_while_they_start(tmp_path, files, number):
 
 
 @pytest.mark.parametrize("more, number", [(TWO, BOTH[1]), ((), BOTH[0])])
-def test_an_evaluation_is_stopped_as_one_process_is(trained, more, number):
+def test_an_evaluation_is_stopped_as_one_process_is(trained, more, number, tmp_path, monkeypatch):
+    monkeypatch.setenv("P2S_CACHE", f"{tmp_path}")  # each begins anew
     command = started(*P2S, *trained, *more)
     assert any("evaluating" in line for line in command.stdout)
     at_work = ranks_of(command.pid)
