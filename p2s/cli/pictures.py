@@ -23,7 +23,7 @@ from p2s.deploy import pictures
 from p2s.deploy.detections import coco_results
 from p2s.deploy.journal import Journal
 from p2s.deploy.predict import Predictor, load
-from p2s.files import WEIGHTS, file_sha256, write_atomic
+from p2s.files import WEIGHTS, canonical_hash, file_sha256, write_atomic
 from p2s.spec import Spec
 from p2s.train.folder import named
 
@@ -104,9 +104,10 @@ class Job(Where):
 
     def _identity(self, predictor):
         """All that the answers depend on, as `Journal` keeps it."""
-        test = predictor.spec.test_fields()
+        spec, test = predictor.spec, predictor.spec.test_fields()
         return {
             "model": file_sha256(self.model / WEIGHTS),
+            "spec": canonical_hash(spec.model_dump(mode="json", exclude={"test"})),
             "classes": list(predictor.classes),
             **{name: getattr(self, name) for name in ("precision", "draw_above", "tile")},
             **{f"test.{name}": value for name, value in test.items()},

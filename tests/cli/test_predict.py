@@ -4,6 +4,7 @@ import io
 import json
 import re
 from contextlib import redirect_stdout
+from shutil import copytree
 
 import pytest
 from PIL import Image
@@ -252,3 +253,14 @@ def test_settings_act_and_others_need_another_folder(model, photos, tmp_path):
     for other in ((), ("--set", "test.detections=2", "--score-above", 0, "--draw-above", 0.5)):
         done = p2s(*words, *other)
         assert done.exit_code == 2 and "choose another folder" in done.stderr
+
+
+def test_a_model_that_sees_pictures_otherwise_needs_another_folder(model, photos, tmp_path):
+    mine = copytree(model, tmp_path / "mine")
+    words = ("predict", "--model", mine, *photos, "--output", tmp_path / "out")
+    assert p2s(*words).exit_code == 0
+    spec = json.loads((mine / "spec.json").read_text())
+    spec["backbone"]["pixels"] = {"std": [99, 99, 99]}  # no part of its weights
+    (mine / "spec.json").write_text(json.dumps(spec))
+    done = p2s(*words)
+    assert done.exit_code == 2 and "settings.json: spec " in done.stderr
