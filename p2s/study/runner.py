@@ -4,7 +4,6 @@ Kernels end when the process that started them does, so after kill -9 none is le
 must survive is in files: records, executed notebooks, weights, and a line for each failure.
 """
 
-import ast
 import logging
 import os
 import time
@@ -17,10 +16,9 @@ from typing import Any
 
 import psutil
 from filelock import FileLock, Timeout
-from pydantic import TypeAdapter, ValidationError
 from traitlets.config import Config
 
-from p2s.files import shortened, text_of, write_atomic
+from p2s.files import write_atomic
 from p2s.scratch import scratch
 from p2s.study import records
 from p2s.study.project import Project
@@ -47,42 +45,6 @@ LOOK = 1.0  # seconds between two looks at the locks of runs at work elsewhere
 def given(project: Project, run: Run) -> dict[str, Any]:
     """The parameters of a run's notebook."""
     return {name: getattr(run, name) for name in PARAMETERS} | {"root": str(project.root)}
-
-
-def parameters(template: Path, values: dict[str, Any]) -> dict[str, Any]:
-    """`values` with every value in the type of the default in the notebook's parameters cell.
-
-    The text of a command line is converted; an unknown name or a wrong type is a ValueError that
-    lists the valid ones. papermill itself would let both pass.
-    """
-    types = _types(template)
-    valid = ", ".join(f"{name} ({kind.__name__})" for name, kind in types.items())
-    if unknown := sorted(set(values) - set(types)):
-        raise ValueError(f"{template}: unknown parameter {', '.join(unknown)}; valid: {valid}")
-    return {
-        name: _typed(value, types[name], f"{template}: {name}: {value!r}; valid: {valid}")
-        for name, value in values.items()
-    }
-
-
-def _typed(value, kind, told):
-    """A value as of a kind, for which True is no number; ValueError says what is told."""
-    with suppress(ValidationError):
-        if kind is bool or type(value) is not bool:
-            return TypeAdapter(kind).validate_python(value)
-    raise ValueError(told)
-
-
-def _types(template):
-    """Those of the defaults in a notebook's parameters cell; ValueError for what is no notebook."""
-    from papermill import inspect_notebook  # takes seconds to import, and status needs none of it
-
-    text_of(template)  # papermill would wait for a pipe
-    try:
-        told = {name: given["default"] for name, given in inspect_notebook(template).items()}
-        return {name: type(ast.literal_eval(text)) for name, text in told.items()}
-    except Exception as error:  # whatever its readers make of a file that is none
-        raise ValueError(f"{template}: not a notebook: {shortened(str(error))}") from None
 
 
 def outcomes(
