@@ -116,4 +116,4 @@ def cache(default: Path) -> Path:
 
 def user_cache() -> Path:
     """The folder for what is worth keeping from one command to the next, outside of a study."""
-    return _Cache.read().folder or Path("~/.cache/p2s").expanduser()
+    return cache(Path("~/.cache/p2s").expanduser())

@@ -125,8 +125,8 @@ def kept_of(folder: Path, model: nn.Module, data: CocoSet, spec: Spec) -> Kept:
 def found_in_all(model: nn.Module, data: CocoSet, test: Test, kept: Kept) -> Found:
     """What a model finds in all pictures, of which bad ones are told; ValueError if all are bad."""
     kept.remove_old()
-    if ranks.ranks() == 1 and len(kept):  # of several another one may have begun
-        click.echo(f"{len(kept)} of {len(data)} pictures are done already", err=True)
+    if ranks.ranks() == 1 and (done := len(kept)):  # of several another one may have begun
+        click.echo(f"{done} of {len(data)} pictures are done already", err=True)
     # disable=None: a bar in a terminal only, nothing in a log
     with tqdm(total=len(range(len(data))[ranks.part()]), disable=None, unit="picture") as bar:
 

@@ -66,15 +66,13 @@ def health(
     """
     file, folder = Path(annotation_file), Path(image_dir)
     with _no_collecting():
-        *both, paths = _examined(file, folder, _Asked(doubt=doubt))
-    return Health(*([f"{file.name}: {line}" for line in all_lines(each)] for each in both), paths)
+        return _told(file, *_examined(file, folder, _Asked(doubt=doubt)))
 
 
 def of_pictures(annotation_file: str | Path, image_dir: str | Path) -> Health:
     """As `health`, of pictures and classes alone: a file to submit results for has no more."""
     file, folder = Path(annotation_file), Path(image_dir)
-    *both, paths = _examined(file, folder, _Asked(tables=OF_PICTURES))
-    return Health(*([f"{file.name}: {line}" for line in all_lines(each)] for each in both), paths)
+    return _told(file, *_examined(file, folder, _Asked(tables=OF_PICTURES)))
 
 
 def of_given(annotation_file: str | Path, paths: list[Path]) -> Health:
@@ -83,8 +81,12 @@ def of_given(annotation_file: str | Path, paths: list[Path]) -> Health:
     asked = asked._replace(locate=partial(pictures.match, paths))
     problems, doubts, found = _examined(file, Path(), asked)
     problems.pop("header", None)
+    return _told(file, problems, doubts, found)
+
+
+def _told(file, problems, doubts, paths):
     both = ([f"{file.name}: {line}" for line in all_lines(each)] for each in (problems, doubts))
-    return Health(*both, found)
+    return Health(*both, paths)
 
 
 class _Asked(NamedTuple):

@@ -87,7 +87,7 @@ class Journal:
     def _draw(self, found):
         """Draw a picture; returns its name."""
         # Equal stems stay apart, and a number is never given anew.
-        new = Place(0, f"{len(self.places):03d}-{Path(found.picture.name).stem}.png", (0, 0))
+        new = Place(0, f"{len(self.places):03d}-{Path(found.picture.name).stem}.png", GONE)
         name = self.places.get(_key(found), new).picture
         picture = io.BytesIO()
         found.draw(self.draw_above).save(picture, "png")

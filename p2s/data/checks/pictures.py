@@ -5,7 +5,6 @@ Fast and light on purpose, as `health` is.
 
 import os
 from collections import defaultdict
-from os.path import normpath
 from pathlib import Path
 
 from p2s.data.checks.fields import LONGEST
@@ -133,7 +132,7 @@ def _tell_shared(places, doubts):
     """Files that several images have: what is boxed in one of them is background in another."""
     images = defaultdict(list)
     for row, place in places:
-        images[normpath(place)].append(row.get("id"))
+        images[os.path.normpath(place)].append(row.get("id"))
     if shared := [name for name, of in images.items() if len(of) > 1]:
         of = ", ".join(map(str, images[shared[0]][:FEW]))
         told = f"{len(shared)} of more than one image, {shared[0]} of {of}"
