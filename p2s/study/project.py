@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryFile
-from typing import TYPE_CHECKING, Annotated, Literal, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Literal, NamedTuple, get_args
 
 from pydantic import AfterValidator, Field, PositiveFloat
 
@@ -38,7 +38,9 @@ class _Variables(environment.Variables):
     """A Place by its variables."""
 
     device: Device | None = Field(None, alias="P2S_DEVICE", description=DEVICES)
-    precision: Precision | None = Field(None, alias="P2S_PRECISION", description="fp32, tf32, bf16")
+    precision: Precision | None = Field(
+        None, alias="P2S_PRECISION", description=", ".join(get_args(Precision))
+    )
     processes: Whole | None = Field(None, alias="P2S_PROCESSES", gt=0, description=COUNT)
     workers: Whole | None = Field(None, alias="P2S_WORKERS", description="a whole number")
     save_minutes: PositiveFloat | None = Field(

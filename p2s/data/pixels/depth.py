@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 from PIL import ExifTags, Image
 
+from p2s.data.pixels.turns import tags_of
+
 if TYPE_CHECKING:
     pass
 
@@ -36,7 +38,7 @@ def in_bytes(picture: Image.Image, block: int) -> Iterator[Image.Image]:
     import numpy as np
 
     white = _white(picture.mode, _values(picture, block))
-    tags, photometric = getattr(picture, "tag_v2", {}), ExifTags.Base.PhotometricInterpretation
+    tags, photometric = tags_of(picture), ExifTags.Base.PhotometricInterpretation
     is_negative = bool(tags) and tags.get(photometric, 0) == 0  # WhiteIsZero, and as Pillow has it
     for values in _values(picture, block):
         levels = (values * np.float32(255 / white)).round().clip(0, 255).astype(np.uint8)
@@ -62,7 +64,7 @@ def require_bright(brightest: int) -> None:
 
 def has_planes(picture: Image.Image) -> bool:
     """Whether a TIFF is of those with more than 8 bits that Pillow takes for ones of 8."""
-    tags = getattr(picture, "tag_v2", {})
+    tags = tags_of(picture)
     are_apart = tags.get(ExifTags.Base.PlanarConfiguration) == 2 and picture.mode not in DEEP
     is_deep = max(tags.get(ExifTags.Base.BitsPerSample, (8,))) > 8
     return are_apart and is_deep and picture.info.get("compression") == "raw"
@@ -72,7 +74,7 @@ def _values(picture, block):
     """The strips as arrays; what a TIFF says has no sign, and Pillow gives one, has none."""
     import numpy as np
 
-    tags = getattr(picture, "tag_v2", {})
+    tags = tags_of(picture)
     is_unsigned = bool(tags) and tags.get(ExifTags.Base.SampleFormat, (1,))[0] == 1
     for values in map(np.asarray, strips(picture, block)):
         yield values.view(np.uint32) if picture.mode == "I" and is_unsigned else values

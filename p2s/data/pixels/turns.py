@@ -3,7 +3,8 @@
 Light on purpose, as `health` is.
 """
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 from PIL import ExifTags, Image
 
@@ -14,6 +15,11 @@ ASIDE = (5, 6, 7, 8)  # EXIF's orientations in which width and height change pla
 STEPS = {  # of rows and of columns: from a turned picture, its sides back in place, to the file's
     1: (1, 1), 2: (1, -1), 3: (-1, -1), 4: (-1, 1), 5: (1, 1), 6: (-1, 1), 7: (-1, -1), 8: (1, -1),
 }  # fmt: skip
+
+
+def tags_of(picture: Image.Image) -> Mapping[int, Any]:
+    """The tags of a TIFF; none of a picture of another format."""
+    return getattr(picture, "tag_v2", {})
 
 
 def orientation(picture: Image.Image) -> int:
@@ -50,4 +56,4 @@ def keep_unmapped(picture: Image.Image) -> None:
 
 def _is_told_turned(picture):
     """Whether Pillow tells the sides of a picture turned by its tag before it turns the pixels."""
-    return getattr(picture, "tag_v2", {}).get(ExifTags.Base.Orientation) in ASIDE
+    return tags_of(picture).get(ExifTags.Base.Orientation) in ASIDE
