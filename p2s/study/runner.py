@@ -22,11 +22,10 @@ from p2s.files import write_atomic
 from p2s.scratch import scratch
 from p2s.study import records
 from p2s.study.project import Project
-from p2s.study.runs import Run, Standing
+from p2s.study.runs import Run, Standing, given
 
 # The number of threads changes bits, so every kernel has one; jobs only run beside each other.
 ONE_THREAD = {f"{library}_NUM_THREADS": "1" for library in ("OMP", "MKL", "OPENBLAS")}
-PARAMETERS = ("experiment", "row", "variant", "scale", "seed")
 KERNEL = {  # how papermill starts a kernel
     "kernel_name": "python3",
     "progress_bar": False,
@@ -40,11 +39,6 @@ KERNEL = {  # how papermill starts a kernel
 }
 GRACE = 10.0  # seconds for a training to save its state when the study is interrupted
 LOOK = 1.0  # seconds between two looks at the locks of runs at work elsewhere
-
-
-def given(project: Project, run: Run) -> dict[str, Any]:
-    """The parameters of a run's notebook."""
-    return {name: getattr(run, name) for name in PARAMETERS} | {"root": str(project.root)}
 
 
 def outcomes(

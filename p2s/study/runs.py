@@ -1,5 +1,6 @@
 """Runs: one evaluation of one training, with its identity."""
 
+import ast
 import json
 from contextlib import suppress
 from dataclasses import dataclass
@@ -8,12 +9,16 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any, Literal
 
+from pydantic import TypeAdapter, ValidationError
+
 from p2s.data.catalogue import model_folder
 from p2s.files import (
     canonical_hash,
     file_fingerprint,
     joined_fingerprint,
     read_json,
+    shortened,
+    text_of,
     write_atomic,
 )
 from p2s.spec import Coco, Glyphs, Spec
@@ -23,6 +28,7 @@ from p2s.study.experiments import annotation_files
 from p2s.study.project import PACKAGE, Project
 
 State = Literal["done", "running", "failed", "missing"]
+PARAMETERS = ("experiment", "row", "variant", "scale", "seed")
 
 
 @dataclass(frozen=True)
@@ -82,6 +88,27 @@ class Standing:
         return f"{self.state:8}{self.run.label}" + (f": {self.note}" if self.note else "")
 
 
+def given(project: Project, run: Run) -> dict[str, Any]:
+    """The parameters of a run's notebook."""
+    return {name: getattr(run, name) for name in PARAMETERS} | {"root": str(project.root)}
+
+
+def typed(template: Path, values: dict[str, Any]) -> dict[str, Any]:
+    """`values` with every value in the type of the default in the notebook's parameters cell.
+
+    The text of a command line is converted; an unknown name or a wrong type is a ValueError that
+    lists the valid ones. papermill itself would let both pass.
+    """
+    types = _types(template)
+    valid = ", ".join(f"{name} ({kind.__name__})" for name, kind in types.items())
+    if unknown := sorted(set(values) - set(types)):
+        raise ValueError(f"{template}: unknown parameter {', '.join(unknown)}; valid: {valid}")
+    return {
+        name: _of_kind(value, types[name], f"{template}: {name}: {value!r}; valid: {valid}")
+        for name, value in values.items()
+    }
+
+
 def identified(project: Project, names: dict, spec: Spec) -> Run:
     """The Run of a Spec, with its fingerprints and identities; `names` are its other fields.
 
@@ -115,6 +142,26 @@ def fingerprints(data: Coco | Glyphs, project: Project) -> list[str]:
         train, val, *pseudo = map(file_fingerprint, paths)
         return [joined_fingerprint([train, *pseudo]), val]
     return [*_of_scenes(data, project.cache / "fingerprints")]
+
+
+def _of_kind(value, kind, told):
+    """A value as of a kind, for which True is no number; ValueError says what is told."""
+    with suppress(ValidationError):
+        if kind is bool or type(value) is not bool:
+            return TypeAdapter(kind).validate_python(value)
+    raise ValueError(told)
+
+
+def _types(template):
+    """Those of the defaults in a notebook's parameters cell; ValueError for what is no notebook."""
+    from papermill import inspect_notebook  # takes seconds to import, and status needs none of it
+
+    text_of(template)  # papermill would wait for a pipe
+    try:
+        told = {name: given["default"] for name, given in inspect_notebook(template).items()}
+        return {name: type(ast.literal_eval(text)) for name, text in told.items()}
+    except Exception as error:  # whatever its readers make of a file that is none
+        raise ValueError(f"{template}: not a notebook: {shortened(str(error))}") from None
 
 
 @cache

@@ -17,13 +17,13 @@ from p2s.data import releases
 from p2s.data.catalogue import bringing, read_catalogue
 from p2s.files import shortened, text_of
 from p2s.scratch import remove_orphans
-from p2s.spec import Coco, Spec, parameters
+from p2s.spec import Coco, Spec
 from p2s.spec.pretraining import PUBLISHED
 from p2s.spec.sanity import refuse_absurd, refuse_fixed_statistics
 from p2s.study import provenance, records, runner
 from p2s.study.experiments import annotation_files
 from p2s.study.project import TRAIN_EVAL, Project
-from p2s.study.runs import Run, Standing, State
+from p2s.study.runs import Run, Standing, State, given, typed
 from p2s.study.study import Study
 from p2s.study.times import Pace, Times
 from p2s.train.shelf import trunk_file
@@ -123,7 +123,7 @@ def run(
     _refuse_hopeless(study, waiting, processes)
     if waiting:
         study.project.require_places(study.scale)
-        parameters.typed(template, runner.given(study.project, waiting[0]))
+        typed(template, given(study.project, waiting[0]))
     failed = 0
     bar = tqdm(total=len(waiting), disable=None, unit="run")  # only in a terminal
     with bar, closing(runner.outcomes(study.project, waiting, template, executor)) as outcomes:

@@ -11,8 +11,8 @@ import pytest
 import yaml
 from jupyter_client.provisioning.local_provisioner import LocalPortCache
 
-from p2s.spec import identity, parameters
-from p2s.study import records, runner, status, times
+from p2s.spec import identity
+from p2s.study import records, runner, runs, status, times
 from p2s.study.study import Study
 from tests.support import stub_study
 from tests.support.stub_study import SCALE, Immediate, cell, record_of, states
@@ -116,8 +116,8 @@ def test_settings_that_cannot_train_stop_before_anything_runs(project):
 def test_unknown_or_wrongly_typed_parameters_are_refused(project, given, told):
     template = project.root / "notebooks" / "train_eval.ipynb"
     with pytest.raises(ValueError, match=told):
-        parameters.typed(template, given)
-    assert parameters.typed(template, {"seed": "3", "row": "a"}) == {"seed": 3, "row": "a"}
+        runs.typed(template, given)
+    assert runs.typed(template, {"seed": "3", "row": "a"}) == {"seed": 3, "row": "a"}
 
 
 def test_a_notebook_with_other_parameters_stops_before_anything_runs(project):
@@ -142,7 +142,7 @@ def test_a_pipe_is_no_notebook_and_no_note_of_a_failure(project):
     run, template = study.runs()[0], project.root / "pipe"
     os.mkfifo(template)
     with pytest.raises(ValueError, match="pipe: not a regular file"):
-        parameters.typed(template, {})
+        runs.typed(template, {})
     failure = project.failure(run)
     failure.parent.mkdir(parents=True)
     os.mkfifo(failure)

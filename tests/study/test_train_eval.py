@@ -10,8 +10,7 @@ import yaml
 
 from p2s import files
 from p2s.report.experiment import GIVES
-from p2s.spec import parameters
-from p2s.study import records, runner, train_eval
+from p2s.study import records, runs, train_eval
 from p2s.study.experiments import Measure
 from p2s.study.project import TRAIN_EVAL, Place, Project
 from p2s.study.study import Study, find
@@ -120,8 +119,8 @@ def test_the_notebook_takes_the_parameters_of_every_run_and_its_defaults_are_a_r
     from papermill import inspect_notebook
 
     project = Project.at(ROOT)
-    given = runner.given(project, Study.load(project, "smoke").runs()[0])
-    assert parameters.typed(ROOT / TRAIN_EVAL, given) == given
+    given = runs.given(project, Study.load(project, "smoke").runs()[0])
+    assert runs.typed(ROOT / TRAIN_EVAL, given) == given
     defaults = {
         n: literal_eval(p["default"]) for n, p in inspect_notebook(ROOT / TRAIN_EVAL).items()
     }
