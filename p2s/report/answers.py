@@ -17,13 +17,12 @@ from p2s.report.intervals import NEGLIGIBLE, Estimate, estimate
 from p2s.report.results import NEWEST, PHOTOGRAPHS, Results, results
 from p2s.report.tables import calibration, fusion, gate, judged, posterior, ratios
 from p2s.report.tables.benches import latest
-from p2s.report.verdicts import OPPOSITE, PUBLISHED, Difference
+from p2s.report.verdicts import OPPOSITE, PUBLISHED, UNTESTED, Difference
 from p2s.study.benches import Bench, Row
 from p2s.study.experiments import Experiment, cells
 from p2s.study.records import Record
 from p2s.study.study import Study
 
-UNTESTED = "untested"
 MODEL = "scale model"
 SCALES = ("equations", MODEL, "photographs", "speed", "released")  # of the ledger
 RECORDS = {MODEL: NEWEST, "photographs": PHOTOGRAPHS, "released": "paper"}  # the study's scales

@@ -12,7 +12,7 @@ import pandas as pd
 from pandas.io.formats.style import Styler
 
 from p2s.report import marks
-from p2s.report.answers import UNTESTED, quantity
+from p2s.report.answers import quantity
 from p2s.report.claims import Quantified
 from p2s.report.intervals import DASH, number
 from p2s.report.ledger import STATUSES, Ledger
@@ -20,6 +20,7 @@ from p2s.report.results import NEWEST, Results, results
 from p2s.report.tables import judged
 from p2s.report.tables.ablation import CLAIMS
 from p2s.report.tables.estimates import every
+from p2s.report.verdicts import UNTESTED
 from p2s.study.study import Study
 
 BEGIN, END = "<!-- results -->\n", "<!-- /results -->"

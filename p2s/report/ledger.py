@@ -8,14 +8,21 @@ import numpy as np
 import pandas as pd
 
 from p2s.report import claims
-from p2s.report.answers import MODEL, RECORDS, SCALES, UNTESTED, Answer, Answers
+from p2s.report.answers import MODEL, RECORDS, SCALES, Answer, Answers
 from p2s.report.claims import Claim, Finding, Proved, Stated, Timed
 from p2s.report.intervals import DASH, Estimate, number
 from p2s.report.products import Products, bullets, starred
 from p2s.report.tables import ratios
 from p2s.report.tables.ablation import CLAIMS
 from p2s.report.tables.estimates import csv
-from p2s.report.verdicts import NOT_COMPARABLE, OPPOSITE, OTHER_SIZE, PUBLISHED, UNSEEN
+from p2s.report.verdicts import (
+    NOT_COMPARABLE,
+    OPPOSITE,
+    OTHER_SIZE,
+    PUBLISHED,
+    UNSEEN,
+    UNTESTED,
+)
 from p2s.study.project import Project
 from p2s.study.study import Study
 
@@ -46,7 +53,7 @@ which an effect must exceed to be seen by itself; among all claims of a table it
   are released weights on COCO.
 - A size is as published if the interval holds the paper's difference, or is within ±0.4 AP where
   the paper has none; a ratio of times if it is within 10 % of the paper's.
-- *Untested* is a claim of which some test has no record yet."""
+- *Untested* is a claim of which some test lacks a record of a seed."""
 REASONS = "Not comparable, as a point of the gate is missed or a row has not learnt:"
 FINDINGS = """\
 Asked besides, and not by the paper. *More* and *less* say of the first of two rows what is seen of

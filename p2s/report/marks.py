@@ -10,7 +10,6 @@ import pandas as pd
 from pandas.io.formats.style import Styler
 
 from p2s.report import verdicts
-from p2s.report.answers import UNTESTED
 
 KINDS = {  # of page/style.css
     verdicts.PUBLISHED: "good",
@@ -21,7 +20,7 @@ KINDS = {  # of page/style.css
     verdicts.OPPOSITE: "against",
     **dict.fromkeys(("does not hold", "missed"), "against"),
     verdicts.NOT_COMPARABLE: "blank",
-    **dict.fromkeys(("not started", "not measured", UNTESTED), "blank"),
+    **dict.fromkeys(("not started", "not measured", verdicts.UNTESTED), "blank"),
 }
 BLANK = {said for said, kind in KINDS.items() if kind == "blank"}  # nothing is known by these
 LINK = re.compile(r"\[([^\]]+)\]\(([\w./-]+)\)")

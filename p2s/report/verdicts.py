@@ -16,6 +16,7 @@ from p2s.report.intervals import CONFIDENCE, DASH, NEGLIGIBLE, Estimate, number
 PUBLISHED, OTHER_SIZE = "as published", "same sign, other size"
 UNSEEN, OPPOSITE, NOT_COMPARABLE = "no difference seen", "opposite sign", "not comparable"
 VERDICTS = (PUBLISHED, OTHER_SIZE, UNSEEN, OPPOSITE, NOT_COMPARABLE)
+UNTESTED = "untested"  # as long as a seed has no record
 SIGNS = {"gain": 1, "loss": -1, "none": 0}  # of a difference, by what is expected
 TAIL = (1 - CONFIDENCE) / 2  # on either side of an interval
 RULE = rf"""Differences are taken seed by seed; each seed has a training of its own, and scenes of
@@ -48,6 +49,12 @@ class Difference(NamedTuple):
     expects: str | None  # gain, loss, none: what the paper claims in words, or nothing
     missed: tuple[str, ...] = ()  # what is missed of all that a verdict needs
     released: bool = False  # of released weights: one training, so that images alone decide
+    asked: int = 1  # seeds that the scale has of the rows
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether every seed that was asked for is there."""
+        return self.seeds.seeds >= max(self.asked, 1)
 
     @property
     def interval(self) -> tuple[float, float]:
@@ -99,13 +106,16 @@ class Verdict(NamedTuple):
 
 
 def verdicts(differences: Sequence[Difference]) -> list[Verdict]:
-    """The verdict on each difference of a table, by RULE; a dash where nothing is claimed."""
-    claimed = [k for k, one in enumerate(differences) if one.expects and one.seeds.seeds]
+    """The verdict on each difference of a table, by RULE; a dash where nothing is claimed.
+
+    One that lacks some of its seeds is UNTESTED, and none of the table's claims yet.
+    """
+    claimed = [k for k, one in enumerate(differences) if one.expects and one.is_whole]
     corrected = holm([differences[k].p_value for k in claimed])
     p_values = dict(zip(claimed, corrected, strict=True))
     return [
-        _verdict(difference, p_values[k], len(claimed)) if k in p_values else Verdict(DASH)
-        for k, difference in enumerate(differences)
+        _verdict(one, p_values[k], len(claimed)) if k in p_values else _none(one)
+        for k, one in enumerate(differences)
     ]
 
 
@@ -130,6 +140,13 @@ def _normal_p(mean, interval):
     """Of the two-sided normal test whose interval is of this width."""
     deviation = (interval[1] - interval[0]) / (2 * ndtri(1 - TAIL))
     return float(2 * ndtr(-abs(mean) / deviation)) if deviation else float(mean == 0)
+
+
+def _none(difference):
+    """Of what claims nothing, or has not all of its seeds yet."""
+    if difference.expects and difference.seeds.seeds:
+        return Verdict(UNTESTED, f"{difference.seeds.seeds} of {difference.asked} seeds")
+    return Verdict(DASH)
 
 
 def _verdict(difference, p_value, claims):

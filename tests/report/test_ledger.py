@@ -8,14 +8,22 @@ import pandas as pd
 import pytest
 
 from p2s.report import ledger as of_claims
-from p2s.report.answers import SCALES, UNTESTED, Answers
+from p2s.report.answers import SCALES, Answers
 from p2s.report.claims import Compared, Stated
 from p2s.report.ledger import Ledger
 from p2s.report.products import starred
 from p2s.report.results import PHOTOGRAPHS, results
 from p2s.report.tables import calibration, gate
 from p2s.report.tables.calibration import LIKELY
-from p2s.report.verdicts import NOT_COMPARABLE, OPPOSITE, OTHER_SIZE, PUBLISHED, UNSEEN, VERDICTS
+from p2s.report.verdicts import (
+    NOT_COMPARABLE,
+    OPPOSITE,
+    OTHER_SIZE,
+    PUBLISHED,
+    UNSEEN,
+    UNTESTED,
+    VERDICTS,
+)
 from p2s.study import records
 from p2s.study.study import Study
 from tests.support import ROOT, fakes

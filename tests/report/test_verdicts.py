@@ -13,6 +13,7 @@ from p2s.report.verdicts import (
     OTHER_SIZE,
     PUBLISHED,
     UNSEEN,
+    UNTESTED,
     Difference,
     holm,
     over_images,
@@ -51,6 +52,16 @@ def test_a_verdict_is_that_of_the_rule(kind, made):
     [verdict] = verdicts([made])
     assert verdict.kind == kind
     assert (kind == UNSEEN) == ("or more" in str(verdict) or "one seed" in str(verdict))
+
+
+def test_a_difference_that_lacks_a_seed_is_untested_and_in_no_family():
+    whole = difference([0.9, 1.0, 1.1])._replace(asked=3)
+    partly = difference([0.9, 1.0])._replace(asked=3)
+    alone, [_, beside, told] = verdicts([whole]), verdicts([partly, whole, partly])
+    assert beside == alone[0] and beside.kind == PUBLISHED
+    assert str(told) == f"{UNTESTED} (2 of 3 seeds)"
+    [none] = verdicts([difference([])._replace(asked=3)])
+    assert str(none) == DASH
 
 
 def test_of_released_weights_the_images_alone_decide():

@@ -78,13 +78,20 @@ def quantified(
 ) -> Verdict:
     """The new Verdict on it, whatever the scale; a quantity has no interval over images."""
     notes = missed_by(of_variant, rows, missed)
-    [said] = verdicts([Difference(more, (np.nan, np.nan), np.nan, expects, notes)])
+    told = (np.nan, expects, notes, False, seeds_asked(of_variant, rows))
+    [said] = verdicts([Difference(more, (np.nan, np.nan), *told)])
     return said
 
 
 def missed_by(of_variant: Results, rows: Sequence[str], missed: Mapping) -> tuple[str, ...]:
     """What is missed of the gate for these rows, and which of them have not learnt."""
     return (*dict.fromkeys(_missed(of_variant, rows, missed)),)
+
+
+def seeds_asked(of_variant: Results, rows: Sequence[str]) -> int:
+    """How many seeds all of these rows have at the scale, whether recorded or not."""
+    seeds = [{run.seed for run in of_variant.runs if run.row == row} for row in rows]
+    return len(set.intersection(*seeds))
 
 
 def precursor(spec: Spec) -> str:
@@ -112,7 +119,8 @@ def _difference(of_variant, contrast, line, missed):
     images = over_images(replicates(of_variant, contrast))
     notes = missed_by(of_variant, contrast.rows, missed)
     released = all(row.weights for row in of_variant.experiment.rows if row.name in contrast.rows)
-    told = (line.paper, contrast.expects, notes, released)
+    asked = seeds_asked(of_variant, contrast.rows)
+    told = (line.paper, contrast.expects, notes, released, asked)
     return Difference(seeds, images, *told)
 
 
