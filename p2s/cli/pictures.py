@@ -90,9 +90,13 @@ class Job(Where):
                 bar.write(plain(line), file=sys.stderr)
 
             for found in predictor.predict(todo, batch=self.batch, tile=self.tile, skipped=skipped):
-                journal.add(found)
-                answered.add(found.picture.source)
-                bar.update()
+                try:
+                    journal.add(found)
+                except ValueError as error:  # read again to be drawn, it was gone
+                    skipped(f"{error}")
+                else:
+                    answered.add(found.picture.source)
+                    bar.update()
         return [path for path in paths if path in answered]
 
     def _tell_others(self, names):

@@ -11,6 +11,7 @@ from PIL import Image
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
+from p2s.deploy.journal import Journal
 from tests.support.commands import p2s
 from tests.support.tiny import CLASSES, photo
 
@@ -110,6 +111,21 @@ def test_a_picture_that_was_good_and_is_bad_has_no_row(model, photos, tmp_path):
     assert left == [str(path) for path in photos if path != photos[1]]
     results = json.loads((out / "coco_results.json").read_text())
     assert {row["image_id"] for row in results} == {0, 2, 3}
+
+
+def test_a_picture_that_is_removed_before_it_is_drawn_is_left_out(
+    model, photos, tmp_path, monkeypatch
+):
+    add = Journal.add
+
+    def removing(journal, found):
+        photos[1].unlink(missing_ok=True)
+        add(journal, found)
+
+    monkeypatch.setattr(Journal, "add", removing)
+    done = p2s("predict", "--model", model, *photos, "--batch", 4, "--output", tmp_path / "out")
+    assert done.exit_code == 1 and "3 of 4 pictures" in done.stdout
+    assert done.stderr.startswith(f"{photos[1]}: not a readable image: No such file")
 
 
 def test_drawings_of_other_pictures_stay_and_are_told(model, photos, tmp_path):
