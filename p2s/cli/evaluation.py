@@ -2,7 +2,8 @@
 
 import json
 from collections import Counter
-from functools import reduce
+from collections.abc import Callable
+from functools import partial, reduce
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -29,7 +30,7 @@ from p2s.files import (
 )
 from p2s.maths import ranks
 from p2s.measure.coco import Pair, answers, columns, of_each, score
-from p2s.measure.kept import Kept
+from p2s.measure.kept import Kept, NotKept
 from p2s.measure.rows import Rows
 from p2s.model.device import whereabouts
 from p2s.spec import Spec, Test
@@ -135,10 +136,28 @@ def found_in_all(model: nn.Module, data: CocoSet, test: Test, kept: Kept) -> Fou
             return _seen(model, data, test, kept, index)
 
         found = Found.of(data, of_each(data, look))
-    for line in found.bad:
+    return _told(found, found.bad)
+
+
+def ap_of(data: CocoSet, test: Test) -> Callable[[nn.Module], float]:
+    """What asks a model for its AP over the pictures that can be read; others are told once."""
+    told: set[str] = set()
+
+    def ap(model: nn.Module) -> float:
+        found = Found.of(data, of_each(data, partial(_seen, model, data, test, NotKept())))
+        _told(found, [line for line in found.bad if line not in told])
+        told.update(found.bad)
+        return score(found.data, found.detections, found.proposals)["AP"]
+
+    return ap
+
+
+def _told(found, bad):
+    """What is found, after a line on each bad picture; ValueError if all are bad."""
+    for line in bad:
         click.echo(plain(line), err=True)
     if not found.detections:
-        raise ValueError(f"{data.name}: no picture can be read")
+        raise ValueError(f"{found.data.name}: no picture can be read")
     return found
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import click
 import torch
 
-from p2s.cli.evaluation import found_in_all, kept_of
+from p2s.cli.evaluation import ap_of, found_in_all, kept_of
 from p2s.cli.job import DETECTOR, Job
 from p2s.data import coco
 from p2s.data.checks.doubts import crowded
@@ -18,7 +18,6 @@ from p2s.data.joined import JoinedSet, share_of_last, with_pseudo_labels
 from p2s.deploy.sheet import sample_sheet
 from p2s.files import read_json, write_atomic
 from p2s.maths import ranks
-from p2s.measure.coco import evaluate
 from p2s.model.device import whereabouts
 from p2s.model.zoo import build
 from p2s.spec import Spec
@@ -42,6 +41,11 @@ def run(job: Job) -> None:
     data = with_pseudo_labels(data, job.data)
     spec = job.spec(data.classes)
     click.echo(_summary(job, spec, data))
+    _evaluate(job, _trained(job, spec, data, val), val, spec)
+
+
+def _trained(job, spec, data, val):
+    """The model, trained now or before, whose folder has the curve of its training."""
     torch.manual_seed(job.seed)
     model = job.take(build(spec, data.classes))
     how = {"save_every": 60 * job.save_minutes, "workers": job.workers}
@@ -55,6 +59,11 @@ def run(job: Job) -> None:
         write_atomic(job.output / "spec.json", spec.model_dump_json(indent=2).encode())
         write_atomic(job.output / PICTURE, drawn(kept.curve(job.output)))
         _tell_best(job.output / kept.BEST)
+    return model
+
+
+def _evaluate(job, model, val, spec):
+    """Metrics, and samples of what was found, in the model's folder."""
     click.echo(f"evaluating on {len(val.images)} images")
     answers = kept_of(job.output, model, val, spec)
     with kept.named(job.output):
@@ -92,7 +101,7 @@ def _watch(job, val, test):
         return None
     some = val.first(job.watch) if job.watch else val
     keeps = job.keep_best or job.watch > 0
-    return Watch(lambda model: evaluate(model, some, test)["AP"], job.validate_every, keeps)
+    return Watch(ap_of(some, test), job.validate_every, keeps)
 
 
 @contextmanager

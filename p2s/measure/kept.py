@@ -68,6 +68,16 @@ class Kept:
         return self.folder / f"{index}-{status.st_size}-{status.st_mtime_ns}.safetensors"
 
 
+class NotKept:
+    """In place of a `Kept`, where weights change from one evaluation to the next."""
+
+    def of(self, _index: int, _picture: Path) -> None:
+        """Nothing is kept of a picture."""
+
+    def keep(self, _index: int, _picture: Path, _pair: Pair) -> None:
+        """Forget it."""
+
+
 def _fields(found: Instances) -> dict[str, Tensor]:
     fields = {name: _plain(value) for name, value in found.get_fields().items()}
     return fields | {SIZE: torch.tensor(found.image_size)}

@@ -150,12 +150,17 @@ def test_a_study_has_no_numbers_where_a_picture_is_bad(annotations):
     assert len(seen) == 1
 
 
-def test_a_training_ends_with_metrics_of_the_good_pictures(tmp_path):
+@pytest.mark.parametrize("watched", [(), ("--validate-every", 1)])
+def test_a_training_ends_with_metrics_of_the_good_pictures(tmp_path, watched):
     files = glyphs.prepare(Glyphs(train=4, val=3, size=64, classes=2), tmp_path / "glyphs")
     damage(photo(tmp_path / "bad.png", (64, 64)))
     (tmp_path / "bad.png").replace(min(files.images.glob("val/*")))
-    done = p2s(*words_of_train(files, tmp_path / "out", "--set", "recipe.iterations=1"))
+    more = "--set", "recipe.iterations=2", *watched
+    done = p2s(*words_of_train(files, tmp_path / "out", *more))
     assert done.exit_code == 1, done.output
     metrics = json.loads((tmp_path / "out" / "metrics.json").read_text())
     assert "AP over 2 of 3 pictures" in done.stdout
+    # Once at the end, and once of all that is asked along the training.
+    assert done.stderr.count("not a readable image") == (2 if watched else 1)
+    assert ('"AP"' in (tmp_path / "out" / "curve.json").read_text()) == bool(watched)
     assert metrics["left_out"] == 1 and (tmp_path / "out" / "samples.png").exists()

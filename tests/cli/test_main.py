@@ -10,7 +10,7 @@ import signal
 import pytest
 
 from p2s import NO_DETECTRON2
-from p2s.cli import own_data
+from p2s.cli import evaluation
 from p2s.data import glyphs
 from p2s.spec import Glyphs
 from p2s.spec import Test as Settings
@@ -121,25 +121,25 @@ def test_a_trained_folder_is_evaluated_again_without_training(files, trained, mo
 def test_a_watched_training_ends_the_same_and_keeps_what_was_better(
     files, trained, tmp_path, monkeypatch
 ):
-    ap = iter([1.0, 3.0, 2.0, 2.5])
-    numbers = own_data.evaluate
-    watched = []
+    ap = iter([1.0, 3.0, 2.0, 2.5, 2.5])
+    score, watched = evaluation.score, []
 
-    def evaluate(model, data, test):
+    def told(data, *found):
         watched.append(len(data))
-        return numbers(model, data, test) | {"AP": next(ap)}
+        return score(data, *found) | {"AP": next(ap)}
 
-    monkeypatch.setattr(own_data, "evaluate", evaluate)
+    monkeypatch.setattr(evaluation, "score", told)
     output = tmp_path / "out"
     done = p2s(*words_of_train(files, output, "--watch", 2, "--save-minutes", 0.5))
     assert done.exit_code == 0, done.output
-    assert watched == [2] * 4
-    told = "AP 3.0 after 2 iterations, watched: the best, better than at the end"
-    assert f"{told}; --model {output / 'best'}" in done.output
+    *along, _ = watched
+    assert along == [2] * 4
+    line = "AP 3.0 after 2 iterations, watched: the best, better than at the end"
+    assert f"{line}; --model {output / 'best'}" in done.output
     name = "model.safetensors"
     assert (output / name).read_bytes() == (trained[0] / name).read_bytes()
     assert (output / "best" / name).read_bytes() != (output / name).read_bytes()
-    monkeypatch.setattr(own_data, "evaluate", numbers)
+    monkeypatch.setattr(evaluation, "score", score)
     data = ("--annotations", files.val, "--images", files.images)
     assert p2s("evaluate", "--model", output / "best", *data).exit_code == 0
 

@@ -5,7 +5,7 @@ import math
 
 import pytest
 
-from p2s.cli import own_data
+from p2s.cli import evaluation
 from p2s.data import glyphs
 from p2s.spec import Glyphs
 from p2s.train import events
@@ -21,13 +21,13 @@ def files(tmp_path_factory):
 @pytest.fixture
 def told(monkeypatch):
     """AP that falls from time to time, and how many images it is asked of each time."""
-    numbers, images = own_data.evaluate, []
+    score, images = evaluation.score, []
 
-    def evaluate(model, data, test):
+    def falling(data, *found):
         images.append(len(data))
-        return numbers(model, data, test) | {"AP": 10.0 - len(images)}
+        return score(data, *found) | {"AP": 10.0 - len(images)}
 
-    monkeypatch.setattr(own_data, "evaluate", evaluate)
+    monkeypatch.setattr(evaluation, "score", falling)
     return images
 
 
@@ -46,7 +46,7 @@ def test_ap_of_val_is_in_the_curve_and_the_best_is_kept(files, tmp_path, told, w
     assert done.exit_code == 0, done.output
     curve = json.loads((tmp_path / "curve.json").read_text())
     assert {i: ap for i, ap in enumerate(curve["AP"], 1) if not math.isnan(ap)} == asked
-    assert told == [2 if "--watch" in words else 3] * len(asked)
+    assert told == [2 if "--watch" in words else 3] * len(asked) + [3]  # at the end of all
     assert (tmp_path / "best" / "model.safetensors").exists() is kept
     first = min(asked)
     assert (f"AP 9.0 after {first} iterations, watched: the best" in done.output) is kept
