@@ -120,8 +120,14 @@ def read_only(work: Work, folder: Path) -> Iterator[dict[str, str]]:
     if not can_mount():
         yield injected(work, folder, "EROFS")
         return
-    _quietly("mount", "--bind", folder, folder)
-    _quietly("mount", "-o", "remount,ro,bind", folder)
+    aside = work.place / "aside"  # where no file is open, which would keep it writable
+    aside.mkdir(exist_ok=True)
+    _quietly("mount", "--bind", folder, aside)
+    try:
+        _quietly("mount", "-o", "remount,ro,bind", aside)
+        _quietly("mount", "--bind", aside, folder)
+    finally:
+        _quietly("umount", aside)
     try:
         yield {}
     finally:
