@@ -1,6 +1,7 @@
 """Pictures: whatever a user has, a path, pixels or many of either, as RGB pixels, one by one."""
 
 import glob
+import os
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -99,17 +100,19 @@ def _refused(line):
 def files(paths: Iterable[str | Path], skipped: Callable[[str], None] = _refused) -> list[Path]:
     """The files that paths, folders and patterns stand for, in their order and none twice.
 
+    A file that is named in several ways, as `a.png` and `./a.png`, has the first of these names.
     Of a folder, and of a pattern such as `photos/**/*.jpg`, what has a picture's ending, by name,
     also if it cannot be read, as a link to nothing; other folders within it are left out. `skipped`
     is told of what stands for no file; without it that is a ValueError.
     """
-    chosen: dict[Path, None] = {}
+    chosen: dict[str, Path] = {}
     for path in paths:
         try:
-            chosen |= dict.fromkeys(_files(path))
+            for file in _files(path):
+                chosen.setdefault(os.path.abspath(file), file)
         except ValueError as error:
             skipped(f"{error}")
-    return [*chosen]
+    return [*chosen.values()]
 
 
 def _files(path):

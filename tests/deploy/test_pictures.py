@@ -70,6 +70,14 @@ def test_a_folder_is_its_pictures_by_name_and_a_pattern_goes_deeper(tmp_path):
     assert below(files(both)) == ["b.PNG", "a.png", "notes.txt"]  # none twice
 
 
+def test_a_file_that_is_named_in_several_ways_is_one_by_the_first(tmp_path, monkeypatch):
+    photo(tmp_path / "in" / "a.png")
+    monkeypatch.chdir(tmp_path)
+    ways = ["in", "in/a.png", "./in//a.png", "in/../in", f"{tmp_path}/in", f"{tmp_path}/*/a.*"]
+    for first in ways:
+        assert files([first, *ways]) == files([first]) and len(files([first])) == 1
+
+
 def test_a_file_whose_name_looks_like_a_pattern_is_a_file(tmp_path):
     path = photo(tmp_path / "a[1].png")
     assert is_one(str(path)) and files([str(path)]) == [path]
