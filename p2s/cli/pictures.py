@@ -51,7 +51,7 @@ class Job(Where):
         _refuse_own(self.output, paths)
         self.tell()
         for line in missing:
-            click.echo(line, err=True)
+            click.echo(plain(line), err=True)
         predictor = self._loaded()
         ids = Ids.of(self.coco, paths, predictor.classes) if self.coco else None
         journal = Journal.at(self.output, self._identity(predictor))

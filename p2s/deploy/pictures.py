@@ -64,7 +64,7 @@ class Seen(NamedTuple):
 def is_one(given: Any) -> bool:
     """Whether this is one picture, and not a folder, a pattern or several."""
     if _is_path(given):
-        return not (Path(given).is_dir() or _is_pattern(given))
+        return not (os.path.isdir(given) or _is_pattern(given))
     return isinstance(given, Image.Image) or getattr(given, "ndim", 4) < 4
 
 
@@ -103,13 +103,16 @@ def files(paths: Iterable[str | Path], skipped: Callable[[str], None] = _refused
     A file that is named in several ways, as `a.png` and `./a.png`, has the first of these names.
     Of a folder, and of a pattern such as `photos/**/*.jpg`, what has a picture's ending, by name,
     also if it cannot be read, as a link to nothing; other folders within it are left out. `skipped`
-    is told of what stands for no file; without it that is a ValueError.
+    is told of what stands for no file, as of a folder that may not be read and of a name that is
+    too long; without it that is a ValueError.
     """
     chosen: dict[str, Path] = {}
     for path in paths:
         try:
             for file in _files(path):
                 chosen.setdefault(os.path.abspath(file), file)
+        except OSError as error:
+            skipped(f"{path}: {error.strerror}")
         except ValueError as error:
             skipped(f"{error}")
     return [*chosen.values()]
@@ -144,7 +147,7 @@ def _is_path(source):
 
 
 def _is_pattern(path):
-    return glob.has_magic(str(path)) and not Path(path).exists()
+    return glob.has_magic(str(path)) and not os.path.exists(path)
 
 
 def _of_array(array):

@@ -90,6 +90,15 @@ def test_a_path_without_pictures_is_told_with_what_is_valid(tmp_path, name):
         files([tmp_path / name])
 
 
+@pytest.mark.parametrize("name", ["long" * 2000, "long" * 2000 + "*", "a\0.png", "a/" * 3000])
+def test_a_name_that_no_file_can_have_is_told_and_the_others_are_taken(tmp_path, name):
+    good, told = photo(tmp_path / "a.png"), []
+    assert files([name, good], told.append) == [good]
+    assert len(told) == 1 and told[0].startswith(f"{name}: ")
+    with pytest.raises(ValueError, match="no pictures there|not a readable image|too long"):
+        Picture.of(name).seen() if is_one(name) else each(name)
+
+
 def test_of_several_the_bad_are_told_and_the_others_come(tmp_path):
     good, junk = photo(tmp_path / "in" / "a.png"), tmp_path / "junk.png"
     junk.write_text("no image")
