@@ -15,7 +15,7 @@ from p2s.files import first_problem, read_json, write_atomic
 
 
 class Line(BaseModel):
-    """What must be in a line: a file by its absolute path, and what it was when it was read."""
+    """What must be in a line: a file by its `_key`, and what it was when it was read."""
 
     file: str
     bytes: int = 0
@@ -49,7 +49,7 @@ class Journal:
 
     folder: Path
     draw_above: float | None  # the lowest score that is drawn; None: no picture
-    places: dict[str, "Place"] = field(default_factory=dict)  # by absolute path
+    places: dict[str, "Place"] = field(default_factory=dict)  # by `_key`
 
     @classmethod
     def at(cls, folder: Path, settings: dict[str, Any]) -> "Journal":
@@ -68,14 +68,15 @@ class Journal:
 
     def has(self, path: Path) -> bool:
         """Whether a file is done, and is still the one that was read."""
-        place = self.places.get(os.path.abspath(path))
+        place = self.places.get(_key(path))
         if place is None or not place.stamp == _stamp(path) != GONE:
             return False
         return self.draw_above is None or (self.folder / place.picture).is_file()
 
     def add(self, found: Detections) -> None:
         """Draw a picture and write its line; cut short, it counts as not done."""
-        file, stamp, (height, width) = _key(found), _stamp(found.picture.name), found.size
+        name, (height, width) = found.picture.name, found.size
+        file, stamp = _key(name), _stamp(name)
         row = {"file": file, "bytes": stamp[0], "modified": stamp[1]}
         row |= {"width": width, "height": height}
         if self.draw_above is not None:
@@ -87,8 +88,9 @@ class Journal:
     def _draw(self, found):
         """Draw a picture; returns its name."""
         # Equal stems stay apart, and a number is never given anew.
-        new = Place(0, f"{len(self.places):03d}-{Path(found.picture.name).stem}.png", GONE)
-        name = self.places.get(_key(found), new).picture
+        stem = _fitting(Path(found.picture.name).stem)
+        new = Place(0, f"{len(self.places):03d}-{stem}.png", GONE)
+        name = self.places.get(_key(found.picture.name), new).picture
         picture = io.BytesIO()
         found.draw(self.draw_above).save(picture, "png")
         write_atomic(self.folder / name, picture.getvalue())
@@ -96,23 +98,24 @@ class Journal:
 
     def write(self, paths: Iterable[Path]) -> None:
         """Write `detections.json`: a list with a row of each of these files that is done."""
-        lines = ",\n".join(map(json.dumps, self.rows(paths)))
+        rows = (row | {"file": _told(row["file"])} for row in self.rows(paths))
+        lines = ",\n".join(map(json.dumps, rows))
         write_atomic(self.folder / "detections.json", f"[{lines}]\n".encode())
 
     def rows(self, paths: Iterable[Path]) -> Iterator[dict]:
         """The rows of those files that are done: file (as here), width, height, detections ..."""
-        done = [path for path in paths if os.path.abspath(path) in self.places]
+        done = [path for path in paths if _key(path) in self.places]
         if not done:
             return
         with self._lines.open("rb") as lines:
             for path in done:
-                lines.seek(self.places[os.path.abspath(path)].start)
+                lines.seek(self.places[_key(path)].start)
                 row = json.loads(lines.readline()) | {"file": str(path)}
                 yield {name: value for name, value in row.items() if name not in STAMP}
 
     def drawn_of_others(self, paths: Iterable[Path]) -> list[str]:
         """The names of drawings in the folder that are of none of these files."""
-        mine = {os.path.abspath(path) for path in paths}
+        mine = {*map(_key, paths)}
         names = [place.picture for file, place in self.places.items() if file not in mine]
         return sorted(name for name in names if name and (self.folder / name).is_file())
 
@@ -145,11 +148,27 @@ class Journal:
 
 STAMP = ("bytes", "modified")  # what a line has besides its row
 GONE = (0, 0)
+LONGEST = 200  # bytes of a stem: a name has 255, and a partial file's is longer than the file's
 ELSEWHERE = "nothing was changed: choose another folder, or remove this one"
 
 
-def _key(found):
-    return os.path.abspath(found.picture.name)
+def _key(path):
+    """What a file goes by: its absolute path, as `_told`."""
+    return _told(os.path.abspath(path))
+
+
+def _told(path):
+    """A path that JSON can hold: one that is no UTF-8 is written as an address, file:///..."""
+    try:
+        path.encode()
+    except UnicodeEncodeError:
+        return Path(os.path.abspath(path)).as_uri()
+    return path
+
+
+def _fitting(stem):
+    """A stem in UTF-8, without backslashes, and short enough for what is put around it."""
+    return os.fsencode(stem)[:LONGEST].decode(errors="ignore").replace("\\", "_")
 
 
 def _stamp(path):

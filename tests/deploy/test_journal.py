@@ -3,16 +3,23 @@
 import json
 import os
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from p2s.deploy.journal import Journal
+from p2s.files import read_json
 from tests.support.found import CLASSES, detections
 from tests.support.tiny import photo
 
 SETTINGS = {"model": "abc", "draw_above": 0.3, "test.nms": 0.7}
+
+NAMES = [  # of files, as a system allows them
+    *("a" * 251, "猫" * 83, "a" + "é" * 125, "day\\1", "..\\x", "C:x", os.fsdecode(b"bad\xff")),
+    *(os.fsdecode(b"\xe7\x8c" * 99), "a\nb", "\x1b[31m", "%ff", '"', " ", "-x", "a..", "e\u0301"),
+]
 
 
 @pytest.fixture
@@ -69,6 +76,32 @@ def test_a_line_that_a_kill_cut_short_counts_as_not_done(paths, tmp_path, left):
     assert [journal.has(path) for path in paths] == [True, False, False]
     journal.add(detections(2, paths[1]))
     assert lines.read_bytes() == first + b"\n" + second + b"\n"
+
+
+@pytest.mark.parametrize("draw_above", [None, 0.3])
+@pytest.mark.parametrize("name", NAMES, ids=lambda name: ascii(name[:9]))
+def test_a_file_of_any_name_is_done_once_and_its_rows_are_json(tmp_path, name, draw_above):
+    paths = [photo(tmp_path / folder / f"{name}.png") for folder in ("a", "b")]
+    settings = SETTINGS | {"draw_above": draw_above}
+    for path in paths:
+        Journal.at(tmp_path / "out", settings).add(detections(2, path))
+    journal = Journal.at(tmp_path / "out", settings)
+    assert all(map(journal.has, paths))
+    assert [row["file"] for row in journal.rows(paths)] == [str(path) for path in paths]
+    journal.write(paths)
+    read_json(tmp_path / "out" / "detections.json", list[dict[str, Any]])
+    drawn = [path.name for path in (tmp_path / "out").glob("*.png")]
+    assert len(drawn) == (2 if draw_above else 0) and not any("\\" in each for each in drawn)
+
+
+def test_a_path_that_is_no_utf_8_and_one_that_looks_like_it_are_two(tmp_path):
+    odd = photo(tmp_path / os.fsdecode(b"a\xff.png"))
+    alike = [photo(tmp_path / name) for name in ("a%FF.png", "a\\xff.png")]
+    journal = filled(tmp_path / "out", [odd])
+    assert journal.has(odd) and not any(map(journal.has, alike))
+    journal.write([odd])
+    [row] = json.loads((tmp_path / "out" / "detections.json").read_text())
+    assert row["file"] == odd.as_uri() and row["file"].endswith("/a%FF.png")
 
 
 @pytest.mark.parametrize("seconds", [-9, 0, 9])
