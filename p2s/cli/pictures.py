@@ -3,6 +3,7 @@
 import json
 import sys
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import reduce
 from pathlib import Path
@@ -45,7 +46,7 @@ class Job(Where):
         """Detect, and tell of each picture that cannot be read; whether there was none."""
         refuse_training_settings(self.settings)
         missing: list[str] = []
-        paths = pictures.files(self.images, missing.append)
+        paths = self._paths(missing.append)
         if not paths:
             raise ValueError("; ".join(missing))
         _refuse_own(self.output, paths)
@@ -64,6 +65,10 @@ class Job(Where):
         asked = len(paths) + len(missing)
         click.echo(f"{target}: {len(answered)} of {asked} pictures")
         return len(answered) == asked
+
+    def _paths(self, skipped: Callable[[str], None]) -> list[Path]:
+        """The files to detect in; `skipped` is told of what is none."""
+        return pictures.files(self.images, skipped)
 
     def _write(self, _predictor: Predictor, journal: Journal, paths: list[Path]) -> Path:
         """Write what was found in these files; returns where."""

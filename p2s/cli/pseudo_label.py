@@ -20,7 +20,8 @@ def pseudo_label(images, **options):
     """Annotate pictures by what a model finds in them, for `p2s train --pseudo`.
 
     Writes COCO JSON: the model's classes, and a score beside each box. Interrupted, the same
-    command goes on. A picture that cannot be read is told and left out; then the exit code is 1.
+    command goes on. A picture that cannot be read, or that train would refuse, is told and left
+    out; then the exit code is 1.
     """
     from p2s.cli.pseudo_labels import Job
 

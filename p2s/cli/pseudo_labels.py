@@ -1,11 +1,12 @@
 """Pseudo-labels: what `p2s pseudo-label` writes."""
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 from p2s.cli import pictures
+from p2s.data.inside import leads_outside
 from p2s.deploy.detections import coco_results
 from p2s.deploy.journal import Journal
 from p2s.deploy.predict import Predictor
@@ -18,6 +19,24 @@ class Job(pictures.Job):
     """As of `p2s predict`; `folder` is what file names are relative to."""
 
     folder: Path
+
+    def _paths(self, skipped: Callable[[str], None]) -> list[Path]:
+        """The files to annotate: one that `p2s train` would refuse is told and left out."""
+        paths = super()._paths(skipped)
+        problems = {path: self._problem(path.relative_to(self.folder)) for path in paths}
+        for path, problem in problems.items():
+            if problem:
+                skipped(f"{path}: left out, p2s train refuses it: {problem}")
+        return [path for path, problem in problems.items() if not problem]
+
+    def _problem(self, name):
+        if leads_outside(self.folder, f"{name}"):
+            return "its name or link leads out of the folder (valid: a path inside it)"
+        try:
+            f"{name}".encode()
+        except UnicodeEncodeError:
+            return "its name is not UTF-8 (valid: a name that JSON can hold)"
+        return ""
 
     def _write(self, predictor: Predictor, journal: Journal, paths: list[Path]) -> Path:
         tables = annotations(journal.rows(paths), self.folder, predictor.classes)

@@ -1,6 +1,7 @@
 """`p2s pseudo-label`, and a training on what it writes."""
 
 import json
+import os
 
 import pytest
 
@@ -61,6 +62,33 @@ def test_stopped_it_goes_on_and_a_changed_picture_is_done_again(
     assert p2s(*words, "--output", tmp_path / "cut").exit_code == 0
     assert len(added) == 5
     assert written(tmp_path / "cut")["images"][1]["width"] == 64
+
+
+@pytest.mark.parametrize(
+    "name, told",
+    [
+        *(("C:x.png", "leads out"), ("\\x.png", "leads out"), ("..\\x.png", "leads out")),
+        *((os.fsdecode(b"\xff.png"), "not UTF-8"), ("a\\x.png", ""), ("%20.png", "")),
+    ],
+)
+def test_what_train_refuses_is_left_out_and_told_before_the_work(
+    words, folder, tmp_path, name, told
+):
+    photo(folder / "inner" / "x.png").rename(folder / name)
+    done = p2s(*words, "--output", tmp_path / "out")
+    assert done.exit_code == bool(told) and len(done.stderr.splitlines()) == bool(told)
+    assert told in done.stderr and f"{5 - bool(told)} of 5 pictures" in done.stdout
+    assert len(written(tmp_path / "out")["images"]) == 5 - bool(told)
+    assert health.check(tmp_path / "out" / "pseudo_labels.json", folder) == []
+
+
+def test_a_link_out_of_the_folder_is_left_out_and_one_within_it_is_not(words, folder, tmp_path):
+    (folder / "far.png").symlink_to(photo(tmp_path / "elsewhere.png"))
+    (folder / "near.png").symlink_to(photo(folder / "inner" / "x.png"))
+    done = p2s(*words, "--output", tmp_path / "out")
+    assert done.exit_code == 1 and "5 of 6 pictures" in done.stdout
+    assert done.stderr.startswith(f"{folder / 'far.png'}: left out, p2s train refuses it: ")
+    assert health.check(tmp_path / "out" / "pseudo_labels.json", folder) == []
 
 
 def annotated(folder, tmp_path, categories):
