@@ -1,8 +1,8 @@
 """Labelled: a picture with the objects that a label file has for it, whatever its format.
 
-hotcoco reads the label files. It names a picture as they do, which need not be a file's name, and
-says in some formats at which byte something is wrong. So it is shown links that have numbers for
-names; pictures are found, and lines counted, here.
+hotcoco reads the label files. It names a picture as they do, which need not be a file's name, says
+in some formats at which byte something is wrong, and knows UTF-8 alone. So it is shown plain copies
+that have numbers for names; pictures are found, and lines counted, here.
 """
 
 import os
@@ -122,24 +122,36 @@ def instead(folder: Path, root: Path, word: str, other: str) -> Path:
 
 
 @contextmanager
-def linked(files: Mapping[str, Path]) -> Iterator[str]:
-    """A folder that has files by other names; what is wrong in one is told with file and line."""
+def copied(files: Mapping[str, Path], plain: Callable[[Path], bytes]) -> Iterator[str]:
+    """A folder that has by other names what is `plain` of files, with the lines where they are.
+
+    What is found wrong in one is a ValueError with the file and the line.
+    """
     with scratch() as folder:
         for name, path in files.items():
-            (folder / name).symlink_to(path.absolute())
+            (folder / name).write_bytes(plain(path))
         try:
             yield str(folder)
         except (ValueError, OSError) as error:
-            raise ValueError(_told(" ".join(str(error).split()), str(folder), files)) from None
+            raise ValueError(_told(" ".join(str(error).split()), folder, files)) from None
+
+
+@contextmanager
+def linked(files: Mapping[str, Path]) -> Iterator[str]:
+    """A folder that has files by other names."""
+    with scratch() as folder:
+        for name, path in files.items():
+            (folder / name).symlink_to(path.absolute())
+        yield str(folder)
 
 
 def _told(text, folder, files):
     """A message of hotcoco's with the file that was meant, and a line in place of a byte."""
-    match = re.search(rf"{re.escape(folder)}/([\w.]+)(?:: near byte (\d+))?(.*)", text)
+    match = re.search(rf"{re.escape(str(folder))}/([\w.]+)(?:: near byte (\d+))?(.*)", text)
     if not match or match[1] not in files:
         return text
     name, byte, rest = match.groups()
     if not byte:
         return f"{files[name]}{rest}"
-    line = files[name].read_bytes().count(b"\n", 0, int(byte)) + 1
+    line = (folder / name).read_bytes().count(b"\n", 0, int(byte)) + 1
     return f"{files[name]}: line {line}{rest}"

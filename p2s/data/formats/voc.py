@@ -5,7 +5,10 @@ A folder has them in `Annotations` with pictures in `JPEGImages` (parts by the l
 them). `difficult` objects become crowds, which no evaluation counts.
 """
 
+import codecs
 import re
+from contextlib import suppress
+from html import escape
 from pathlib import Path, PureWindowsPath
 
 from hotcoco import COCO
@@ -15,9 +18,9 @@ from p2s.data.formats.labelled import (
     Format,
     Labelled,
     Parts,
+    copied,
     files_by_folder,
     instead,
-    linked,
     listed,
     part_of,
     sizes,
@@ -29,6 +32,9 @@ LABELS, LISTS = "Annotations", ("train", "val", "trainval", "test")
 BESIDE = (LABELS, "JPEGImages", "images")  # where the pictures of LABELS may be
 LAYOUTS = "Annotations with JPEGImages, or both in one folder"
 OBJECT, SIZE = re.compile(rb"<object[\s>]"), re.compile(rb"<size[\s>]")
+DECLARED = re.compile(rb"""(?:\xef\xbb\xbf)?<\?xml\s[^>]*?encoding\s*=\s*["']([^"']*)""")
+CDATA = re.compile(r"<!\[CDATA\[(.*?)\]\]>", re.DOTALL)
+WHOLE = re.compile(r"(<(?:width|height|depth)>\s*\d+)\.0*(?=\s*<)")  # 96.0 pixels are 96
 ESCAPED = re.compile(rb"<(?:name|filename)>[^<]*&")  # of `a&amp;b` hotcoco keeps the b
 
 
@@ -52,18 +58,40 @@ def read(folder: Path) -> Parts:
 
 def lines(label: Path) -> list[int]:
     """In which lines of a label file its objects begin."""
-    text = label.read_bytes()
+    text = _plain(label)
     return [_line(text, found) for found in OBJECT.finditer(text)]
+
+
+def _plain(label):
+    """What hotcoco reads of a label file: UTF-8 without CDATA, sides without a point."""
+    text = CDATA.sub(lambda found: escape(found[1]), _decoded(label))
+    plain = WHOLE.sub(r"\1", text).encode()
+    if found := ESCAPED.search(plain):
+        told = "an & in a name is not read; valid: a name without it"
+        raise ValueError(f"{label}: line {_line(plain, found)}: {told}")
+    return plain
+
+
+def _decoded(label):
+    """The text of a label file by the encoding that it declares; ValueError if it is not in it."""
+    text, name = label.read_bytes(), "UTF-8"
+    declared = DECLARED.match(text)
+    if declared:
+        name = declared[1].decode(errors="replace")
+    elif text.startswith((codecs.BOM_UTF16_BE, codecs.BOM_UTF16_LE)):
+        name = "UTF-16"
+    with suppress(LookupError, UnicodeError):
+        seen = text.decode(name).removeprefix("\ufeff")
+        if not declared or seen.startswith("<?xml"):
+            return seen
+    told = f"encoding {name!r}: not the file's, or not known here; save it as UTF-8"
+    raise ValueError(f"{label}: line 1: {told}")
 
 
 def _labelled(labels, folders, places):
     """Each label file with its picture, in their order."""
-    for label in labels:
-        text = label.read_bytes()
-        if found := ESCAPED.search(text):
-            told = "an & in a name is not read; valid: a name without it"
-            raise ValueError(f"{label}: line {_line(text, found)}: {told}")
-    with linked({f"{number:08}.xml": label for number, label in enumerate(labels)}) as folder:
+    by_number = {f"{number:08}.xml": label for number, label in enumerate(labels)}
+    with copied(by_number, _plain) as folder:
         read = COCO.from_voc(folder).dataset
     pairs = list(zip(labels, read["images"], strict=True))  # hotcoco reads files by their names
     pictures = [_picture(label, row["file_name"], places, folders) for label, row in pairs]
@@ -103,7 +131,7 @@ def _agreed(label, row, picture, size):
     told = row["width"], row["height"]
     if told in ((0, 0), size):  # 0: it says none
         return size
-    text = label.read_bytes()
+    text = _plain(label)
     wide, high = size
     swapped = ": width and height are swapped" * (told == (high, wide))
     raise ValueError(

@@ -15,6 +15,7 @@ from p2s.data.formats.labelled import (
     Format,
     Labelled,
     Parts,
+    copied,
     files_by_folder,
     instead,
     linked,
@@ -121,11 +122,9 @@ def _objects(pairs, names):
     """Of each pair the size that hotcoco reads, of the picture as stored, and the objects."""
     has = [number for number, (_, label) in enumerate(pairs) if label]
     labels = {f"{number}.txt": pairs[number][1] for number in has}
-    for label in labels.values():
-        text_of(label)  # of one that is no text hotcoco does not say which
     # of pictures hotcoco knows a few endings, and Pillow their contents
     pictures = {f"{number}.jpg": pairs[number][0] for number in has}
-    with linked(labels) as folder, linked(pictures) as beside:
+    with copied(labels, _plain) as folder, linked(pictures) as beside:
         # by number: of YAML it reads a part
         (Path(folder) / "data.yaml").write_text(f"names: {[str(k) for k in range(len(names))]}")
         read = COCO.from_yolo(folder, images_dir=beside).dataset
@@ -137,6 +136,11 @@ def _objects(pairs, names):
         told = {"bbox": row["bbox"], "iscrowd": 0, "category": names[row["category_id"] - 1]}
         found[numbers[row["image_id"]]][1].append(told)
     return found
+
+
+def _plain(label):
+    """What hotcoco reads of a label file; of one that is no text it does not say which."""
+    return text_of(label).encode()
 
 
 def _as_seen(row, stored, size):

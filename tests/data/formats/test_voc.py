@@ -92,6 +92,7 @@ def test_each_label_file_keeps_its_own_objects(tmp_path):
         (CAT.replace(">11<", ">0<"), "line 5: <object> `cat`: inverted <bndbox>"),
         ("<object><name>cat</name></object>\n", "line 5: <object> `cat` has no <bndbox>"),
         (CAT.replace(">cat<", ">c&amp;t<"), "line 5: an & in a name is not read"),
+        (CAT.replace(">cat<", "><![CDATA[c&t]]><"), "line 5: an & in a name is not read"),
         (CAT[:-3], "line 5: ill-formed document: expected `</object>`"),
     ],
 )
@@ -100,6 +101,44 @@ def test_a_wrong_line_is_told_with_file_and_line(tmp_path, objects, told):
     with pytest.raises(ValueError) as error:
         read(root)
     assert str(error.value).startswith(f"{root / 'Annotations/x.xml'}: {told}")
+
+
+@pytest.mark.parametrize("name", ["GBK", "gb18030", "utf-8", "utf-8-sig", "UTF-16", "Shift_JIS"])
+@pytest.mark.parametrize("is_declared", [True, False])
+def test_a_label_file_is_read_in_its_own_encoding_or_refused(tmp_path, name, is_declared):
+    declared = f"<?xml version='1.0' encoding='{name}'?>\n" * is_declared
+    root = voc(tmp_path, {"x.xml": ""})
+    label = root / "Annotations" / "x.xml"
+    label.write_bytes((declared + xml(one("猫狗", 1, 2, 11, 12) + DOG)).encode(name))
+    if is_declared or name[:3].lower() == "utf":
+        assert read(root).classes == ["dog", "猫狗"]
+        assert lines(label) == [4 + is_declared, 5 + is_declared]
+    else:
+        with pytest.raises(ValueError, match=f"^{label}: line 1: encoding 'UTF-8': not the file's"):
+            read(root)
+
+
+@pytest.mark.parametrize("name", ["klingon", "hex", "undefined", "utf-16", ""])
+def test_an_encoding_that_is_not_the_files_is_a_line(tmp_path, name):
+    text = f"<?xml version='1.0' encoding='{name}'?>\n{xml(CAT)}"
+    with pytest.raises(ValueError, match=f"x.xml: line 1: encoding '{name}': .*; save it as UTF-8"):
+        read(voc(tmp_path, {"x.xml": text}))
+
+
+def test_what_is_said_otherwise_in_xml_is_read_and_lines_stay(tmp_path):
+    odd = CAT.replace("cat", "\n<![CDATA[cat]]>\n")
+    text = (
+        xml(odd + DOG, "<![CDATA[x.jpg]]>").replace(">40<", "> 40.0\n<").replace(">20<", ">20.<", 1)
+    )
+    root = voc(tmp_path, {"x.xml": text})
+    assert read(root).classes == ["cat", "dog"]
+    assert lines(root / "Annotations/x.xml") == [5, 8]
+    voc(tmp_path, {"x.xml": text.replace(">5<", ">five<", 1)})
+    with pytest.raises(ValueError, match="x.xml: line 8: invalid bbox coordinate: five"):
+        read(root)
+    voc(tmp_path, {"x.xml": text.replace("20.<", "20.5<")})
+    with pytest.raises(ValueError, match="x.xml: line 4: invalid height: 20.5"):
+        read(root)
 
 
 def test_the_size_is_the_pictures_own(tmp_path):
