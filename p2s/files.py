@@ -39,9 +39,12 @@ def read_json(path: Path | str, kind: Any) -> Any:
 
 
 def text_of(path: Path | str, most: float = math.inf) -> str:
-    """The text of a regular file of UTF-8; ValueError names a file that is none, as `bytes_of`."""
+    """The text of a regular file of UTF-8; ValueError names a file that is none, as `bytes_of`.
+
+    A byte order mark is left out.
+    """
     try:
-        return bytes_of(path, most).decode()
+        return bytes_of(path, most).decode().removeprefix("\ufeff")
     except UnicodeDecodeError as error:
         raise ValueError(f"{path}: not UTF-8, at byte {error.start}: save it as UTF-8") from None
     except ValueError as error:

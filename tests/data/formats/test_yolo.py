@@ -111,6 +111,17 @@ def test_a_wrong_line_is_told_with_file_and_line(tmp_path, text, told):
 
 
 @pytest.mark.parametrize("name", ["labels/a.txt", "data.yaml", "classes.txt"])
+def test_a_byte_order_mark_is_left_out(tmp_path, name):
+    root = yolo(tmp_path, {"images/a.jpg": ONE})
+    if name == "classes.txt":
+        (root / "data.yaml").rename(root / name).write_text("cat\ndog\n")
+    (root / name).write_bytes(b"\xef\xbb\xbf" + (root / name).read_bytes())
+    classes, parts = read(root)
+    assert classes == ["cat", "dog"] and parts["all"][0].objects[0]["category"] == "dog"
+    assert lines(root / "labels" / "a.txt") == [1]
+
+
+@pytest.mark.parametrize("name", ["labels/a.txt", "data.yaml", "classes.txt"])
 def test_what_is_no_text_is_told_with_the_file(tmp_path, name):
     root = yolo(tmp_path, {"images/a.jpg": ONE})
     if name == "classes.txt":
