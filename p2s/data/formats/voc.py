@@ -35,6 +35,7 @@ OBJECT, SIZE = re.compile(rb"<object[\s>]"), re.compile(rb"<size[\s>]")
 DECLARED = re.compile(rb"""(?:\xef\xbb\xbf)?<\?xml\s[^>]*?encoding\s*=\s*["']([^"']*)""")
 CDATA = re.compile(r"<!\[CDATA\[(.*?)\]\]>", re.DOTALL)
 WHOLE = re.compile(r"(<(?:width|height|depth)>\s*\d+)\.0*(?=\s*<)")  # 96.0 pixels are 96
+STATE = re.compile(r"\s+(?:-1|0|1)$")  # behind a name in a list: whether a class is in the picture
 ESCAPED = re.compile(rb"<(?:name|filename)>[^<]*&")  # of `a&amp;b` hotcoco keeps the b
 
 
@@ -46,8 +47,8 @@ def read(folder: Path) -> Parts:
         pictures = _places(beside, folder)
         name, labelled = part_of(place, folder, LABELS), _labelled(labels, beside, pictures)
         lists = _lists(place, folder)
-        for part, stems in lists.items():
-            parts[part if name == ALL else f"{name}-{part}"] = _listed(part, stems, labelled, place)
+        for part, rows in lists.items():
+            parts[part if name == ALL else f"{name}-{part}"] = _listed(part, rows, labelled, place)
         if not lists:
             parts[name] = labelled
     if not parts:
@@ -64,7 +65,7 @@ def lines(label: Path) -> list[int]:
 
 def _plain(label):
     """What hotcoco reads of a label file: UTF-8 without CDATA, sides without a point."""
-    text = CDATA.sub(lambda found: escape(found[1]), _decoded(label))
+    text = CDATA.sub(lambda found: escape(found[1], quote=False), _decoded(label))
     plain = WHOLE.sub(r"\1", text).encode()
     if found := ESCAPED.search(plain):
         told = "an & in a name is not read; valid: a name without it"
@@ -141,16 +142,21 @@ def _agreed(label, row, picture, size):
 
 
 def _lists(place, root):
-    """The names that the lists beside LABELS have, by the list's."""
+    """The lines that the lists beside LABELS have, by the list's name."""
     if place.name != LABELS or place == root:
         return {}
     found = listed(place.parent / "ImageSets" / "Main", root, [".txt"])
     files = {path.stem: path for path in found}
-    return {name: text_of(files[name]).split() for name in LISTS if name in files}
+    return {
+        name: [line.strip() for line in text_of(files[name]).split("\n") if line.strip()]
+        for name in LISTS
+        if name in files
+    }
 
 
-def _listed(part, stems, labelled, place):
+def _listed(part, rows, labelled, place):
     by_stem = {each.label.stem: each for each in labelled}
+    stems = [row if row in by_stem else STATE.sub("", row) for row in rows]
     if lost := [stem for stem in stems if stem not in by_stem]:
         told = f"{part}.txt of ImageSets/Main lists {lost[0]}"
         raise ValueError(f"{place / lost[0]}.xml: is not there, but {told}")

@@ -64,6 +64,21 @@ def test_parts_are_the_lists_where_there_are_any(tmp_path):
         read(root)
 
 
+@pytest.mark.parametrize("state", ["", " 1", " -1", "  0", "\t1"])
+@pytest.mark.parametrize("end", ["\n", "\r\n", " \n\n"])
+@pytest.mark.parametrize("mark", ["", "\ufeff"])
+def test_a_list_names_files_with_or_without_a_second_column(tmp_path, state, end, mark):
+    names = ("my cat", "a", "a 1", "cat 2", "b\u2028c")
+    texts = {f"{name}.xml": xml(CAT, filename=f"{name}.jpg") for name in names}
+    root = voc(tmp_path, texts, tuple(f"{name}.jpg" for name in names))
+    given = [name for name in names if name != "a" or not state.endswith(" 1")]
+    text = mark + "".join(f"{name}{state}{end}" for name in given)
+    (root / "ImageSets" / "Main").mkdir(parents=True)
+    (root / "ImageSets" / "Main" / "val.txt").write_text(text, newline="")
+    found = read(root).labelled["val"]
+    assert [each.picture.stem for each in found] == given
+
+
 def test_labels_may_lie_beside_their_pictures(tmp_path):
     for part in ("train", "valid"):
         photo(tmp_path / part / "x.jpg", (40, 20))
@@ -126,12 +141,12 @@ def test_an_encoding_that_is_not_the_files_is_a_line(tmp_path, name):
 
 
 def test_what_is_said_otherwise_in_xml_is_read_and_lines_stay(tmp_path):
-    odd = CAT.replace("cat", "\n<![CDATA[cat]]>\n")
+    odd = CAT.replace("cat", "\n<![CDATA[cat's]]>\n")
     text = (
         xml(odd + DOG, "<![CDATA[x.jpg]]>").replace(">40<", "> 40.0\n<").replace(">20<", ">20.<", 1)
     )
     root = voc(tmp_path, {"x.xml": text})
-    assert read(root).classes == ["cat", "dog"]
+    assert read(root).classes == ["cat's", "dog"]
     assert lines(root / "Annotations/x.xml") == [5, 8]
     voc(tmp_path, {"x.xml": text.replace(">5<", ">five<", 1)})
     with pytest.raises(ValueError, match="x.xml: line 8: invalid bbox coordinate: five"):
