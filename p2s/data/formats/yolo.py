@@ -5,11 +5,13 @@ A folder has `data.yaml` (or `classes.txt`), and pictures in `train/images` with
 both in one folder. The paths in `data.yaml` are not used: after a move they lead elsewhere.
 """
 
+import json
 import os
 from pathlib import Path
+from typing import Any
 
 from hotcoco import COCO
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, field_validator
 
 from p2s.data.formats.labelled import (
     Format,
@@ -39,6 +41,17 @@ class _DataFile(BaseModel):
 
     names: list[str] | dict[int, str]
     nc: int | None = None
+
+    @field_validator("names", mode="before")
+    @classmethod
+    def _are_texts(cls, names: Any) -> Any:
+        """Names as given; ValueError for one that YAML takes for no text, as `on`, for true."""
+        several = dict(enumerate(names)) if isinstance(names, list) else names
+        for number, name in several.items() if isinstance(several, dict) else ():
+            if not isinstance(name, str | int | float) or isinstance(name, bool):
+                told = f"{json.dumps(name)}, no name; valid: yes, no, on, off and null in quotes"
+                raise ValueError(f"{number}: {told}")
+        return names
 
 
 def read(folder: Path) -> Parts:

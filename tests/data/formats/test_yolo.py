@@ -85,6 +85,13 @@ def test_shares_are_of_the_picture_as_it_is_seen(tmp_path):
         ("names: {1: cat, 2: dog}\n", "names: numbers [1, 2]; valid: 0, 1, 2 and so on"),
         ("names: [cat\n", "line 2: "),
         ("names: cat\n", "line 1: names"),
+        ("names: 5\n", "line 1: names"),
+        ("names: {0: 'on', 1: off}\n", "line 1: names: 1: false, no name; valid: yes, no, on, off"),
+        ("nc: 2\nnames: [cat, on]\n", "line 2: names: 1: true, no name; valid: yes, no, on, off"),
+        (
+            "names:\n  0: ~\n",
+            "line 2: names: 0: null, no name; valid: yes, no, on, off and null in",
+        ),
     ],
 )
 def test_names_that_are_wrong_are_told_with_the_file(tmp_path, data, told):
