@@ -16,6 +16,8 @@ from p2s.data.picture import ENDINGS, MOST, read_any_size, rgb
 
 VALID = "a path, a PIL picture, an array (H, W, 3) or (H, W) of uint8, a tensor (3, H, W)"
 
+BYTES = (bytes, bytearray, memoryview)
+
 
 @dataclass(frozen=True, eq=False)
 class Picture:
@@ -71,11 +73,12 @@ def is_one(given: Any) -> bool:
 def each(given: Any) -> Iterator[Picture]:
     """The pictures of a folder, a pattern, or of several things, one after the other.
 
-    ValueError, at once, for a folder or a pattern without any and for what is not several.
+    ValueError, at once, for a folder or a pattern without any and for what is not several, as the
+    bytes of a file, or a file that is open.
     """
     if _is_path(given):
         return map(Picture.of, files([given]))
-    if not isinstance(given, Iterable):
+    if not isinstance(given, Iterable) or isinstance(given, BYTES) or hasattr(given, "read"):
         raise ValueError(f"{type(given).__name__}; valid: {VALID}, or several of these")
     return _each_of(given)
 
@@ -150,6 +153,12 @@ def _is_pattern(path):
     return glob.has_magic(str(path)) and not os.path.exists(path)
 
 
+def _of_pil(picture):
+    if not all(picture.size):
+        raise ValueError(f"{picture.width} x {picture.height} pixels (valid: 1 x 1 or more)")
+    return rgb(picture)
+
+
 def _of_array(array):
     if array.dtype != np.uint8 or not array.size:
         raise ValueError(f"array of {array.dtype}, {array.shape}; valid: {VALID}")
@@ -174,4 +183,4 @@ def _of_tensor(tensor):
     return _of_array(array)
 
 
-READERS = {Image.Image: rgb, np.ndarray: _of_array, Tensor: _of_tensor}
+READERS = {Image.Image: _of_pil, np.ndarray: _of_array, Tensor: _of_tensor}

@@ -5,6 +5,7 @@ import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby, islice
+from numbers import Integral
 from pathlib import Path
 from typing import Any
 
@@ -77,8 +78,8 @@ class Predictor:
         """
         settings = self._test(score_above, test)
         for name, value, least in (("batch", batch, 1), ("tile", tile, tiles.LEAST)):
-            if value is not None and value < least:
-                raise ValueError(f"{name} {value}; valid: {least} or more")
+            if value is not None and not (isinstance(value, Integral) and value >= least):
+                raise ValueError(f"{name} {value!r}; valid: {least} or more, a whole number")
         found = self._in_tiles(tile) if tile else self._found
         most = math.inf if tile else MOST
         if not is_one(x):

@@ -1,5 +1,8 @@
 """Pictures: the same pixels however they are given, and a line about what has none."""
 
+import io
+import sys
+
 import numpy as np
 import pytest
 import torch
@@ -41,6 +44,9 @@ def test_every_kind_of_picture_is_rgb(given, wanted):
         (np.zeros((0, 4, 3), np.uint8), r"array of uint8, \(0, 4, 3\)"),
         (COLOUR[:, :, :2], r"array \(4, 6, 2\)"),
         (np.zeros(3, np.uint8), r"array \(3,\)"),
+        (memoryview(b"GIF"), "memoryview; valid: a path"),
+        (Image.new("RGB", (0, 5)), r"0 x 5 pixels \(valid: 1 x 1 or more"),
+        (Image.new("I;16", (5, 0)), r"5 x 0 pixels \(valid: 1 x 1 or more"),
         (FIRST.float(), "beyond 0 to 1; valid there: 0 to 1"),
         (FIRST / 255 * np.nan, "beyond 0 to 1"),
         (7, "int; valid: a path"),
@@ -118,7 +124,15 @@ def test_an_array_of_four_dimensions_is_several():
     assert [(p.name, p.pixels().shape) for p in each(both)][1] == ("picture 1", (4, 6, 3))
 
 
-@pytest.mark.parametrize("given", [7, None])
-def test_what_is_neither_is_refused_at_once(given):
-    with pytest.raises(ValueError, match="valid: a path, .* or several of these"):
+@pytest.mark.parametrize(
+    "given", [7, None, b"GIF", bytearray(b"GIF"), io.BytesIO(b"GIF"), sys.stdin]
+)
+def test_what_is_neither_is_refused_at_once_and_told_among_several(given):
+    assert not is_one(given)
+    with pytest.raises(ValueError, match=f"{type(given).__name__}; valid: a path, .* or several"):
         each(given)
+    told = []
+    assert len([*readable(each([GREY, given, GREY]), told.append)]) == 2
+    assert len(told) == 1 and told[0].startswith(
+        f"picture 1: {type(given).__name__}; valid: a path"
+    )
