@@ -97,6 +97,8 @@ class Predictor:
         return seen_in(self.model.eval(), inputs, seen.pixels.shape[:2]).numpy()
 
     def _test(self, score_above: float | None, test: Mapping[str, Any] | None) -> Test:
+        if not isinstance(test, Mapping | None):
+            raise ValueError(f"test {test!r}; valid: a dict of settings, as {{'nms': 0.6}}")
         lowest = {} if score_above is None else {"score_threshold": score_above}
         try:
             return self.spec.changed({"test": {**(test or {}), **lowest}}).test

@@ -139,6 +139,7 @@ def test_a_folder_and_a_pattern_are_their_pictures(detector, photos):
         ({"batch": 1.5}, "batch 1.5; valid: 1 or more, a whole number"),
         ({"tile": 64.5}, "tile 64.5; valid: 64 or more, a whole number"),
         ({"tile": "99"}, "tile '99'; valid: 64 or more, a whole number"),
+        ({"test": 5}, "^test 5; valid: a dict of settings, as {'nms': 0.6}"),
         ({"test": {"speed": 1}}, "^test: unknown speed; valid: clip, detections"),
         ({"test": {"nms": 7}}, "^test.nms: Input should be less than or equal to 1"),
         ({"score_above": 30}, "^test.score_threshold: Input should be less"),
