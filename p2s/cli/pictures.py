@@ -15,7 +15,6 @@ from tqdm import tqdm
 
 from p2s.cli.health import required
 from p2s.cli.job import Where, refuse_training_settings
-from p2s.cli.telling import plain
 from p2s.data import health
 from p2s.data.classes import beyond, require_shared
 from p2s.data.coco import read_pictures
@@ -24,7 +23,7 @@ from p2s.deploy import pictures
 from p2s.deploy.detections import coco_results
 from p2s.deploy.journal import Journal
 from p2s.deploy.predict import Predictor, load
-from p2s.files import WEIGHTS, canonical_hash, file_sha256, write_atomic
+from p2s.files import WEIGHTS, canonical_hash, cut, file_sha256, write_atomic
 from p2s.spec import Spec
 from p2s.train.folder import named
 
@@ -52,7 +51,7 @@ class Job(Where):
         _refuse_own(self.output, paths)
         self.tell()
         for line in missing:
-            click.echo(plain(line), err=True)
+            click.echo(cut(line), err=True)
         predictor = self._loaded()
         ids = Ids.of(self.coco, paths, predictor.classes) if self.coco else None
         journal = Journal.at(self.output, self._identity(predictor))
@@ -92,7 +91,7 @@ class Job(Where):
 
             def skipped(line):
                 bar.update()
-                bar.write(plain(line), file=sys.stderr)
+                bar.write(cut(line), file=sys.stderr)
 
             for found in predictor.predict(todo, batch=self.batch, tile=self.tile, skipped=skipped):
                 try:
@@ -109,7 +108,7 @@ class Job(Where):
         if names:
             told = names[0] + f" and {len(names) - 1} more" * (len(names) > 1)
             line = f"drawings of earlier runs stay, {told}; detections.json has this run's alone"
-            click.echo(f"{self.output}: {line}", err=True)
+            click.echo(cut(f"{self.output}: {line}"), err=True)
 
     def _identity(self, predictor):
         """All that the answers depend on, as `Journal` keeps it."""

@@ -145,6 +145,17 @@ def test_drawings_of_other_pictures_stay_and_are_told(model, photos, tmp_path):
     assert "earlier" not in p2s(*words, *photos).stderr
 
 
+@pytest.mark.parametrize("name", ["a\nb", "\x1b[31m", "\x9b"])
+def test_a_terminal_obeys_no_name(model, photos, tmp_path, name):
+    words = ("predict", "--model", model, "--output", tmp_path / "out")
+    assert p2s(*words, photos[0].rename(tmp_path / f"{name}.png")).exit_code == 0
+    (tmp_path / f"bad {name}.png").write_text("no image")
+    done = p2s(*words, tmp_path / f"bad {name}.png", tmp_path / f"no {name}", photos[1])
+    assert done.exit_code == 1 and name not in done.stderr
+    assert done.stderr.count(name.encode("unicode_escape").decode()) == 3
+    assert len(done.stderr.splitlines()) == 3
+
+
 def test_results_of_coco_have_the_ids_of_the_annotations(model, photos, tmp_path):
     """Truth made of each picture's best detection is found, by the ids of its own file."""
     words = ("predict", "--model", model, tmp_path / "photos", "--output", tmp_path / "out")
