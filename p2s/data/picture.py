@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 
 from PIL import Image
 
+from p2s.data.pixels.codestream import require_shallow
 from p2s.data.pixels.depth import (
     DEEP,
     PLANES,
@@ -113,6 +114,7 @@ def require_rule(picture: Image.Image) -> None:
         raise ValueError(f"mode {picture.mode} (valid: {', '.join(sorted((*PLAIN, *DEEP)))})")
     if has_planes(picture):
         raise ValueError(PLANES)
+    require_shallow(picture)
 
 
 def opened(path: str | Path, most: float = MOST) -> Image.Image:
