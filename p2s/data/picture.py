@@ -32,7 +32,8 @@ from p2s.data.pixels.depth import (
 )
 from p2s.data.pixels.ends import read_behind
 from p2s.data.pixels.kinds import tiff_kind
-from p2s.data.pixels.turns import ASIDE, as_stored, keep_unmapped, orientation, seen_size
+from p2s.data.pixels.mended import mend
+from p2s.data.pixels.turns import ASIDE, as_stored, orientation, seen_size
 from p2s.spec.memory import require_picture
 
 if TYPE_CHECKING:  # the health check reads headers, and does not wait for numpy
@@ -91,7 +92,7 @@ def rgb(picture: Image.Image, block: int = 1) -> "np.ndarray":
     import numpy as np
 
     require_rule(picture)
-    keep_unmapped(picture)
+    mend(picture)
     is_upper = has_upper_bytes(picture)
     picture.load()
     way, sides = orientation(picture), [-(-side // block) for side in picture.size]
@@ -133,7 +134,7 @@ def opened(path: str | Path, most: float = MOST) -> Image.Image:
             raise ValueError(TOO_LARGE)
         if picture.format == "PNG":
             read_behind(picture)
-        keep_unmapped(picture)
+        mend(picture)
     except BaseException:
         picture.close()
         raise

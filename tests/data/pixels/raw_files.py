@@ -9,37 +9,41 @@ import numpy as np
 FORMATS = {"u": 1, "i": 2, "f": 3}  # of samples: TIFF 6.0
 
 
-def tiff(path: Path, values: np.ndarray, *, photometric: int, planes: int = 1) -> Path:
-    """An uncompressed TIFF of an array (H, W) or (H, W, C) as it is, big-endian if that is.
+def tiff(
+    path: Path,
+    values: np.ndarray,
+    *,
+    photometric: int,
+    planes: int = 1,
+    zipped: bool = False,
+    more: dict[int, list[int]] | None = None,
+) -> Path:
+    """A TIFF of an array (H, W) or (H, W, C) as it is, big-endian if that is; with more tags.
 
     Of several planes (2) one channel lies behind the other.
     """
     order = ">" if values.dtype.byteorder == ">" else "<"
-    channels = values.reshape(*values.shape[:2], -1).shape[2]
-    stored = np.moveaxis(values, 2, 0) if planes == 2 else values
-    parts = channels if planes == 2 else 1
-    bits, size, start = 8 * values.dtype.itemsize, values.nbytes // parts, 8 + 2 + 12 * 10 + 4
-    lists = [
-        [bits] * channels,
-        [0] * parts,
-        [size] * parts,
-        [FORMATS[values.dtype.kind]] * channels,
-    ]
-    begin = start + 4 * sum(map(len, lists))
-    lists[1] = [begin + k * size for k in range(parts)]
+    height, width, channels = values.reshape(*values.shape[:2], -1).shape
+    apart = planes == 2 and values.ndim == 3
+    parts = [part.tobytes() for part in (np.moveaxis(values, 2, 0) if apart else [values])]
+    parts = [zlib.compress(part) if zipped else part for part in parts]
     tags = {
-        256: [values.shape[1]], 257: [values.shape[0]], 258: lists[0], 259: [1], 262: [photometric],
-        273: lists[1], 277: [channels], 279: lists[2], 284: [planes], 339: lists[3],
+        256: [width], 257: [height], 258: [8 * values.dtype.itemsize] * channels,
+        259: [8 if zipped else 1], 262: [photometric], 273: [0] * len(parts), 277: [channels],
+        279: [*map(len, parts)], 284: [planes], 339: [FORMATS[values.dtype.kind]] * channels,
+        **(more or {}),
     }  # fmt: skip
+    start = 8 + 2 + 12 * len(tags) + 4
+    begin = start + 4 * sum(map(len, tags.values()))
+    tags[273] = [begin + sum(tags[279][:k]) for k in range(len(parts))]
     entries, behind = b"", b""
-    for tag, numbers in tags.items():
+    for tag, numbers in sorted(tags.items()):
         packed = struct.pack(f"{order}{len(numbers)}I", *numbers)
         where = struct.pack(f"{order}I", start + len(behind)) if len(numbers) > 1 else packed
         entries += struct.pack(f"{order}HHI", tag, 4, len(numbers)) + where
         behind += packed if len(numbers) > 1 else b""
     head = (b"II*\0" if order == "<" else b"MM\0*") + struct.pack(f"{order}IH", 8, len(tags))
-    body = (head + entries + bytes(4) + behind).ljust(begin, b"\0")
-    path.write_bytes(body + stored.tobytes())
+    path.write_bytes((head + entries + bytes(4) + behind).ljust(begin, b"\0") + b"".join(parts))
     return path
 
 
