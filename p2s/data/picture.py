@@ -24,6 +24,7 @@ from p2s.data.pixels.codestream import require_shallow
 from p2s.data.pixels.depth import (
     DEEP,
     PLANES,
+    brightest,
     has_planes,
     has_upper_bytes,
     in_bytes,
@@ -97,15 +98,15 @@ def rgb(picture: Image.Image, block: int = 1) -> "np.ndarray":
     picture.load()
     way, sides = orientation(picture), [-(-side // block) for side in picture.size]
     seen = np.empty((*(sides if way in ASIDE else sides[::-1]), 3), np.uint8)
-    stored, top, brightest = as_stored(seen, way), 0, 0
+    stored, top, most = as_stored(seen, way), 0, 0
     for strip in _plain(picture, block):
         part = strip if strip.mode == "RGB" else strip.convert("RGB")
-        brightest = max(brightest, *(most for _, most in part.getextrema())) if is_upper else 0
+        most = max(most, brightest(strip)) if is_upper else 0
         part = part.reduce(block) if block > 1 else part
         stored[top : top + part.height] = np.asarray(part)
         top += part.height
     if is_upper:
-        require_bright(brightest)
+        require_bright(most)
     return seen
 
 

@@ -19,8 +19,9 @@ SLACK = 0.01  # of a range of floats, that rounding may leave it by
 DIM = 32  # floats above 1 that reach no further may have any range
 DEEP = ("F", "I", "I;16", "I;16B", "I;16L", "I;16N")  # modes of more than 8 bits
 STRIP = 2**20  # pixels that are converted at once: one picture and its bytes are in memory
+UPPER = re.compile(r";16[BLN]'|'SGI16'|\('\w+', 65535\)")  # parts told to have 16 bits
 TOO_DIM = (
-    f"channels of {DEPTHS[-1]} bits without a value above {2 ** DEPTHS[-2] - 1}, "
+    f"channels of {DEPTHS[-1]} bits without a value well above {2 ** DEPTHS[-2] - 1}, "
     "so that their range is not known: save them as 8 bits"
 )
 PLANES = "16 bits a channel in planes without compression: save it compressed, or interleaved"
@@ -46,9 +47,9 @@ def in_bytes(picture: Image.Image, block: int) -> Iterator[Image.Image]:
 
 
 def has_upper_bytes(picture: Image.Image) -> bool:
-    """Whether decoding will leave out the lower half of 16 bits, by the raw mode of its parts."""
-    parts = getattr(picture, "tile", []) if picture.mode in ("RGB", "RGBA") else []
-    return any(re.search(";16[BLN]'", repr(part)) for part in parts)
+    """Whether decoding will leave out the lower half of 16 bits, by how its parts are decoded."""
+    parts = () if picture.mode in DEEP else getattr(picture, "tile", ())
+    return any(UPPER.search(repr(part)) for part in parts)
 
 
 def has_doubtful_range(picture: Image.Image) -> bool:
@@ -56,9 +57,15 @@ def has_doubtful_range(picture: Image.Image) -> bool:
     return picture.mode in ("F", "I") or has_upper_bytes(picture)
 
 
-def require_bright(brightest: int) -> None:
+def brightest(strip: Image.Image) -> int:
+    """The highest value of a strip's colours, of CMYK of its inks."""
+    colours = strip if strip.mode == "CMYK" else strip.convert("RGB")
+    return max(most for _, most in colours.getextrema())
+
+
+def require_bright(most: int) -> None:
     """ValueError for upper bytes of 16 bits that may be those of fewer, as of a grey picture."""
-    if brightest < 2 ** (DEPTHS[-2] - 8):
+    if most <= 2 ** (DEPTHS[-2] - 8):  # a PPM's are rounded, not cut off
         raise ValueError(TOO_DIM)
 
 

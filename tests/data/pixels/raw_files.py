@@ -1,4 +1,4 @@
-"""Raw files: TIFFs and PNGs of kinds that Pillow reads, or does not, but never writes."""
+"""Raw files: pictures of kinds that Pillow reads, or does not, but never writes."""
 
 import struct
 import zlib
@@ -60,4 +60,21 @@ def png(path: Path, values: np.ndarray) -> Path:
     rows = b"".join(b"\0" + row.tobytes() for row in values.astype(">u2"))
     parts = [(b"IHDR", header), (b"IDAT", zlib.compress(rows)), (b"IEND", b"")]
     path.write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(chunk(*part) for part in parts))
+    return path
+
+
+def ppm(path: Path, values: np.ndarray, *, plain: bool = False) -> Path:
+    """A PPM of 16 bits a channel of an array (H, W, 3), in bytes or in words."""
+    head = b"P%d %d %d 65535\n" % (3 if plain else 6, values.shape[1], values.shape[0])
+    words = " ".join(map(str, values.ravel())).encode()
+    path.write_bytes(head + (words if plain else values.astype(">u2").tobytes()))
+    return path
+
+
+def sgi(path: Path, values: np.ndarray) -> Path:
+    """An SGI of 16 bits a channel of an array (H, W, C) of 1, 3 or 4 channels."""
+    height, width, channels = values.shape
+    head = struct.pack(">hBBHHHH", 474, 0, 2, 3 if channels > 1 else 2, width, height, channels)
+    planes = np.moveaxis(values[::-1], 2, 0).astype(">u2")
+    path.write_bytes(head.ljust(512, b"\0") + planes.tobytes())
     return path

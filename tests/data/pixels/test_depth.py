@@ -6,10 +6,10 @@ from PIL import Image
 
 from p2s.data.checks.header import header
 from p2s.data.picture import read_picture, rgb
-from tests.data.pixels.raw_files import png, tiff
+from tests.data.pixels.raw_files import png, ppm, sgi, tiff
 
 RAMP = np.tile(np.arange(256), (3, 1))
-DIM = "channels of 16 bits without a value above 16383, .*: save them as 8 bits"
+DIM = "channels of 16 bits without a value well above 16383, .*: save them as 8 bits"
 
 
 def floats(path, low, high):
@@ -32,37 +32,65 @@ def test_floats_whose_range_is_not_known_are_refused(tmp_path, ends):
         read_picture(floats(tmp_path / "f.tif", *ends))
 
 
+def deep_files(folder, values):
+    """Files of 16 bits a channel that hold these values (H, W, C), but those of CMYK."""
+    channels = values.shape[2]
+    if channels > 1:  # one is read by the rule for grey
+        yield png(folder / "deep.png", values)
+    if channels != 2:
+        yield sgi(folder / "deep.sgi", values)
+    if channels == 3:
+        yield ppm(folder / "deep.ppm", values)
+        yield ppm(folder / "plain.ppm", values, plain=True)
+    if channels > 2:
+        yield from (
+            tiff(
+                folder / f"{order}{zipped}.tif",
+                values.astype(f"{order}u2"),
+                photometric=2,
+                zipped=zipped,
+            )
+            for zipped in (False, True)
+            for order in "<>"
+        )
+
+
 @pytest.mark.parametrize("bits", [8, 10, 12, 14])
-@pytest.mark.parametrize("channels", [2, 3, 4])
+@pytest.mark.parametrize("channels", [1, 2, 3, 4])
 def test_colours_of_fewer_bits_than_the_file_says_are_refused(tmp_path, bits, channels):
     values = np.zeros((3, 256, channels), np.uint16)
     values[:] = (RAMP * ((2**bits - 1) / 255))[:, :, None]
+    inks = tiff(tmp_path / "inks.tif", values.repeat(4 // channels, 2), photometric=5)
     values[:, :, 3:] = 65535
-    paths = [png(tmp_path / "deep.png", values)]
-    paths += [tiff(tmp_path / "deep.tif", values, photometric=2)] if channels > 2 else []
-    for path in paths:
+    for path in [*deep_files(tmp_path, values), *([inks] if channels != 3 else [])]:
         with pytest.raises(ValueError, match=f"{path}: .*{DIM}"):
             read_picture(path)
         assert header(path).problem
 
 
-def test_colours_of_16_bits_may_be_dark_but_for_a_pixel(tmp_path):
-    values = np.zeros((64, 64, 3), np.uint16)
+@pytest.mark.parametrize("channels", [1, 2, 3, 4])
+def test_colours_of_16_bits_may_be_dark_but_for_a_pixel(tmp_path, channels):
+    values = np.zeros((64, 64, channels), np.uint16)
     values[5, 5] = 65535
-    path = png(tmp_path / "deep.png", values)
-    assert read_picture(path).max() == 255 and not header(path).problem
-    with Image.open(path) as picture:
-        assert rgb(picture, 64).shape == (1, 1, 3)
+    for path in deep_files(tmp_path, values):
+        assert read_picture(path).max() == 255 and not header(path).problem
+        with Image.open(path) as picture:
+            assert rgb(picture, 64).shape == (1, 1, 3)
 
 
-@pytest.mark.parametrize("channels", [2, 3, 4])
+@pytest.mark.parametrize("channels", [1, 2, 3, 4])
 def test_colours_of_16_bits_are_read(tmp_path, channels):
     values = (RAMP[:, :, None] * 257).repeat(channels, 2).astype(np.uint16)
-    assert (read_picture(png(tmp_path / "deep.png", values)) == RAMP[:, :, None]).all()
-    if channels > 2:
-        for order in "<>":
-            path = tiff(tmp_path / "deep.tif", values.astype(f"{order}u2"), photometric=2)
-            assert (read_picture(path) == RAMP[:, :, None]).all()
+    for path in deep_files(tmp_path, values):
+        assert (read_picture(path) == RAMP[:, :, None]).all()
+
+
+def test_inks_of_16_bits_are_read(tmp_path):
+    values = np.zeros((3, 256, 4), np.uint16)
+    values[:, :, 3] = RAMP[:, ::-1] * 257
+    path = tiff(tmp_path / "inks.tif", values, photometric=5)
+    assert not header(path).problem
+    assert (read_picture(path) == RAMP[:, :, None]).all()
 
 
 @pytest.mark.parametrize("kind", ["<u1", "<u2", "<f4", ">f4"])
