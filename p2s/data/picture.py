@@ -23,16 +23,14 @@ from PIL import Image
 from p2s.data.pixels.codestream import require_shallow
 from p2s.data.pixels.depth import (
     DEEP,
-    PLANES,
     brightest,
-    has_planes,
     has_upper_bytes,
     in_bytes,
     require_bright,
     strips,
 )
 from p2s.data.pixels.ends import read_behind
-from p2s.data.pixels.kinds import tiff_kind
+from p2s.data.pixels.kinds import require_kind, tiff_kind
 from p2s.data.pixels.mended import mend
 from p2s.data.pixels.turns import ASIDE, as_stored, orientation, seen_size
 from p2s.spec.memory import require_picture
@@ -92,8 +90,8 @@ def rgb(picture: Image.Image, block: int = 1) -> "np.ndarray":
     """
     import numpy as np
 
-    require_rule(picture)
     mend(picture)
+    require_rule(picture)
     is_upper = has_upper_bytes(picture)
     picture.load()
     way, sides = orientation(picture), [-(-side // block) for side in picture.size]
@@ -111,11 +109,10 @@ def rgb(picture: Image.Image, block: int = 1) -> "np.ndarray":
 
 
 def require_rule(picture: Image.Image) -> None:
-    """ValueError for a picture of a mode that no rule makes 8-bit RGB."""
+    """ValueError for a picture of a mode or kind that no rule makes 8-bit RGB."""
     if picture.mode not in (*PLAIN, *DEEP):
         raise ValueError(f"mode {picture.mode} (valid: {', '.join(sorted((*PLAIN, *DEEP)))})")
-    if has_planes(picture):
-        raise ValueError(PLANES)
+    require_kind(picture)
     require_shallow(picture)
 
 

@@ -24,7 +24,6 @@ TOO_DIM = (
     f"channels of {DEPTHS[-1]} bits without a value well above {2 ** DEPTHS[-2] - 1}, "
     "so that their range is not known: save them as 8 bits"
 )
-PLANES = "16 bits a channel in planes without compression: save it compressed, or interleaved"
 
 
 def strips(picture: Image.Image, block: int) -> Iterator[Image.Image]:
@@ -67,14 +66,6 @@ def require_bright(most: int) -> None:
     """ValueError for upper bytes of 16 bits that may be those of fewer, as of a grey picture."""
     if most <= 2 ** (DEPTHS[-2] - 8):  # a PPM's are rounded, not cut off
         raise ValueError(TOO_DIM)
-
-
-def has_planes(picture: Image.Image) -> bool:
-    """Whether a TIFF is of those with more than 8 bits that Pillow takes for ones of 8."""
-    tags = tags_of(picture)
-    are_apart = tags.get(ExifTags.Base.PlanarConfiguration) == 2 and picture.mode not in DEEP
-    is_deep = max(tags.get(ExifTags.Base.BitsPerSample, (8,))) > 8
-    return are_apart and is_deep and picture.info.get("compression") == "raw"
 
 
 def _values(picture, block):

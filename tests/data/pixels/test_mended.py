@@ -21,6 +21,25 @@ def test_grey_is_the_same_however_it_is_stored(tmp_path, kind, photometric, orde
     assert (read_picture(path) == RAMP[:, :, None]).all()
 
 
+@pytest.mark.parametrize(("photometric", "extra"), [(2, {}), (2, {338: [2]}), (5, {})])
+@pytest.mark.parametrize("zipped", [False, True])
+def test_colours_of_8_bits_may_be_in_planes(tmp_path, photometric, extra, zipped):
+    channels = 4 if extra or photometric == 5 else 3
+    values = np.random.default_rng(0).integers(0, 256, (4, 6, channels), np.uint8)
+    plain, apart = (
+        tiff(
+            tmp_path / f"{k}.tif",
+            values,
+            photometric=photometric,
+            more=extra,
+            planes=k,
+            zipped=zipped,
+        )
+        for k in (1, 2)
+    )
+    assert (read_picture(plain) == read_picture(apart)).all()
+
+
 @pytest.mark.parametrize(("planes", "channels"), [(1, 1), (2, 1), (1, 2)])
 @pytest.mark.parametrize("zipped", [False, True])
 @pytest.mark.parametrize("scale", [1, 256, 257])
