@@ -29,7 +29,7 @@ from p2s.data.pixels.depth import (
     require_bright,
     strips,
 )
-from p2s.data.pixels.ends import read_behind
+from p2s.data.pixels.ends import long_texts, read_behind
 from p2s.data.pixels.kinds import require_kind, tiff_kind
 from p2s.data.pixels.mended import mend
 from p2s.data.pixels.turns import ASIDE, as_stored, orientation, seen_size
@@ -178,7 +178,7 @@ def _plain(picture, block):
 
 def _open(path):
     try:
-        with _without_bound():
+        with _without_bound(), long_texts():
             return Image.open(path, formats=_here())
     except Image.UnidentifiedImageError:
         if kind := tiff_kind(path):

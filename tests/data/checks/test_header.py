@@ -5,7 +5,7 @@ from contextlib import nullcontext
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, PngImagePlugin
 
 from p2s.data.checks.header import header, headers
 from p2s.data.picture import read_any_size, read_picture
@@ -117,6 +117,21 @@ def test_a_png_may_say_anywhere_how_it_is_turned(tmp_path, how, is_behind, frame
     assert header(path) == ((60, 40), 6, "")
     assert (read_picture(path) == np.rot90(NOISE, -1)).all()
     assert read_any_size(path, 600)[1] == (60, 40)
+
+
+@pytest.mark.parametrize("how", ["zTXt", "iTXt"])
+@pytest.mark.parametrize("is_behind", [False, True])
+def test_a_png_may_have_long_texts(tmp_path, how, is_behind):
+    words = b'<rdf:Description tiff:Orientation="6"/>' + bytes(PngImagePlugin.MAX_TEXT_CHUNK)
+    start = b"a\0\0" if how == "zTXt" else b"XML:com.adobe.xmp\0\1\0\0\0"
+    path, most = tmp_path / "a.png", PngImagePlugin.MAX_TEXT_CHUNK
+    Image.fromarray(NOISE).save(path)
+    whole, cut = path.read_bytes(), -12 if is_behind else 33  # before IEND, or behind IHDR
+    text = chunk(how.encode(), start + zlib.compress(words))
+    path.write_bytes(whole[:cut] + text + whole[cut:])
+    assert header(path) == ((60, 40), 6 if how == "iTXt" else 1, "")
+    assert (read_picture(path) == (np.rot90(NOISE, -1) if how == "iTXt" else NOISE)).all()
+    assert most == PngImagePlugin.MAX_TEXT_CHUNK
 
 
 @pytest.mark.parametrize("compression", [None, "tiff_lzw"])
