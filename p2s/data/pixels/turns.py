@@ -25,9 +25,13 @@ def tags_of(picture: Image.Image) -> Mapping[int, Any]:
 def orientation(picture: Image.Image) -> int:
     """Which of EXIF's 8 orientations a picture is to be turned by, 1 where it says none.
 
-    Of a PNG that `opened` did not open it may be known only when its pixels are read.
+    None either where its EXIF is none, which Pillow forgives a JPEG alone. Of a PNG that `opened`
+    did not open it may be known only when its pixels are read.
     """
-    said = Image.Image.getexif(picture).get(ExifTags.Base.Orientation)  # PNG's own would decode
+    try:
+        said = Image.Image.getexif(picture).get(ExifTags.Base.Orientation)  # PNG's own would decode
+    except Exception:  # its parser raises much more than SyntaxError
+        return 1
     return said if said in STEPS else 1
 
 

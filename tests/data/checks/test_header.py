@@ -12,6 +12,7 @@ from p2s.data.picture import read_any_size, read_picture
 from tests.data.pixels.raw_files import chunk
 
 NOISE = np.random.default_rng(0).integers(0, 256, (40, 60, 3), np.uint8)
+HALF = b"MM\0*\0\0\0\x08\0\x09"  # a block of EXIF that has 9 tags, and ends before them
 SUFFIXES = ["jpg", "png", "gif", "bmp", "tif", "webp", "ppm", "jp2", "tga"]
 
 
@@ -117,6 +118,18 @@ def test_a_png_may_say_anywhere_how_it_is_turned(tmp_path, how, is_behind, frame
     assert header(path) == ((60, 40), 6, "")
     assert (read_picture(path) == np.rot90(NOISE, -1)).all()
     assert read_any_size(path, 600)[1] == (60, 40)
+
+
+@pytest.mark.parametrize("suffix", ["jpg", "png", "webp"])
+@pytest.mark.parametrize("block", [b"junk", b"Exif\0\0junk", b"II*\0", b"II*\0\xff", HALF])
+@pytest.mark.filterwarnings("ignore:Corrupt EXIF")
+def test_a_block_that_is_no_exif_turns_nothing(tmp_path, suffix, block):
+    path = tmp_path / f"a.{suffix}"
+    Image.fromarray(NOISE).save(path)
+    plain = read_picture(path)
+    Image.fromarray(NOISE).save(path, exif=block)
+    assert header(path) == ((60, 40), 1, "")
+    assert (read_picture(path) == plain).all()
 
 
 @pytest.mark.parametrize("how", ["zTXt", "iTXt"])
