@@ -13,6 +13,7 @@ from typing import NamedTuple
 from PIL import Image
 
 from p2s.data.picture import opened, reason, require_rule, rgb
+from p2s.data.pixels.codestream import is_whole
 from p2s.data.pixels.depth import has_doubtful_range
 from p2s.data.pixels.turns import ASIDE, orientation, stored_sides
 
@@ -68,6 +69,8 @@ def _ends_well(picture, path):
     """Whether a file is whole by its last bytes; False also where they cannot tell."""
     if picture.format == "PNG":
         return True  # `opened` has seen its end
+    if picture.format == "JPEG2000":
+        return is_whole(picture.fp)
     size = os.path.getsize(path)
     with open(path, "rb") as file:
         start = file.read(12)

@@ -21,6 +21,13 @@ def require_shallow(picture: Image.Image) -> None:
         raise ValueError(f"{told} (valid: 8, of grey 10 to 16): save it as 8 bits, or as PNG")
 
 
+def is_whole(file: IO[bytes]) -> bool:
+    """Whether a JPEG 2000's codestream ends as one does."""
+    _, end = _ends(file)
+    file.seek(max(0, end - len(END)))
+    return file.read(len(END)) == END
+
+
 def _depth(file):
     """The bits of the deepest channel."""
     begin, _ = _ends(file)

@@ -4,7 +4,7 @@ import struct
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageFile
 
 from p2s.data.checks.header import header
 from p2s.data.picture import read_picture
@@ -65,3 +65,15 @@ def test_a_codestream_is_found_in_its_box(tmp_path, long, ahead):
     assert header(path) == ((64, 48), 1, "")
     assert (read_picture(path)[:, :, 0] == RAMP).all()
     assert "mode RGB with 12 bits" in header(deeper(path, 12)).problem
+
+
+@pytest.mark.parametrize("long", ["short", "long", "last", None])
+def test_a_header_is_told_without_decoding_what_is_whole(tmp_path, monkeypatch, long):
+    path = tmp_path / ("a.jp2" if long else "a.j2k")
+    Image.fromarray(RAMP).convert("RGB").save(path)
+    if long:
+        boxed(path, long, ahead=True)
+    monkeypatch.setattr(ImageFile.ImageFile, "load", None)
+    assert header(path) == ((64, 48), 1, "")
+    path.write_bytes(path.read_bytes()[:-40] + bytes(40))  # as a download that broke off
+    assert "not callable" in header(path).problem
