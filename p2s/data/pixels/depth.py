@@ -5,14 +5,10 @@ Light on purpose, as `health` is.
 
 import re
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
 from PIL import ExifTags, Image
 
 from p2s.data.pixels.turns import tags_of
-
-if TYPE_CHECKING:
-    pass
 
 DEPTHS = (8, 10, 12, 14, 16)  # bits of a grey value: cameras' and scanners'
 SLACK = 0.01  # of a range of floats, that rounding may leave it by
