@@ -12,6 +12,7 @@ from p2s.data.checks.problems import Problems, shown
 
 LONGEST = 2**31  # pixels of a side
 BORDER = 1  # pixels a box may stick out: COCO's own boxes are rounded
+LEAST = 2**-22  # of an image's side that a box shows: of less float32 may see nothing
 TABLES = ("images", "annotations", "categories")
 # Two boxes of COCO train2017 are flat (cocoapi issue 355); reading leaves them out.
 COCO_FLAT = {(918, 200365), (2206849, 550395)}  # (annotation, image)
@@ -83,9 +84,14 @@ def annotations(rows: list[dict], sizes: dict, categories: set[int], problems: P
             )
             right, bottom = sizes[image]
             area, crowd = row.get("area", 0), row.get("iscrowd", 0)
+            wide, high = right * LEAST, bottom * LEAST
             sound = (
-                width > 0
-                and height > 0
+                width > wide
+                and height > high
+                and x + width > wide
+                and y + height > high
+                and x < right - wide
+                and y < bottom - high
                 and x >= -BORDER
                 and y >= -BORDER
                 and x + width <= right + BORDER
@@ -143,7 +149,14 @@ def box_problem(box: Any, size: tuple[int, int] | None) -> tuple[str, str] | Non
     over = max(-box[0], -box[1], box[0] + box[2] - size[0], box[1] + box[3] - size[1])
     if over > BORDER:
         return "outside", f"{over:g} pixels outside the image (valid: within {size[0]} x {size[1]})"
+    if not all(map(_shows, box[:2], box[2:], size)):
+        return "flat", f"nothing to see of it within {size[0]} x {size[1]} (valid: pixels within)"
     return None
+
+
+def _shows(start, length, side):
+    """Whether a box that is cut at its image's border has a width, or height, left."""
+    return min(start + length, side) - max(start, 0) > side * LEAST
 
 
 def _is_whole(value):
