@@ -9,6 +9,8 @@ from p2s.data.checks.problems import Problems
 
 NAMES = 5  # of classes that are told, the others are counted
 COUNTED = 100  # detections of a class and image that COCO's AP counts
+EQUAL = 1.01  # times the least area of boxes that are of one size, but for rounding
+THIN = 100  # times a mask's area that its box may have
 
 
 def of_training(tables: dict, doubts: Problems, empty: bool = False) -> None:
@@ -62,13 +64,22 @@ def _of_any(tables, doubts):
             "annotations: bbox: no number is above 1: shares of the image?"
             " (valid: pixels; x and width times its width, y and height times its height)"
         )
-    areas = {row["area"] for row in tables["annotations"] if "area" in row}
-    sides = {width * height for _, _, width, height in boxes}
-    if len(areas) == 1 and (areas == {0} or len(sides) > 1):
+    if (area := _only_area([row for row in tables["annotations"] if "area" in row])) is not None:
         doubts["area"].append(
-            f"annotations: area: {areas.pop():g} of every object: APs, APm and APl go by it"
+            f"annotations: area: {area:g} of every object that has one: APs, APm and APl go by it"
             " (valid: square pixels; left out, it is the box's)"
         )
+
+
+def _only_area(rows):
+    """The one area that all of these have, though it cannot be right; None if there is none."""
+    if len({row["area"] for row in rows}) != 1:
+        return None
+    area, boxes = rows[0]["area"], [row["bbox"][2] * row["bbox"][3] for row in rows]
+    least, most = min(boxes), max(boxes)
+    has_masks = all(row.get("segmentation") for row in rows)  # one thing, turned, has one area
+    is_right = most <= least * EQUAL or has_masks and most / THIN <= area <= least
+    return None if area and is_right else area
 
 
 def _name(row):

@@ -61,6 +61,23 @@ def test_areas_that_are_zero_or_all_the_same_are_doubted(doubt, area):
     assert line.startswith(f"annotations: area: {area:g} of every object")
 
 
+@BOTH
+@pytest.mark.parametrize(
+    ("boxes", "rows"),
+    [
+        ([[0, 0, 5, 5], [1, 1, 20, 9]], [{"area": 25}, {}]),
+        ([[0, 0, 5, 5], [1, 1, 5, 4.999999999999998]], [{"area": 25}] * 2),
+        ([[0, 0, 7, 7], [1, 1, 5, 6]], [{"area": 25, "segmentation": [[0, 3, 3, 0, 7, 4]]}] * 2),
+    ],
+    ids=["of one object", "of one size, rounded", "of a thing that is turned"],
+)
+def test_an_area_that_may_be_right_is_not_doubted(doubt, boxes, rows):
+    data = tables(boxes)
+    for item, fields in zip(data["annotations"], rows, strict=True):
+        item |= fields
+    assert told(doubt, data) == []
+
+
 def test_images_without_objects_are_counted_in_training_alone():
     data = tables([[0, 0, 5, 5]], images=6)
     [line] = told(of_training, data)
