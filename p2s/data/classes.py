@@ -1,5 +1,6 @@
 """Classes: those of two files are the same by their names, whatever their order and ids."""
 
+import unicodedata
 from collections.abc import Collection, Mapping, Sequence
 from typing import TypeVar
 
@@ -19,7 +20,8 @@ def in_classes_of(data: Data, classes: Sequence[str], *, told: str, trained: str
         return data
     if odd := [name for name in data.classes if name not in classes]:
         raise ValueError(
-            f"{told}: categories: {_some(odd)} not in {trained} (valid: {_some(classes)})"
+            f"{told}: categories: {_some(odd)} not in {trained} "
+            f"(valid: {_some(classes)}{_written(odd, classes)})"
         )
     return data.in_order(tuple(classes))
 
@@ -28,7 +30,8 @@ def require_shared(classes: Sequence[str], known: Sequence[str], *, told: str) -
     """ValueError unless one of the classes of a file, `told`, is one of a model's `known` ones."""
     if not set(classes) & set(known):
         raise ValueError(
-            f"{told}: categories: {_some(classes)}: none is the model's (valid: {_some(known)})"
+            f"{told}: categories: {_some(classes)}: none is the model's "
+            f"(valid: {_some(known)}{_written(classes, known)})"
         )
 
 
@@ -37,7 +40,8 @@ def beyond(found: Mapping[str, int], known: Collection[str], *, told: str) -> st
     if not (odd := {name: count for name, count in found.items() if name not in known}):
         return ""
     lost = f"{sum(odd.values())} of {sum(found.values())} detections are left out"
-    return f"{told}: categories: {_some(sorted(odd))} not there: {lost}"
+    names = sorted(odd)
+    return f"{told}: categories: {_some(names)} not there: {lost}{_written(names, known)}"
 
 
 def shared(classes: Sequence[str], known: Sequence[str]) -> str:
@@ -53,3 +57,17 @@ def shared(classes: Sequence[str], known: Sequence[str]) -> str:
 def _some(names):
     more = len(names) - NAMES
     return ", ".join(names[:NAMES]) + f" and {more} more" * (more > 0)
+
+
+def _written(odd, known):
+    """Which of `known` odd names are but for what is hardly seen; as codes, which show it."""
+    likes = {_seen(name): name for name in known}
+    pairs = [(likes.get(_seen(name) or None), name) for name in odd]
+    told = [f"{like!a}, not {name!a}" for like, name in pairs if like]
+    return f"; written {_some(told)}" if told else ""
+
+
+def _seen(name):
+    """A name without Unicode forms, case, and what is no letter, number or sign."""
+    plain = unicodedata.normalize("NFKC", name).casefold()
+    return "".join(sign for sign in plain if unicodedata.category(sign)[0] not in "CPZ")

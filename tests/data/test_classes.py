@@ -3,7 +3,7 @@
 import pytest
 
 from p2s.data import coco, lvis
-from p2s.data.classes import in_classes_of
+from p2s.data.classes import beyond, in_classes_of, require_shared
 from tests.support.tiny_lvis import named, sound, written
 
 FILES = {"told": "b.json", "trained": "a.json"}
@@ -47,6 +47,26 @@ def test_a_real_difference_names_both_files_and_the_classes(tmp_path):
         in_classes_of(val, ["cat", "dog"], **FILES)
     line = "b.json: categories: zebra, yak not in a.json (valid: cat, dog)"
     assert str(told.value) == line
+
+
+@pytest.mark.parametrize(
+    ("name", "known", "how"),
+    [
+        ("cafe\u0301", "caf\xe9", r"'caf\xe9', not 'cafe\u0301'"),
+        ("cat ", "cat", "'cat', not 'cat '"),
+        ("cat\u200b", "cat", r"'cat', not 'cat\u200b'"),
+        ("Traffic_Light", "traffic light", "'traffic light', not 'Traffic_Light'"),
+    ],
+)
+def test_names_that_look_alike_are_told_with_what_differs(tmp_path, name, known, how):
+    with pytest.raises(ValueError) as told:
+        in_classes_of(read(tmp_path, {1: name, 2: "dog"}), [known, "dog"], **FILES)
+    assert f"{told.value}".endswith(f"(valid: {known}, dog; written {how})")
+    with pytest.raises(ValueError) as told:
+        require_shared([name], [known], told="b.json")
+    assert f"{told.value}".endswith(f"; written {how})")
+    assert beyond({name: 2}, [known], told="b.json").endswith(f"; written {how}")
+    assert "written" not in beyond({"--": 1, "cow": 1}, [known, "..."], told="b.json")
 
 
 def test_what_lvis_says_of_an_image_follows_the_names(tmp_path):
