@@ -20,6 +20,10 @@ MOST_JSON = 2**28  # bytes
 START, END = 700, 150  # letters of a longer line that tells of an error
 SHORT = 1e9  # the number below which one is told as it is
 WEIGHTS = "model.safetensors"  # of a model's folder, the last file of its training
+MODEL_FILES = (  # of a model's folder, what it is and how it came about
+    *(WEIGHTS, "spec.json", "classes.json", "imported.json"),
+    *("training.json", "curve.json", "settings.json", "state.pt"),
+)
 PARTIAL = ".partial"  # the end of the name of a file that is being written
 BOM = b"\xef\xbb\xbf"  # of UTF-8: some editors write one
 

@@ -1,11 +1,11 @@
 """The `p2s bench` commands: each prints a table and leaves a record in results/bench."""
 
 from functools import partial
-from pathlib import Path
 
 import click
 
 from p2s.cli.options import DEVICE
+from p2s.cli.paths import NEW_FILE
 
 THREADS = click.option("--threads", default=2, show_default=True, type=click.IntRange(min=1))
 ROUNDS = click.option(
@@ -34,7 +34,7 @@ def bench():
 @detector("CenterNet2")
 @click.option("--all", "every", is_flag=True, help="Every named detector, optimised, instead.")
 @click.option("--way", "words", multiple=True, help="Only ways with this word in their name.")
-@click.option("--profile", type=click.Path(dir_okay=False, path_type=Path), help="A trace file.")
+@click.option("--profile", type=NEW_FILE, help="A trace file.")
 @SIZE
 @THREADS
 @ROUNDS

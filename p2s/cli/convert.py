@@ -2,7 +2,7 @@
 
 import click
 
-from p2s.cli.options import FOLDER, NEW_FOLDER
+from p2s.cli.paths import FOLDER, NEW_FOLDER
 
 VAL = ("val", "valid", "validation", "test")  # names of parts to evaluate on, the best first
 

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import click
 
-from p2s.cli.options import NEW_FILE, in_a_folder, model_folder
+from p2s.cli.paths import MODEL_FOLDER, NEW_FILE
 
 LARGEST = 10**9  # pixels of a side, whatever the memory
 
@@ -35,14 +35,14 @@ ENGINES = {"onnx": Engine(".onnx", _onnx), "openvino": Engine(".xml", _openvino)
 
 
 @click.command()
-@click.argument("model", callback=model_folder)
+@click.argument("model", type=MODEL_FOLDER)
 @click.option("--to", "engine", type=click.Choice(list(ENGINES)), required=True, help="Whose file.")
 @click.option(
     "--size", nargs=2, type=click.IntRange(1, LARGEST), metavar="HEIGHT WIDTH",
     help="Of the images that it will take, in pixels. [default: a square of the tests' short edge]",
 )  # fmt: skip
 @click.option(
-    "--output", type=NEW_FILE, callback=in_a_folder,
+    "--output", type=NEW_FILE,
     help="The file. [default: model.* in MODEL; here, by its name, if it came with p2s]",
 )  # fmt: skip
 def export(model, engine, size, output):

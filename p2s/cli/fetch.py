@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from p2s.cli.options import FOLDER
+from p2s.cli.paths import FOLDER
 
 
 @click.command()

@@ -2,7 +2,8 @@
 
 import click
 
-from p2s.cli.options import FILE, NEW_FOLDER, settings
+from p2s.cli.options import settings
+from p2s.cli.paths import FILE, NEW_FOLDER
 
 
 @click.command("import")

@@ -24,12 +24,8 @@ from p2s.cli.imports import import_
 from p2s.cli.models import info, list_
 from p2s.cli.options import (
     DEVICE,
-    FILE,
-    FOLDER,
     KEEP_BEST,
     MODEL,
-    NEW_FILE,
-    NEW_FOLDER,
     PRECISION,
     PROCESSES,
     SAVE_MINUTES,
@@ -37,16 +33,16 @@ from p2s.cli.options import (
     VALIDATE_EVERY,
     WATCH,
     WORKERS,
-    in_a_folder,
-    model_folder,
     settings,
 )
+from p2s.cli.paths import FILE, FOLDER, MODEL_FOLDER, NEW_FILE, NEW_FOLDER, NewFolder
 from p2s.cli.predict import predict
 from p2s.cli.pseudo_label import pseudo_label
 from p2s.cli.setup_detectron2 import setup_detectron2
 from p2s.cli.study import study
 from p2s.cli.telling import in_a_line, is_first, plain, tell
 from p2s.data.checks import doubts
+from p2s.files import MODEL_FILES
 
 # Of p2s.spec.Glyphs, which a command that needs no Spec does not wait for; tests/cli compares them.
 SCENE_FIELDS = (
@@ -54,6 +50,7 @@ SCENE_FIELDS = (
     *("looseness", "objects", "size_median", "size_spread", "largest"),
     *("chances", "imbalance", "federated", "unannotated"),
 )
+MODEL_HERE = NewFolder(*MODEL_FILES, "metrics.json")
 
 
 class Commands(click.Group):
@@ -92,7 +89,7 @@ def main(traceback):
 @click.option("--val", type=FILE, required=True, help="COCO JSON to evaluate on.")
 @click.option("--images", type=FOLDER, required=True, help="What file names are relative to.")
 @click.option("--val-images", type=FOLDER, help="The same for --val, if it is another folder.")
-@click.option("--output", type=NEW_FOLDER, required=True, help="Where to, and to go on from.")
+@click.option("--output", type=MODEL_HERE, required=True, help="Where to, and to go on from.")
 @click.option("--size", type=int, help="Short edge of an image; 320 pixels, or that of --start.")
 @click.option("--iterations", default=2000, show_default=True, help="Steps of 8 images.")
 @click.option(
@@ -101,7 +98,7 @@ def main(traceback):
     help="EfficientNet-Lite0 that has learnt ImageNet; see p2s fetch lite0.",
 )
 @click.option("--weights", type=FILE, help="A trunk's, of ImageNet; without it, from scratch.")
-@click.option("--start", callback=model_folder, help="A model to start from, of any classes.")
+@click.option("--start", type=MODEL_FOLDER, help="A model to start from, of any classes.")
 @click.option("--pseudo", type=FILE, help="Pseudo-labels to train on too; see p2s pseudo-label.")
 @click.option("--pseudo-images", type=FOLDER, help="What its file names are relative to.")
 @click.option("--seed", default=0, show_default=True)
@@ -153,9 +150,11 @@ def train(processes, workers, **options):
 @MODEL
 @click.option("--annotations", type=FILE, required=True, help="COCO JSON to evaluate on.")
 @click.option("--images", type=FOLDER, required=True, help="What file names are relative to.")
-@click.option("--output", type=NEW_FILE, callback=in_a_folder, help="A JSON for the numbers.")
-@click.option("--errors", type=NEW_FOLDER, help="For errors.html: what is wrong, and where.")
-@click.option("--submit", type=NEW_FILE, callback=in_a_folder, help="A JSON for COCO's server.")
+@click.option("--output", type=NEW_FILE, help="A JSON for the numbers.")
+@click.option(
+    "--errors", type=NewFolder("errors.html"), help="For errors.html: what is wrong, and where."
+)
+@click.option("--submit", type=NEW_FILE, help="A JSON for COCO's server.")
 @DEVICE
 @PRECISION
 @settings("Any field of test, such as test.nms=0.6.")

@@ -4,7 +4,7 @@ from typing import Any, Literal
 
 import click
 
-from p2s.cli.options import model_folder
+from p2s.cli.paths import MODEL_FOLDER
 from p2s.files import WEIGHTS, finite_or_none, printable, read_json
 
 WIDTHS = "{:29}{:12}{:9}{:>7}{:>8}{:>7}  {}"
@@ -37,7 +37,7 @@ def list_():
 
 
 @click.command()
-@click.argument("model", callback=model_folder)
+@click.argument("model", type=MODEL_FOLDER)
 def info(model):
     """What a model is: MODEL is its folder, a detector of `p2s fetch`, or one that came with p2s.
 

@@ -1,26 +1,11 @@
-"""Options and argument types that several commands share."""
+"""Options that several commands share."""
 
 from collections.abc import Callable
-from pathlib import Path
 
 import click
 
+from p2s.cli.paths import MODEL_FOLDER
 
-class RegularFile(click.Path):
-    """A file that is there and has an end: no pipe, no device."""
-
-    def convert(self, value, param, ctx):
-        """Its path; ValueError for anything else."""
-        path = super().convert(value, param, ctx)
-        if not path.is_file():
-            raise ValueError(f"{path}: not a regular file (valid: a file on a disk)")
-        return path
-
-
-FILE = RegularFile(exists=True, dir_okay=False, path_type=Path)
-FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
-NEW_FOLDER = click.Path(file_okay=False, path_type=Path)
-NEW_FILE = click.Path(dir_okay=False, writable=True, path_type=Path)
 DEVICE = click.option(
     "--device", default="auto", show_default=True, help="cpu, cuda, cuda:1; auto: a GPU if any."
 )
@@ -70,17 +55,8 @@ PROCESSES = click.option(
 )  # fmt: skip
 
 
-def model_folder(context, option, model):
-    """The folder of a model that is told by its path or its name; None of none."""
-    if model is None:
-        return None
-    from p2s.train.shelf import folder_of
-
-    return folder_of(model)
-
-
 MODEL = click.option(
-    "--model", required=True, callback=model_folder,
+    "--model", required=True, type=MODEL_FOLDER, metavar="MODEL",
     help="A folder of `p2s train` or `p2s import`, a detector of `p2s fetch`, or glyphs.",
 )  # fmt: skip
 
@@ -114,10 +90,3 @@ def _setting(given, valid):
     for key in reversed(names):
         value = {key: value}
     return value
-
-
-def in_a_folder(context, option, path):
-    """Refuse a file whose folder is not there, before the work and not after it."""
-    if path and not path.parent.is_dir():
-        raise click.BadParameter(f"{path.parent} is not a folder that exists.")
-    return path

@@ -4,13 +4,14 @@ import sys
 
 import click
 
-from p2s.cli.options import DEVICE, FILE, MODEL, NEW_FOLDER, PRECISION, settings
+from p2s.cli.options import DEVICE, MODEL, PRECISION, settings
+from p2s.cli.paths import ANY, DETECTIONS, FILE
 
 
 @click.command()
 @MODEL
-@click.argument("images", nargs=-1, required=True)
-@click.option("--output", type=NEW_FOLDER, required=True, help="For pictures, detections.json.")
+@click.argument("images", nargs=-1, required=True, type=ANY)
+@click.option("--output", type=DETECTIONS, required=True, help="For pictures, detections.json.")
 @click.option("--draw-above", default=0.3, show_default=True, help="Lowest score that is drawn.")
 @click.option("--score-above", type=float, help="Lowest score at all; else the model's own.")
 @click.option("--batch", default=1, show_default=True, help="Pictures at once, of one size.")

@@ -4,13 +4,14 @@ import sys
 
 import click
 
-from p2s.cli.options import DEVICE, FOLDER, MODEL, NEW_FOLDER, PRECISION, settings
+from p2s.cli.options import DEVICE, MODEL, PRECISION, settings
+from p2s.cli.paths import DETECTIONS, FOLDER
 
 
 @click.command("pseudo-label")
 @MODEL
 @click.option("--images", type=FOLDER, required=True, help="Pictures without annotation.")
-@click.option("--output", type=NEW_FOLDER, required=True, help="For pseudo_labels.json.")
+@click.option("--output", type=DETECTIONS, required=True, help="For pseudo_labels.json.")
 @click.option("--score-above", default=0.5, show_default=True, help="Lowest score of a label.")
 @click.option("--batch", default=1, show_default=True, help="Pictures at once, of one size.")
 @DEVICE

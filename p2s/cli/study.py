@@ -1,11 +1,11 @@
 """The `p2s study` commands: run the paper's experiments, and render their records."""
 
 import sys
-from pathlib import Path
 
 import click
 
 from p2s.cli.options import PRECISIONS
+from p2s.cli.paths import FILE, NEW_FOLDER
 
 ONLY = click.option("--only", multiple=True, metavar="NAME", help="An experiment; may be repeated.")
 SCALE = click.option("--scale", default="smoke", show_default=True, help="As in scales.yaml.")
@@ -113,10 +113,10 @@ def study_status(scale, only, jobs, executor):
 
 
 @study.command("reproduce")
-@click.argument("record", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.argument("record", type=FILE)
 @click.option(
     "--output",
-    type=click.Path(file_okay=False, path_type=Path),
+    type=NEW_FOLDER,
     help="For data and weights, made anew; else a folder of the cache.",
 )
 def study_reproduce(record, output):
@@ -142,7 +142,7 @@ def study_reproduce(record, output):
 @click.option("--scale", default="gated", show_default=True, help="Of the run, as in scales.yaml.")
 @click.option(
     "--output",
-    type=click.Path(file_okay=False, path_type=Path),
+    type=NEW_FOLDER,
     help="The model's folder; else that of `glyphs` in the package.",
 )
 def study_example(scale, output):
