@@ -58,7 +58,7 @@ def _trained(job, spec, data, val):
             click.echo("trained already, evaluated again", err=True)
         write_atomic(job.output / "spec.json", spec.model_dump_json(indent=2).encode())
         write_atomic(job.output / PICTURE, drawn(kept.curve(job.output)))
-        _tell_best(job.output / kept.BEST)
+        _tell_best(job.output)
     return model
 
 
@@ -123,10 +123,9 @@ def _live(job, steps):
 
 
 def _tell_best(folder):
-    if folder.exists():
-        best = kept.told(folder)
-        told = f"AP {best.AP:.1f} after {best.iteration} iterations"
-        click.echo(f"{told}, watched: the best, better than at the end; --model {folder}")
+    if best := kept.best(folder):
+        told = f"AP {best.AP:.1f} after {best.iteration} iterations, watched"
+        click.echo(f"{told}: the best, better than at the end; --model {folder / kept.BEST}")
 
 
 def _tell_crowded(data):

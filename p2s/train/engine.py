@@ -120,6 +120,8 @@ class _Training:
 
     def run(self):
         """Train to the end, from the saved state if there is one."""
+        if self.loop.watch and self.loop.watch.keep_best:
+            folder.refuse_other_best(self.output, self.identity)
         self._resume()
         here = Where(**whereabouts(self.model), processes=ranks.ranks())
         self.places += [here] * (self.places[-1:] != [here])

@@ -10,7 +10,7 @@ import io
 import math
 import sys
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ from pydantic import BaseModel
 from safetensors.torch import save
 from torch import nn
 
-from p2s.files import WEIGHTS, read_json, write_atomic
+from p2s.files import PARTIAL, WEIGHTS, read_json, write_atomic
 from p2s.model import weights
 from p2s.model.zoo import build
 from p2s.spec import Spec
@@ -30,6 +30,7 @@ from p2s.train.average import Average
 
 STATE = "state.pt"
 BEST = "best"  # its training.json has iteration and AP besides
+BEST_FILES = (WEIGHTS, "spec.json", "classes.json", "training.json")  # the last says whose it is
 KEPT = "nothing there was changed: choose another folder, or remove this one"
 PROGRESS = ("identity", "iteration", "seconds", "curve", "places")  # in a state beside the weights
 
@@ -37,6 +38,7 @@ PROGRESS = ("identity", "iteration", "seconds", "curve", "places")  # in a state
 class Told(BaseModel):
     """What a training tells of itself in `training.json`."""
 
+    training_id: str = ""
     seed: int
     seconds: float
     iteration: int = 0  # of the best weights, as their AP
@@ -195,11 +197,38 @@ def remove_state(output: Path) -> None:
 
 
 def remove_best(output: Path) -> None:
-    """Remove the best model of a training whose last one is not worse."""
-    for path in (output / BEST).glob("*"):
-        path.unlink()
-    if (output / BEST).exists():
+    """Remove the best model of a training whose last one is not worse; others' files stay."""
+    for name in BEST_FILES:
+        (output / BEST / name).unlink(missing_ok=True)
+    with suppress(OSError):  # it was not there, or is not empty
         (output / BEST).rmdir()
+
+
+def best(output: Path) -> Told | None:
+    """What the best model of a finished training tells of itself; None if there is none."""
+    with suppress(OSError, ValueError):
+        kept_there = read_json(output / BEST / "training.json", Told)
+        if kept_there.training_id == told(output).training_id:
+            return kept_there
+    return None
+
+
+def refuse_other_best(output: Path, identity: str) -> None:
+    """ValueError if something but the best model of this training is in its place."""
+    if not _is_place_of_best(output / BEST, identity):
+        raise ValueError(
+            f"{output / BEST}: not of this training, whose best weights go there; {KEPT}"
+        )
+
+
+def _is_place_of_best(folder, identity):
+    if not folder.is_dir():
+        return not folder.exists()
+    with suppress(OSError, ValueError):
+        return read_json(folder / "training.json", Told).training_id == identity
+    # A stop may have left less, which does not say yet whose it is.
+    begun = BEST_FILES[1:-1]
+    return all(p.name in begun or p.name.endswith(PARTIAL) for p in folder.iterdir())
 
 
 def alone_in(output: Path) -> AbstractContextManager:
