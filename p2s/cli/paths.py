@@ -4,9 +4,12 @@ None of them may be empty, and none that is written may be one that is read.
 """
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import click
+from filelock import FileLock, Timeout
 
 from p2s.files import MODEL_FILES
 
@@ -113,6 +116,18 @@ DETECTIONS = NewFolder(
     *("coco_results.json", "pseudo_labels.json"),
 )
 NEW_FILE = NewFile(dir_okay=False, writable=True, path_type=Path)
+
+
+@contextmanager
+def alone_in(folder: Path) -> Iterator[None]:
+    """Hold a folder, made if it is not there; ValueError if another process holds it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        with FileLock(folder / ".lock", timeout=0):
+            yield
+    except Timeout:
+        told = "another process writes into it (valid: another folder, or wait for its end)"
+        raise ValueError(f"--output {folder}: {told}") from None
 
 
 def _word(param):

@@ -15,6 +15,7 @@ from tqdm import tqdm
 
 from p2s.cli.health import required
 from p2s.cli.job import Where, refuse_training_settings
+from p2s.cli.paths import alone_in
 from p2s.data import health
 from p2s.data.classes import beyond, require_shared
 from p2s.data.coco import read_pictures
@@ -54,13 +55,14 @@ class Job(Where):
             click.echo(cut(line), err=True)
         predictor = self._loaded()
         ids = Ids.of(self.coco, paths, predictor.classes) if self.coco else None
-        journal = Journal.at(self.output, self._identity(predictor))
-        with named(self.model):
-            answered = self._detect(predictor, journal, paths)
-        target = self._write(predictor, journal, answered)
-        if ids:
-            ids.write(self.output / "coco_results.json", journal, answered)
-        self._tell_others(journal.drawn_of_others(answered))
+        with alone_in(self.output):
+            journal = Journal.at(self.output, self._identity(predictor))
+            with named(self.model):
+                answered = self._detect(predictor, journal, paths)
+            target = self._write(predictor, journal, answered)
+            if ids:
+                ids.write(self.output / "coco_results.json", journal, answered)
+            self._tell_others(journal.drawn_of_others(answered))
         asked = len(paths) + len(missing)
         click.echo(f"{target}: {len(answered)} of {asked} pictures")
         return len(answered) == asked

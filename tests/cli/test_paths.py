@@ -5,6 +5,7 @@ from shutil import copytree
 
 import click
 import pytest
+from filelock import FileLock
 
 from p2s.cli.main import main
 from p2s.cli.paths import Given
@@ -92,3 +93,17 @@ def test_what_was_written_before_is_written_anew(here, name):
     (here / name).write_text("{}")
     done = p2s(*EVALUATE.split(), "--output", name)
     assert "overwritten" not in done.stderr and "a.json: images" in done.stderr
+
+
+@pytest.mark.parametrize(
+    "words", ["predict --model m photos", "pseudo-label --model m --images photos"]
+)
+def test_into_one_folder_one_process_detects_at_a_time(here, words):
+    (here / "out").mkdir()
+    with FileLock(here / "out" / ".lock"):
+        before = contents(here)
+        done = p2s(*words.split(), "--output", "out")
+        assert done.exit_code == 2 and contents(here) == before
+        require_line(done.stderr, "--output out: another process writes into it .valid: another")
+    (here / "m" / "settings.json").unlink()
+    assert p2s(*words.split(), "--output", "out").exit_code == 0
