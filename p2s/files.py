@@ -25,6 +25,7 @@ MODEL_FILES = (  # of a model's folder, what it is and how it came about
     *("training.json", "curve.json", "settings.json", "state.pt"),
 )
 PARTIAL = ".partial"  # the end of the name of a file that is being written
+TURNS = "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"  # show a text in another order
 BOM = b"\xef\xbb\xbf"  # of UTF-8: some editors write one
 
 
@@ -106,8 +107,8 @@ def printable(text: str) -> str:
 
 
 def _seen(letter):
-    is_control = unicodedata.category(letter) in ("Cc", "Cs", "Zl", "Zp")
-    return letter.encode("unicode_escape").decode() if is_control else letter
+    obeyed = unicodedata.category(letter) in ("Cc", "Cs", "Zl", "Zp") or letter in TURNS
+    return letter.encode("unicode_escape").decode() if obeyed else letter
 
 
 def write_atomic(path: Path, content: bytes) -> None:

@@ -6,6 +6,7 @@ import click
 
 from p2s.cli.options import DEVICE
 from p2s.cli.paths import NEW_FILE
+from p2s.cli.telling import say
 
 THREADS = click.option("--threads", default=2, show_default=True, type=click.IntRange(min=1))
 ROUNDS = click.option(
@@ -46,7 +47,7 @@ def infer(detector, every, words, profile, device, **how):
 
     device = _taken(device)
     if device.type == "cpu":
-        click.echo(f"units: {chip.told()}", err=True)
+        say(f"units: {chip.told()}", err=True)
     if every:
         make, name = partial(ways.detectors, device=device), "detectors"
     else:
@@ -60,7 +61,7 @@ def infer(detector, every, words, profile, device, **how):
     }
     _inferred(name, settings, chosen, device)
     if profile:
-        click.echo(inference.profile(chosen, how["size"], profile))
+        say(*inference.profile(chosen, how["size"], profile).splitlines())
 
 
 @bench.command("memory")
@@ -213,7 +214,7 @@ def _taken(name):
     from p2s.model.device import described, device_of, round_products
 
     device = device_of(name)
-    click.echo(f"on {described(device)}", err=True)
+    say(f"on {described(device)}", err=True)
     if device.type == "cuda":
         round_products("fp32")
     return device
@@ -239,5 +240,4 @@ def _measured(name, settings, measure, device=None):
         settings = settings | {"device": described(device)}
     with threads(settings["threads"]):
         path = benches.write(project, name, settings, measure())
-    click.echo(benches.table(records.read(path, benches.Bench)))
-    click.echo(path)
+    say(*benches.table(records.read(path, benches.Bench)).splitlines(), path)

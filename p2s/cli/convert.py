@@ -3,6 +3,7 @@
 import click
 
 from p2s.cli.paths import FOLDER, NEW_FOLDER
+from p2s.cli.telling import say
 
 VAL = ("val", "valid", "validation", "test")  # names of parts to evaluate on, the best first
 
@@ -25,8 +26,8 @@ def convert(folder, form, output):
 
     written = conversion.convert(folder, output, {"yolo": YOLO, "voc": VOC}[form])
     for path, pictures, empty, objects in written:
-        click.echo(f"{path}: {pictures} pictures ({empty} without objects), {objects} objects")
+        say(f"{path}: {pictures} pictures ({empty} without objects), {objects} objects")
     parts = {path.stem: path for path, *_ in written}
     val = next((parts[name] for name in VAL if name in parts), None)
     if val and "train" in parts:
-        click.echo(f"--train {parts['train']} --val {val} --images {folder}")
+        say(f"--train {parts['train']} --val {val} --images {folder}")

@@ -7,7 +7,6 @@ from functools import partial, reduce
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import click
 import numpy as np
 from detectron2.structures import Instances
 from torch import nn
@@ -15,7 +14,7 @@ from tqdm import tqdm
 
 from p2s import __version__, environment
 from p2s.cli.job import Where, refuse_training_settings
-from p2s.cli.telling import plain
+from p2s.cli.telling import say
 from p2s.data.classes import beyond, in_classes_of
 from p2s.data.coco import CocoSet, read_coco, read_pictures
 from p2s.data.loader import test_inputs
@@ -23,6 +22,7 @@ from p2s.deploy.error_page import write_errors
 from p2s.files import (
     WEIGHTS,
     canonical_hash,
+    cut,
     file_sha256,
     finite_or_none,
     printable,
@@ -65,7 +65,9 @@ class Found(NamedTuple):
         metrics = score(self.data, self.detections, self.proposals)
         if target:
             write_metrics(target, metrics, where, len(self.bad))
-        click.echo(table(metrics) + f"\nAP over {self.told}" * bool(self.bad))
+        say(*table(metrics))
+        if self.bad:
+            say(f"AP over {self.told}")
         return metrics
 
 
@@ -102,7 +104,7 @@ class Job(Where):
     def _show_errors(self, found, metrics):
         if self.errors:
             page = write_errors(self.errors, found.data, found.detections, metrics)
-            click.echo(f"{page}", err=True)
+            say(f"{page}", err=True)
 
     def _submit(self, target, found, known):
         """Write COCO's results, which its server takes, but for classes that its file lacks."""
@@ -111,8 +113,8 @@ class Job(Where):
         results = rows.where(np.isin(names, known)).results(found.data)
         write_atomic(target, json.dumps(results).encode())
         if line := beyond(Counter(names), known, told=f"{self.annotations}"):
-            click.echo(line, err=True)
-        click.echo(f"{target}: {len(results)} detections in {found.told}")
+            say(line, err=True)
+        say(f"{target}: {len(results)} detections in {found.told}")
 
 
 def kept_of(folder: Path, model: nn.Module, data: CocoSet, spec: Spec) -> Kept:
@@ -127,7 +129,7 @@ def found_in_all(model: nn.Module, data: CocoSet, test: Test, kept: Kept) -> Fou
     """What a model finds in all pictures, of which bad ones are told; ValueError if all are bad."""
     kept.remove_old()
     if ranks.ranks() == 1 and (done := len(kept)):  # of several another one may have begun
-        click.echo(f"{done} of {len(data)} pictures are done already", err=True)
+        say(f"{done} of {len(data)} pictures are done already", err=True)
     # disable=None: a bar in a terminal only, nothing in a log
     with tqdm(total=len(range(len(data))[ranks.part()]), disable=None, unit="picture") as bar:
 
@@ -155,7 +157,7 @@ def ap_of(data: CocoSet, test: Test) -> Callable[[nn.Module], float]:
 def _told(found, bad):
     """What is found, after a line on each bad picture; ValueError if all are bad."""
     for line in bad:
-        click.echo(plain(line), err=True)
+        say(cut(line), err=True)
     if not found.detections:
         raise ValueError(f"{found.data.name}: no picture can be read")
     return found
@@ -192,12 +194,12 @@ def write_metrics(
     write_atomic(Path(path), text.encode())
 
 
-def table(metrics: dict) -> str:
+def table(metrics: dict) -> list[str]:
     """Metrics as lines of text, a dash where a number is undefined."""
     flat = {name: value for name, value in metrics.items() if name != "per_class"}
     flat |= {f"AP of {printable(name)}": value for name, value in metrics["per_class"].items()}
     width = max(map(len, flat))
-    return "\n".join(
+    return [
         f"{name:{width}}  {'-' if finite_or_none(value) is None else format(value, '.1f')}"
         for name, value in flat.items()
-    )
+    ]

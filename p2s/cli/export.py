@@ -8,6 +8,7 @@ from typing import NamedTuple
 import click
 
 from p2s.cli.paths import MODEL_FOLDER, NEW_FILE
+from p2s.cli.telling import say
 
 LARGEST = 10**9  # pixels of a side, whatever the memory
 
@@ -53,7 +54,6 @@ def export(model, engine, size, output):
     """
     ending, writer = ENGINES[engine]
     write = writer()  # what is not installed is told before the model is read
-    from p2s.files import printable
     from p2s.spec.memory import require_image
     from p2s.train.folder import load
 
@@ -64,8 +64,8 @@ def export(model, engine, size, output):
     output = output or _beside(model).with_suffix(ending)
     _whole(output, lambda path: write(network, path, size))
     told = f"image (3, {size[0]}, {size[1]}), RGB, 0 to 255"
-    names = printable(", ".join(classes))
-    click.echo(f"{output}: {told}; classes 0 to {len(classes) - 1}: {names}")
+    names = ", ".join(classes)
+    say(f"{output}: {told}; classes 0 to {len(classes) - 1}: {names}")
 
 
 def _beside(model: Path) -> Path:

@@ -5,6 +5,7 @@ from pathlib import Path
 import click
 
 from p2s.cli.paths import FOLDER
+from p2s.cli.telling import say
 
 
 @click.command()
@@ -23,16 +24,16 @@ def fetch(names, into):
     chosen = catalogue.chosen(sources, names)
     root = into or _project_root()
     if not names:
-        click.echo("\n".join(_row(name, source, root) for name, source in sources.items()))
+        say(*(_row(name, source, root) for name, source in sources.items()))
         return
     from p2s.data import fetch as fetching
 
     fetching.fetch(chosen, root)
     for name, source in chosen.items():
         if source.detector:
-            click.echo(f"{name}: {_imported(name, source, root)}")
+            say(f"{name}: {_imported(name, source, root)}")
         if source.labels:
-            click.echo(f"{name}: {_converted(source, root)}")
+            say(*f"{name}: {_converted(source, root)}".splitlines())
 
 
 def _project_root():

@@ -4,6 +4,7 @@ import click
 
 from p2s.cli.options import settings
 from p2s.cli.paths import FILE, NEW_FOLDER
+from p2s.cli.telling import say
 
 
 @click.command("import")
@@ -23,7 +24,7 @@ def import_(file, name, classes, output, settings):
 
     found = import_file(file, output, name, class_names(classes) if classes else (), settings)
     backbone, count = found.spec.backbone, found.spec.num_classes
-    click.echo(f"{file} is {found.name}: {backbone.title}, {count} classes")
+    say(f"{file} is {found.name}: {backbone.title}, {count} classes")
     for reason, keys in found.dropped.items():
-        click.echo(f"not needed: {len(keys)} of {reason} (first: {keys[0]})")
-    click.echo(f"--model {output}")
+        say(f"not needed: {len(keys)} of {reason} (first: {keys[0]})")
+    say(f"--model {output}")

@@ -5,10 +5,10 @@ from functools import reduce
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import click
 from pydantic import Field, PositiveFloat, PositiveInt, field_validator
 from torch import nn
 
+from p2s.cli.telling import say
 from p2s.model.device import described, device_of, place, require
 from p2s.spec import Coco, Spec, Test
 from p2s.spec.part import Part
@@ -56,7 +56,7 @@ class Where(Part):
         """Tell of what is not the CPU in fp32."""
         device = device_of(self.device)
         if (device.type, self.precision) != ("cpu", "fp32"):
-            click.echo(f"on {described(device)}, {self.precision}", err=True)
+            say(f"on {described(device)}, {self.precision}", err=True)
 
 
 class Job(Where):

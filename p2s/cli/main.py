@@ -40,7 +40,7 @@ from p2s.cli.predict import predict
 from p2s.cli.pseudo_label import pseudo_label
 from p2s.cli.setup_detectron2 import setup_detectron2
 from p2s.cli.study import study
-from p2s.cli.telling import in_a_line, is_first, plain, tell
+from p2s.cli.telling import in_a_line, is_first, plain, say, tell
 from p2s.data.checks import doubts
 from p2s.files import MODEL_FILES
 
@@ -67,7 +67,7 @@ class Commands(click.Group):
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             context.exit(1)
         except KeyboardInterrupt:
-            click.echo("stopped; the same command goes on from here", err=True)
+            say("stopped; the same command goes on from here", err=True)
             context.exit(130)
         except (ValueError, OSError, FloatingPointError, ImportError) as error:
             if context.params["traceback"]:
@@ -184,7 +184,7 @@ def replay(file):
     from p2s.train import replay as steps
 
     for name, value in steps.replay(file).items():
-        click.echo(f"{name}: {json.dumps(value)}")
+        say(f"{name}: {json.dumps(value)}")
 
 
 @main.command()
@@ -198,8 +198,8 @@ def glyphs(output, settings):
     fields = {name: value for setting in settings for name, value in setting.items()}
     files = prepare(Glyphs(**fields), output)
     first = min((files.images / "val").iterdir())
-    click.echo(f"--train {files.train} --val {files.val} --images {files.images}")
-    click.echo(f"next: p2s predict --model glyphs {first} --output FOUND", err=True)
+    say(f"--train {files.train} --val {files.val} --images {files.images}")
+    say(f"next: p2s predict --model glyphs {first} --output FOUND", err=True)
 
 
 main.add_command(bench)

@@ -5,7 +5,8 @@ from typing import Any, Literal
 import click
 
 from p2s.cli.paths import MODEL_FOLDER
-from p2s.files import WEIGHTS, finite_or_none, printable, read_json
+from p2s.cli.telling import say
+from p2s.files import WEIGHTS, finite_or_none, read_json
 
 WIDTHS = "{:29}{:12}{:9}{:>7}{:>8}{:>7}  {}"
 HEAD = ("detector", "first", "second", "M", "GFLOP", "AP", "weights for p2s fetch")
@@ -25,15 +26,15 @@ def list_():
     from p2s.spec import NAMED, Spec
     from p2s.study.structures import SIZE
 
-    click.echo(WIDTHS.format(*HEAD))
+    say(WIDTHS.format(*HEAD))
     weights = _weights()
     for name in NAMED:
         spec = Spec.named(name)
         of = cost(spec, SIZE)
         numbers = f"{of.parameters / 1e6:.1f}", f"{of.operations / 1e9:.0f}", _ap(name)
         stages = spec.first, spec.second
-        click.echo(WIDTHS.format(name, *stages, *numbers, ", ".join(weights.get(name, ()))))
-    click.echo("\n".join(["", *_examples()]))
+        say(WIDTHS.format(name, *stages, *numbers, ", ".join(weights.get(name, ()))))
+    say("", *_examples())
 
 
 @click.command()
@@ -68,7 +69,7 @@ def info(model):
     told |= came.lines() if (came := card.read(model)) else {}
     told["settings"] = ""
     lines = [*(f"{name:10}{text}" for name, text in told.items()), *spec_lines(spec)]
-    click.echo("\n".join(map(printable, lines)))
+    say(*lines)
 
 
 def _broken(weights):

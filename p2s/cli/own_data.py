@@ -6,11 +6,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import click
 import torch
 
 from p2s.cli.evaluation import ap_of, found_in_all, kept_of
 from p2s.cli.job import DETECTOR, Job
+from p2s.cli.telling import say
 from p2s.data import coco
 from p2s.data.checks.doubts import crowded
 from p2s.data.classes import in_classes_of, shared
@@ -40,7 +40,7 @@ def run(job: Job) -> None:
     val = in_classes_of(val, data.classes, told=f"{job.val}", trained=f"{job.train}")
     data = with_pseudo_labels(data, job.data)
     spec = job.spec(data.classes)
-    click.echo(_summary(job, spec, data))
+    say(*_summary(job, spec, data))
     _evaluate(job, _trained(job, spec, data, val), val, spec)
 
 
@@ -55,7 +55,7 @@ def _trained(job, spec, data, val):
         train(model, spec, data, job.output, seed=job.seed, loop=loop)
     if ranks.rank() == 0:
         if before:
-            click.echo("trained already, evaluated again", err=True)
+            say("trained already, evaluated again", err=True)
         write_atomic(job.output / "spec.json", spec.model_dump_json(indent=2).encode())
         write_atomic(job.output / PICTURE, drawn(kept.curve(job.output)))
         _tell_best(job.output)
@@ -64,7 +64,7 @@ def _trained(job, spec, data, val):
 
 def _evaluate(job, model, val, spec):
     """Metrics, and samples of what was found, in the model's folder."""
-    click.echo(f"evaluating on {len(val.images)} images")
+    say(f"evaluating on {len(val.images)} images")
     answers = kept_of(job.output, model, val, spec)
     with kept.named(job.output):
         found = found_in_all(model, val, spec.test, answers)
@@ -72,7 +72,7 @@ def _evaluate(job, model, val, spec):
         sample_sheet(found.data, found.detections, found.proposals).save(job.output / "samples.png")
         found.measured(job.output / METRICS, whereabouts(model))
         _tell_crowded(found.data)
-        click.echo(f"next: p2s predict --model {job.output} PICTURES --output FOUND")
+        say(f"next: p2s predict --model {job.output} PICTURES --output FOUND")
     answers.remove()
 
 
@@ -109,7 +109,7 @@ def _live(job, steps):
     """What shows a training's curve while it grows."""
     shown = [LivePicture(job.output / PICTURE)]
     if not sys.stderr.isatty():  # where there is, a bar
-        shown.append(LiveLines(steps, partial(click.echo, err=True)))
+        shown.append(LiveLines(steps, partial(say, err=True)))
 
     def live(curve: Curve) -> None:
         for show in shown:
@@ -125,14 +125,14 @@ def _live(job, steps):
 def _tell_best(folder):
     if best := kept.best(folder):
         told = f"AP {best.AP:.1f} after {best.iteration} iterations, watched"
-        click.echo(f"{told}: the best, better than at the end; --model {folder / kept.BEST}")
+        say(f"{told}: the best, better than at the end; --model {folder / kept.BEST}")
 
 
 def _tell_crowded(data):
     """Under a table: what its AP does not count."""
     rows = [row for of_image in data.annotations for row in of_image]
     if line := crowded(rows, dict(zip(data.category_ids, data.classes, strict=True))):
-        click.echo(line)
+        say(line)
 
 
 def _summary(job, spec, data):
@@ -147,4 +147,4 @@ def _summary(job, spec, data):
     first = f"{name} on {count}, seed {job.seed}, to {job.output}"
     started = [f"classes {shared(data.classes, kept.described(job.start)[1])}"] if job.start else []
     rate = f"  rate for a batch of {spec.recipe.batch}: {spec.recipe.scaled_rate:g}"
-    return "\n".join([first, *started, *spec_lines(spec), rate])
+    return [first, *started, *spec_lines(spec), rate]

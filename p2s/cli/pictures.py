@@ -9,13 +9,13 @@ from functools import reduce
 from pathlib import Path
 from typing import Any
 
-import click
 from pydantic import PositiveInt
 from tqdm import tqdm
 
 from p2s.cli.health import required
 from p2s.cli.job import Where, refuse_training_settings
 from p2s.cli.paths import alone_in
+from p2s.cli.telling import say
 from p2s.data import health
 from p2s.data.classes import beyond, require_shared
 from p2s.data.coco import read_pictures
@@ -52,7 +52,7 @@ class Job(Where):
         _refuse_own(self.output, paths)
         self.tell()
         for line in missing:
-            click.echo(cut(line), err=True)
+            say(cut(line), err=True)
         predictor = self._loaded()
         ids = Ids.of(self.coco, paths, predictor.classes) if self.coco else None
         with alone_in(self.output):
@@ -64,7 +64,7 @@ class Job(Where):
                 ids.write(self.output / "coco_results.json", journal, answered)
             self._tell_others(journal.drawn_of_others(answered))
         asked = len(paths) + len(missing)
-        click.echo(f"{target}: {len(answered)} of {asked} pictures")
+        say(f"{target}: {len(answered)} of {asked} pictures")
         return len(answered) == asked
 
     def _paths(self, skipped: Callable[[str], None]) -> list[Path]:
@@ -87,7 +87,7 @@ class Job(Where):
         todo = [path for path in paths if not journal.has(path)]
         answered = set(paths) - set(todo)
         if answered:
-            click.echo(f"{len(answered)} of {len(paths)} pictures are done already", err=True)
+            say(f"{len(answered)} of {len(paths)} pictures are done already", err=True)
         # disable=None: a bar in a terminal only, nothing in a log
         with tqdm(total=len(todo), disable=None, unit="picture") as bar:
 
@@ -110,7 +110,7 @@ class Job(Where):
         if names:
             told = names[0] + f" and {len(names) - 1} more" * (len(names) > 1)
             line = f"drawings of earlier runs stay, {told}; detections.json has this run's alone"
-            click.echo(cut(f"{self.output}: {line}"), err=True)
+            say(cut(f"{self.output}: {line}"), err=True)
 
     def _identity(self, predictor):
         """All that the answers depend on, as `Journal` keeps it."""
@@ -152,7 +152,7 @@ class Ids:
             results += coco_results(known, self.images[row["file"]], self.categories)
         write_atomic(target, json.dumps(results).encode())
         if line := beyond(found, self.categories, told=f"{self.annotations}"):
-            click.echo(line, err=True)
+            say(line, err=True)
 
 
 def _refuse_own(output, paths):

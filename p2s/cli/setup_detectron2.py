@@ -11,6 +11,8 @@ from pathlib import Path
 
 import click
 
+from p2s.cli.telling import say
+
 WHEEL = files("p2s.cli") / "detectron2.txt"
 # pip would leave out a wheel for Python 3.10; --target makes it take one for another interpreter.
 PIP = ("-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--upgrade", "--no-deps")
@@ -25,7 +27,7 @@ def setup_detectron2():
     it needs at run time is among p2s's dependencies.
     """
     if there := _there():
-        click.echo(f"detectron2 is there: {there}")
+        say(f"detectron2 is there: {there}")
         return
     folder = Path(sysconfig.get_path("purelib"))
     if not os.access(folder, os.W_OK):
@@ -37,7 +39,7 @@ def setup_detectron2():
         done = subprocess.run(words, stderr=subprocess.PIPE, text=True)
     if done.returncode:
         raise ValueError(f"no detectron2: {_last(done.stderr)}; by hand: docs/installing.md")
-    click.echo(f"detectron2 is in {folder}")
+    say(f"detectron2 is in {folder}")
 
 
 def _there():

@@ -6,6 +6,7 @@ import click
 
 from p2s.cli.options import PRECISIONS
 from p2s.cli.paths import FILE, NEW_FOLDER
+from p2s.cli.telling import say
 
 ONLY = click.option("--only", multiple=True, metavar="NAME", help="An experiment; may be repeated.")
 SCALE = click.option("--scale", default="smoke", show_default=True, help="As in scales.yaml.")
@@ -93,7 +94,7 @@ def study_plan(scale, only, jobs, executor):
 
     project = Project.at()
     at_once = executors.load(project, executor, scale, jobs=jobs).jobs
-    click.echo(cost.table(Study.load(project, scale), only, at_once))
+    say(*cost.table(Study.load(project, scale), only, at_once).splitlines())
 
 
 @study.command("status")
@@ -132,9 +133,9 @@ def study_reproduce(record, output):
     output = output or project.cache / "reproduced"
     found = reproduce(project, record, output, train_eval.made)
     weights = "equal to the last bit" if found.weights else "different"
-    click.echo(f"{found.label}\nweights: {weights}")
+    say(found.label, f"weights: {weights}")
     for name, numbers in found.parts.items():
-        click.echo(f"{name}: {numbers}")
+        say(f"{name}: {numbers}")
     sys.exit(0 if found.equal else 1)
 
 
@@ -159,7 +160,7 @@ def study_example(scale, output):
     run = Study.load(project, scale).find(**made.ASKED)
     card = made.example(run, project, target)
     told = "; ".join(card.lines().values())
-    click.echo(f"{target}: {card.bytes / 1e6:.2f} MB in {card.precision}; {told}")
+    say(f"{target}: {card.bytes / 1e6:.2f} MB in {card.precision}; {told}")
 
 
 @study.command("framework")
@@ -170,7 +171,7 @@ def study_framework(scale):
     from p2s.study.project import Project
 
     for path in framework.keep(Project.at(), scale):
-        click.echo(path)
+        say(path)
 
 
 @study.command("report")
@@ -187,15 +188,15 @@ def study_report(shown, pdf, publish):
     if pdf:
         printing.require_chromium()  # before minutes of work
     index = site.render(Project.at())
-    click.echo(index)
+    say(index)
     if pdf:
-        click.echo(printing.pdf(index))
+        say(printing.pdf(index))
     if publish:
         from p2s.report.publishing import folder
 
-        click.echo(folder.publish(Project.at()))
+        say(folder.publish(Project.at()))
     if shown and not webbrowser.open(index.as_uri()):
-        click.echo("no browser here shows it")
+        say("no browser here shows it")
 
 
 @study.command("drift")
@@ -205,5 +206,5 @@ def study_drift():
     from p2s.study.project import Project
 
     changed = site.drift(Project.at())
-    click.echo("\n".join(changed) or "tables and figures are those of the records")
+    say(*changed or ["tables and figures are those of the records"])
     sys.exit(1 if changed else 0)

@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 
 from p2s import NO_DETECTRON2, environment
+from p2s.files import cut, first_problem, printable
 
 # Modules of the extra `study`, which training and prediction do without.
 STUDY = {"papermill", "submitit", "traitlets", "ipywidgets", "nbconvert", "nbformat"}
@@ -26,6 +27,11 @@ def is_first() -> bool:
         return True
 
 
+def say(*lines: object, err: bool = False) -> None:
+    """Print lines with anybody's names in them, in which a terminal obeys nothing."""
+    click.echo("\n".join(printable(f"{line}") for line in lines), err=err)
+
+
 def tell(text: str) -> None:
     """Say on stderr why a command ends, and where torchrun looks for what ended a rank."""
     text = plain(text)
@@ -39,8 +45,6 @@ def tell(text: str) -> None:
 
 def plain(text: str) -> str:
     """The lines of anybody's text at a moderate length, in which a terminal obeys nothing."""
-    from p2s.files import cut
-
     return "\n".join(map(cut, text.splitlines()))
 
 
@@ -52,6 +56,4 @@ def in_a_line(error: Exception) -> str:
             return NO_DETECTRON2
         if missing in STUDY:
             return f"{missing} is missing: run `pip install '.[study]'` in the project's folder"
-    from p2s.files import first_problem
-
     return " ".join(first_problem(error).split())

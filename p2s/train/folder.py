@@ -20,7 +20,7 @@ from pydantic import BaseModel
 from safetensors.torch import save
 from torch import nn
 
-from p2s.files import PARTIAL, WEIGHTS, read_json, write_atomic
+from p2s.files import PARTIAL, WEIGHTS, printable, read_json, write_atomic
 from p2s.model import weights
 from p2s.model.zoo import build
 from p2s.spec import Spec
@@ -237,7 +237,8 @@ def alone_in(output: Path) -> AbstractContextManager:
     try:
         return lock.acquire(timeout=0)
     except Timeout:
-        print(f"{output}: another process trains into it; waiting for its end", file=sys.stderr)
+        told = f"{output}: another process trains into it; waiting for its end"
+        print(printable(told), file=sys.stderr)
         return lock.acquire()
 
 

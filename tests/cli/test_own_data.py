@@ -91,6 +91,6 @@ def test_undefined_numbers_are_null_in_json_and_a_dash_in_text(tmp_path):
     written = json.loads((tmp_path / "metrics.json").read_text())
     assert written.pop("where") == {"device": "cpu"}
     assert written == {"AP": 41.25, "APl": None, "per_class": {"cat": None, "dog": 9.0}}
-    lines = [line.split() for line in table(written).splitlines()]
+    lines = [line.split() for line in table(written)]
     assert lines[:2] == [["AP", "41.2"], ["APl", "-"]] and lines[2][-1] == "-"
     assert table(written) == table(metrics)
