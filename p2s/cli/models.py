@@ -3,6 +3,7 @@
 from typing import Any, Literal
 
 import click
+from pydantic import BaseModel
 
 from p2s.cli.paths import MODEL_FOLDER
 from p2s.cli.telling import say
@@ -10,6 +11,14 @@ from p2s.files import WEIGHTS, finite_or_none, read_json
 
 WIDTHS = "{:29}{:12}{:9}{:>7}{:>8}{:>7}  {}"
 HEAD = ("detector", "first", "second", "M", "GFLOP", "AP", "weights for p2s fetch")
+
+
+class Numbers(BaseModel):
+    """What is told of `metrics.json`."""
+
+    AP: float | None = None
+    AP50: float | None = None
+    AP75: float | None = None
 
 
 @click.command("list")
@@ -147,6 +156,5 @@ def _training(folder, spec):
 def _numbers(folder):
     if not (kept := folder / "metrics.json").exists():
         return "not evaluated; `p2s evaluate` does"
-    metrics = read_json(kept, dict[str, float | None | dict[str, float | str | None]])
-    told = {name: metrics.get(name) for name in ("AP", "AP50", "AP75")}
+    told = {name: finite_or_none(value) for name, value in read_json(kept, Numbers)}
     return ", ".join(f"{name} {'-' if v is None else format(v, '.1f')}" for name, v in told.items())

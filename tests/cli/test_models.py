@@ -136,3 +136,14 @@ def test_without_the_published_numbers_a_dash_stands_for_ap(monkeypatch):
 
     monkeypatch.setattr(runtimes, "published", missing)
     assert models._ap("CenterNet2") == "-"
+
+
+@pytest.mark.parametrize(
+    "content, told", [('{"AP": {"a": 1.0}}', "AP: .*number"), ("[1]", ".*object"), ("{", ".*JSON")]
+)
+def test_info_names_metrics_that_are_no_numbers(tmp_path, content, told):
+    folder = lively_folder(tmp_path / "mine")
+    (folder / "metrics.json").write_text(content)
+    done = p2s("info", folder)
+    assert done.exit_code == 2
+    require_line(done.stderr, f"mine/metrics.json: {told}")
