@@ -1,6 +1,7 @@
 """Environment: variables that others set, as typed values; what is wrong is told by its name."""
 
 import os
+import pwd
 import re
 from pathlib import Path
 from typing import Annotated, Self
@@ -116,4 +117,13 @@ def cache(default: Path) -> Path:
 
 def user_cache() -> Path:
     """The folder for what is worth keeping from one command to the next, outside of a study."""
-    return cache(Path("~/.cache/p2s").expanduser())
+    return _Cache.read().folder or _home() / ".cache" / "p2s"
+
+
+def _home():
+    """The folder of the user; one of $HOME goes before that of the system, which may know none."""
+    try:
+        return Path(os.path.realpath(os.environ.get("HOME") or pwd.getpwuid(os.getuid()).pw_dir))
+    except KeyError:
+        told = f"missing (valid: a folder, or one in ${CACHE} for what is kept)"
+        raise ValueError(f"$HOME: {told}") from None

@@ -4,9 +4,12 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
+from p2s import environment
 from p2s.cli import telling
 from p2s.environment import Allocation, Rank, Task, cache
 from p2s.study.project import Place
@@ -132,3 +135,23 @@ def test_torchrun_finds_the_line_in_its_file(tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("TORCHELASTIC_ERROR_FILE", str(tmp_path / "error.json"))
     telling.tell("p2s: no")
     assert json.loads((tmp_path / "error.json").read_text())["message"]["message"] == "p2s: no"
+
+
+@pytest.mark.parametrize("home", ["", None])
+@pytest.mark.parametrize("of_system", ["/of/user", None])
+def test_a_user_without_a_home_is_told_what_to_set(sound, tmp_path, home, of_system):
+    def of_user(number):
+        if not of_system:
+            raise KeyError(number)
+        return SimpleNamespace(pw_dir=of_system)
+
+    sound.setattr(environment.pwd, "getpwuid", of_user)
+    sound.setenv("HOME", "x")
+    change(sound, "HOME", home)
+    sound.setenv("P2S_CACHE", f"{tmp_path}")
+    assert environment.user_cache() == tmp_path
+    sound.delenv("P2S_CACHE")
+    if of_system:
+        assert environment.user_cache() == Path("/of/user/.cache/p2s")
+    else:
+        require_told(environment.user_cache, r"\$HOME: missing .*\$P2S_CACHE")
