@@ -4,16 +4,16 @@ from functools import partial
 
 import click
 
-from p2s.cli.options import DEVICE
+from p2s.cli.options import DEVICE, NUMBER, WHOLE, WholeRange
 from p2s.cli.paths import NEW_FILE
 from p2s.cli.telling import say
 
-THREADS = click.option("--threads", default=2, show_default=True, type=click.IntRange(min=1))
+THREADS = click.option("--threads", default=2, show_default=True, type=WholeRange(min=1))
 ROUNDS = click.option(
-    "--rounds", default=7, show_default=True, type=click.IntRange(min=1), help="Turns measured."
+    "--rounds", default=7, show_default=True, type=WholeRange(min=1), help="Turns measured."
 )
 SIZE = click.option(
-    "--size", nargs=2, default=(800, 1088), show_default=True, type=click.IntRange(min=32),
+    "--size", nargs=2, default=(800, 1088), show_default=True, type=WholeRange(min=32),
     help="Height and width of the image in pixels.",
 )  # fmt: skip
 
@@ -82,7 +82,9 @@ def memory(detector, size, threads, device):
 
 @bench.command("classes")
 @detector(["CenterNet2", "CascadeRCNN-RPN (P3-P7)", "CenterNet*", "GFL"], several=True)
-@click.option("--count", "counts", multiple=True, default=[80, 365, 1203], show_default=True)
+@click.option(
+    "--count", "counts", multiple=True, default=[80, 365, 1203], type=WHOLE, show_default=True
+)
 @SIZE
 @THREADS
 @ROUNDS
@@ -100,7 +102,12 @@ def classes(detector, counts, size, threads, rounds, device):
 @bench.command("proposals")
 @detector(["CenterNet2"], several=True)
 @click.option(
-    "--count", "counts", multiple=True, default=[32, 64, 128, 256, 512, 1000], show_default=True
+    "--count",
+    "counts",
+    multiple=True,
+    default=[32, 64, 128, 256, 512, 1000],
+    type=WHOLE,
+    show_default=True,
 )
 @SIZE
 @THREADS
@@ -139,8 +146,8 @@ def rows(experiment, size, threads, rounds, device):
 
 @bench.command("train")
 @detector("CascadeRCNN-CenterNet")
-@click.option("--steps", default=20, show_default=True, type=click.IntRange(min=1))
-@click.option("--threads", default=1, show_default=True, type=click.IntRange(min=1))
+@click.option("--steps", default=20, show_default=True, type=WholeRange(min=1))
+@click.option("--threads", default=1, show_default=True, type=WholeRange(min=1))
 @click.option("--scale", default="gated", show_default=True, help="As in scales.yaml.")
 @DEVICE
 def train(detector, steps, threads, scale, device):
@@ -158,7 +165,7 @@ def train(detector, steps, threads, scale, device):
 
 
 @bench.command("eval")
-@click.option("--images", default=2000, show_default=True, type=click.IntRange(min=1))
+@click.option("--images", default=2000, show_default=True, type=WholeRange(min=1))
 def evaluation(images):
     """COCO evaluation: hotcoco's time and numbers beside pycocotools'."""
     from p2s.bench.evaluation import evaluator_times
@@ -167,7 +174,7 @@ def evaluation(images):
 
 
 @bench.command("start")
-@click.option("--share", default=1.0, show_default=True, help="Of COCO's size.")
+@click.option("--share", default=1.0, type=NUMBER, show_default=True, help="Of COCO's size.")
 def start(share):
     """The start of a training on COCO: health check, reading, first batch; seconds and memory."""
     from p2s.bench.start import start_times

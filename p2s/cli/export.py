@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import click
 
+from p2s.cli.options import WholeRange
 from p2s.cli.paths import MODEL_FOLDER, NEW_FILE
 from p2s.cli.telling import say
 
@@ -39,7 +40,7 @@ ENGINES = {"onnx": Engine(".onnx", _onnx), "openvino": Engine(".xml", _openvino)
 @click.argument("model", type=MODEL_FOLDER)
 @click.option("--to", "engine", type=click.Choice(list(ENGINES)), required=True, help="Whose file.")
 @click.option(
-    "--size", nargs=2, type=click.IntRange(1, LARGEST), metavar="HEIGHT WIDTH",
+    "--size", nargs=2, type=WholeRange(1, LARGEST), metavar="HEIGHT WIDTH",
     help="Of the images that it will take, in pixels. [default: a square of the tests' short edge]",
 )  # fmt: skip
 @click.option(

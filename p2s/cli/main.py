@@ -32,6 +32,7 @@ from p2s.cli.options import (
     TENSORBOARD,
     VALIDATE_EVERY,
     WATCH,
+    WHOLE,
     WORKERS,
     settings,
 )
@@ -90,18 +91,22 @@ def main(traceback):
 @click.option("--images", type=FOLDER, required=True, help="What file names are relative to.")
 @click.option("--val-images", type=FOLDER, help="The same for --val, if it is another folder.")
 @click.option("--output", type=MODEL_HERE, required=True, help="Where to, and to go on from.")
-@click.option("--size", type=int, help="Short edge of an image; 320 pixels, or that of --start.")
-@click.option("--iterations", default=2000, show_default=True, help="Steps of 8 images.")
+@click.option("--size", type=WHOLE, help="Short edge of an image; 320 pixels, or that of --start.")
+@click.option(
+    "--iterations", default=2000, type=WHOLE, show_default=True, help="Steps of 8 images."
+)
 @click.option(
     "--backbone",
     type=click.Choice(["lite0"]),
     help="EfficientNet-Lite0 that has learnt ImageNet; see p2s fetch lite0.",
 )
 @click.option("--weights", type=FILE, help="A trunk's, of ImageNet; without it, from scratch.")
-@click.option("--start", type=MODEL_FOLDER, help="A model to start from, of any classes.")
+@click.option(
+    "--start", type=MODEL_FOLDER, metavar="MODEL", help="A model to start from, of any classes."
+)
 @click.option("--pseudo", type=FILE, help="Pseudo-labels to train on too; see p2s pseudo-label.")
 @click.option("--pseudo-images", type=FOLDER, help="What its file names are relative to.")
-@click.option("--seed", default=0, show_default=True)
+@click.option("--seed", default=0, type=WHOLE, show_default=True)
 @SAVE_MINUTES
 @VALIDATE_EVERY
 @KEEP_BEST

@@ -1,11 +1,40 @@
 """Options that several commands share."""
 
+import re
 from collections.abc import Callable
 
 import click
 
 from p2s.cli.paths import MODEL_FOLDER
 
+
+class Plain(click.ParamType):
+    """A number as programs write it; Python itself would take other scripts' digits, and `1_0`."""
+
+    def convert(self, value, param, ctx):
+        """The number."""
+        if isinstance(value, str) and not re.fullmatch("[-+.0-9A-Za-z]*", value):
+            self.fail(f"{value!r} is not a number in digits 0 to 9.", param, ctx)
+        return super().convert(value, param, ctx)
+
+
+class Whole(Plain, click.types.IntParamType):
+    """A whole number."""
+
+
+class WholeRange(Plain, click.IntRange):
+    """A whole number with bounds."""
+
+
+class Number(Plain, click.types.FloatParamType):
+    """A number."""
+
+
+class NumberRange(Plain, click.FloatRange):
+    """A number with bounds."""
+
+
+WHOLE, NUMBER = Whole(), Number()
 DEVICE = click.option(
     "--device", default="auto", show_default=True, help="cpu, cuda, cuda:1; auto: a GPU if any."
 )
@@ -15,15 +44,15 @@ PRECISION = click.option(
     help="Of convolutions; tf32 on a GPU only. Losses, scores and boxes are in fp32.",
 )  # fmt: skip
 WORKERS = click.option(
-    "--workers", type=click.IntRange(min=0),
+    "--workers", type=WholeRange(min=0),
     help="Threads of a process that make batches ahead. [default: half of its cores, 8 at most]",
 )  # fmt: skip
 SAVE_MINUTES = click.option(
-    "--save-minutes", default=1.0, show_default=True, type=click.FloatRange(0, min_open=True),
+    "--save-minutes", default=1.0, show_default=True, type=NumberRange(0, min_open=True),
     help="Between two states, from which an interrupted training goes on.",
 )  # fmt: skip
 VALIDATE_EVERY = click.option(
-    "--validate-every", default=0, metavar="N", type=click.IntRange(min=0),
+    "--validate-every", default=0, metavar="N", type=WholeRange(min=0),
     help="Iterations between two AP of --val, for the curve. [default: none]",
 )  # fmt: skip
 KEEP_BEST = click.option(
@@ -31,7 +60,7 @@ KEEP_BEST = click.option(
     help="Keep the weights of the best AP too, in OUTPUT/best; by itself, of each quarter.",
 )  # fmt: skip
 WATCH = click.option(
-    "--watch", default=0, metavar="IMAGES", type=click.IntRange(min=0),
+    "--watch", default=0, metavar="IMAGES", type=WholeRange(min=0),
     help="AP while it trains, and --keep-best, by so many images of --val. [default: all]",
 )  # fmt: skip
 
@@ -50,7 +79,7 @@ TENSORBOARD = click.option(
     help="Write TensorBoard's events into OUTPUT/events.",
 )  # fmt: skip
 PROCESSES = click.option(
-    "--processes", default=1, show_default=True, type=click.IntRange(min=1),
+    "--processes", default=1, show_default=True, type=WholeRange(min=1),
     help="That train together, each on a part of a batch and on a GPU of its own.",
 )  # fmt: skip
 

@@ -4,7 +4,7 @@ import sys
 
 import click
 
-from p2s.cli.options import DEVICE, MODEL, PRECISION, settings
+from p2s.cli.options import DEVICE, MODEL, NUMBER, PRECISION, WHOLE, settings
 from p2s.cli.paths import ANY, DETECTIONS, FILE
 
 
@@ -12,10 +12,14 @@ from p2s.cli.paths import ANY, DETECTIONS, FILE
 @MODEL
 @click.argument("images", nargs=-1, required=True, type=ANY)
 @click.option("--output", type=DETECTIONS, required=True, help="For pictures, detections.json.")
-@click.option("--draw-above", default=0.3, show_default=True, help="Lowest score that is drawn.")
-@click.option("--score-above", type=float, help="Lowest score at all; else the model's own.")
-@click.option("--batch", default=1, show_default=True, help="Pictures at once, of one size.")
-@click.option("--tile", type=int, help="Cut pictures into parts of so many pixels a side too.")
+@click.option(
+    "--draw-above", default=0.3, type=NUMBER, show_default=True, help="Lowest score that is drawn."
+)
+@click.option("--score-above", type=NUMBER, help="Lowest score at all; else the model's own.")
+@click.option(
+    "--batch", default=1, type=WHOLE, show_default=True, help="Pictures at once, of one size."
+)
+@click.option("--tile", type=WHOLE, help="Cut pictures into parts of so many pixels a side too.")
 @click.option("--coco", type=FILE, help="COCO JSON whose ids coco_results.json is to have.")
 @DEVICE
 @PRECISION

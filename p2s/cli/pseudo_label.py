@@ -4,7 +4,7 @@ import sys
 
 import click
 
-from p2s.cli.options import DEVICE, MODEL, PRECISION, settings
+from p2s.cli.options import DEVICE, MODEL, NUMBER, PRECISION, WHOLE, settings
 from p2s.cli.paths import DETECTIONS, FOLDER
 
 
@@ -12,8 +12,12 @@ from p2s.cli.paths import DETECTIONS, FOLDER
 @MODEL
 @click.option("--images", type=FOLDER, required=True, help="Pictures without annotation.")
 @click.option("--output", type=DETECTIONS, required=True, help="For pseudo_labels.json.")
-@click.option("--score-above", default=0.5, show_default=True, help="Lowest score of a label.")
-@click.option("--batch", default=1, show_default=True, help="Pictures at once, of one size.")
+@click.option(
+    "--score-above", default=0.5, type=NUMBER, show_default=True, help="Lowest score of a label."
+)
+@click.option(
+    "--batch", default=1, type=WHOLE, show_default=True, help="Pictures at once, of one size."
+)
 @DEVICE
 @PRECISION
 @settings("Any field of test, such as test.nms=0.6.")

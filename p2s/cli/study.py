@@ -4,14 +4,14 @@ import sys
 
 import click
 
-from p2s.cli.options import PRECISIONS
+from p2s.cli.options import PRECISIONS, WholeRange
 from p2s.cli.paths import FILE, NEW_FOLDER
 from p2s.cli.telling import say
 
 ONLY = click.option("--only", multiple=True, metavar="NAME", help="An experiment; may be repeated.")
 SCALE = click.option("--scale", default="smoke", show_default=True, help="As in scales.yaml.")
 JOBS = click.option(
-    "--jobs", type=click.IntRange(min=1), help="Runs at once; else as in executors.yaml."
+    "--jobs", type=WholeRange(min=1), help="Runs at once; else as in executors.yaml."
 )
 EXECUTOR = click.option(
     "--executor", default="local", show_default=True, help="As in executors.yaml: local, slurm."
@@ -19,10 +19,8 @@ EXECUTOR = click.option(
 SAYS = "else as the executor says."
 DEVICE = click.option("--device", help=f"Of a training: cpu, cuda, auto; {SAYS}")
 PRECISION = click.option("--precision", type=PRECISIONS, help=f"Of a training; {SAYS}")
-PROCESSES = click.option("--processes", type=click.IntRange(min=1), help=f"Of a training; {SAYS}")
-WORKERS = click.option(
-    "--workers", type=click.IntRange(min=0), help=f"That make batches ahead; {SAYS}"
-)
+PROCESSES = click.option("--processes", type=WholeRange(min=1), help=f"Of a training; {SAYS}")
+WORKERS = click.option("--workers", type=WholeRange(min=0), help=f"That make batches ahead; {SAYS}")
 
 
 @click.group()

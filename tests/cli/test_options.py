@@ -3,9 +3,11 @@
 from pathlib import Path
 from typing import get_args
 
+import click
 import pytest
 
 from p2s.cli import job
+from p2s.cli.main import main
 from p2s.model.device import PRECISIONS
 from p2s.study.executors import Local, Slurm
 from p2s.study.project import Project
@@ -58,3 +60,21 @@ def test_the_command_offers_the_precisions_that_there_are():
 @pytest.mark.parametrize("executor", [Local, Slurm])
 def test_so_does_an_executor(executor):
     assert get_args(executor.model_fields["precision"].annotation) == PRECISIONS
+
+
+def numbers_of(group, *names):
+    """The words of each command and each of its options that is a number."""
+    for name, command in group.commands.items():
+        if isinstance(command, click.Group):
+            yield from numbers_of(command, *names, name)
+        else:
+            for param in command.params:
+                if isinstance(param.type, click.types.IntParamType | click.types.FloatParamType):
+                    yield pytest.param((*names, name, param.opts[0]), param.nargs, id=param.name)
+
+
+@pytest.mark.parametrize("words, count", [*numbers_of(main)])
+@pytest.mark.parametrize("value", ["٣", "1_0", " 1", "½"])
+def test_a_number_is_in_plain_digits(words, count, value):
+    done = p2s(*words, *[value] * count)
+    assert done.exit_code == 2 and f"{value!r} is not a number in digits 0 to 9" in done.stderr
