@@ -37,8 +37,7 @@ from p2s.cli.options import (
     settings,
 )
 from p2s.cli.paths import FILE, FOLDER, MODEL_FOLDER, NEW_FILE, NEW_FOLDER, NewFolder
-from p2s.cli.predict import predict
-from p2s.cli.pseudo_label import pseudo_label
+from p2s.cli.predict import predict, pseudo_label
 from p2s.cli.setup_detectron2 import setup_detectron2
 from p2s.cli.study import study
 from p2s.cli.telling import in_a_line, is_first, plain, say, tell

@@ -6,6 +6,7 @@ import pytest
 from safetensors.torch import load_file, save_file
 
 from p2s.cli.telling import in_a_line, plain
+from tests.support import ROOT
 from tests.support.commands import p2s
 from tests.support.malformed import require_line
 from tests.support.tiny import lively_folder, photo
@@ -94,3 +95,8 @@ def test_names_in_what_a_command_says_are_plain(hostile, words, told):
     done = p2s(*words.split())
     assert done.exit_code in (0, 2) and all(text in done.output for text in told), done.output
     assert all(line.isprintable() or not line for line in done.output.split("\n"))
+
+
+def test_commands_print_by_nothing_else():
+    modules = (ROOT / "p2s" / "cli").glob("*.py")
+    assert [path.name for path in modules if "click.echo" in path.read_text()] == ["telling.py"]
