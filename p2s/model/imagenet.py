@@ -18,7 +18,7 @@ from detectron2.modeling.backbone import Backbone as Maps
 from torch import Tensor
 
 from p2s.model.backbone_naming import DLA, RES2NET, renamed
-from p2s.model.weights import read_weights, readable, require_finite, require_fit
+from p2s.model.weights import as_tensors, read_weights, require_finite, require_fit
 from p2s.spec import Backbone
 from p2s.spec.released import TRUNKS
 
@@ -52,9 +52,7 @@ def load_imagenet(maps: Maps, path: str | Path, backbone: Backbone) -> None:
     if is_caffe:
         content = dict(zip(convert_basic_c2_names([*content]), content.values(), strict=True))
     wanted = {name: v for name, v in trunk.state_dict().items() if not UNUSED.search(name)}
-    with readable(path):  # a checkpoint may hold other things than tensors
-        content = content.get("model", content)
-        tensors = {name: torch.as_tensor(value) for name, value in content.items()}
+    tensors = as_tensors(path, content.get("model", content))
     tensors = _as_ours(tensors, wanted, kind)
     tensors = _still(wanted) | tensors if is_caffe else tensors
     require_fit(path, wanted, tensors, f"this {backbone.trunk.title}")

@@ -13,6 +13,8 @@ import numpy as np
 from numpy._core.multiarray import scalar
 from numpy._core.numeric import _frombuffer
 
+from p2s.model.opcodes import Opcodes
+
 NUMBERS = "biufc"  # kinds of dtype: bool, integers, floats, complex
 
 
@@ -21,6 +23,9 @@ def load_arrays(file: BinaryIO) -> object:
 
     Python 2's is read as well. UnpicklingError names what a pickle of anything else would run.
     """
+    start = file.tell()
+    Opcodes(file)
+    file.seek(start)
     return _Arrays(file, encoding="latin1").load()
 
 

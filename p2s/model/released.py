@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from p2s.model.naming import to_ours, to_theirs
 from p2s.model.recognition import name_of, refuse_alien, sizes
-from p2s.model.weights import read_weights, readable, require_finite, require_fit
+from p2s.model.weights import as_tensors, read_weights, require_finite, require_fit
 from p2s.model.zoo import build
 from p2s.spec import Spec
 from p2s.spec.released import released
@@ -81,9 +81,7 @@ def _weights(path: Path) -> tuple[dict[str, Tensor], dict[str, list[str]]]:
             f"{path}: unknown beside the weights: {', '.join(map(str, unknown[:3]))}; "
             f"valid: {', '.join(key for keys in BESIDE.values() for key in keys)}"
         )
-    with readable(path):
-        tensors = {name: torch.as_tensor(value) for name, value in weights.items()}
-    return tensors, {what: keys for what, keys in named.items() if keys}
+    return as_tensors(path, weights), {what: keys for what, keys in named.items() if keys}
 
 
 def _unneeded(keys):

@@ -1,37 +1,17 @@
 """Weights files: read and filled in, or a ValueError of one line that names the file."""
 
-import pickle
-import re
-import zipfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import numpy as np
 import torch
 from safetensors import safe_open
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from p2s.model.pickled import load_arrays, refusal
-
-
-def _tensors(path):
-    _refuse_inflating(path)
-    try:
-        return torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        if unsafe := re.search(r"GLOBAL (\S+)", str(error)):  # after advice to run any code
-            raise refusal(unsafe[1]) from error
-        raise
-
-
-def _refuse_inflating(path):
-    """torch.save stores what it writes as it is; a crafted file might unpack to any size."""
-    if zipfile.is_zipfile(path):
-        with zipfile.ZipFile(path) as file:
-            size = sum(member.file_size for member in file.infolist())
-        if size > path.stat().st_size:
-            raise pickle.UnpicklingError(f"packed, of {size} bytes (valid: as torch.save writes)")
+from p2s.model.pickled import load_arrays
+from p2s.model.torch_files import load_torch
 
 
 def _arrays(path):
@@ -40,7 +20,7 @@ def _arrays(path):
 
 
 FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)  # read for one another
-FORMATS = {".pkl": _arrays, ".pt": _tensors, ".pth": _tensors, ".safetensors": load_file}
+FORMATS = {".pkl": _arrays, ".pt": load_torch, ".pth": load_torch, ".safetensors": load_file}
 
 
 @contextmanager
@@ -74,6 +54,18 @@ def read_parts(path: str | Path, names: Iterable[str]) -> dict:
     if missing := [name for name in names if name not in content]:
         raise ValueError(f"{path}: not a file of this kind: {', '.join(missing)} missing")
     return content
+
+
+def as_tensors(path: Path, content: dict) -> dict[str, Tensor]:
+    """The entries of a weights file, which may hold other things than arrays."""
+    with readable(path):
+        return {name: _as_tensor(name, value) for name, value in content.items()}
+
+
+def _as_tensor(name, value):
+    if not isinstance(value, Tensor | np.ndarray | np.generic | int | float):  # a list is no end
+        raise TypeError(f"{name}: a {type(value).__name__} (valid: an array of numbers)")
+    return torch.as_tensor(value)
 
 
 def metadata(path: str | Path) -> dict[str, str]:

@@ -132,3 +132,11 @@ def test_numbers_of_another_kind_are_no_weights(dtype):
 def test_a_number_that_is_too_large_for_ours_is_not_finite():
     with pytest.raises(ValueError, match="w.pt: a: not finite, as 1 of 1"):
         weights.require_finite("w.pt", {"a": torch.tensor([1e300], dtype=torch.float64)})
+
+
+def test_a_list_of_one_list_many_times_over_is_no_tensor(tmp_path):
+    numbers = []
+    for _ in range(40):
+        numbers = [numbers, numbers]
+    with pytest.raises(ValueError, match=r"w.pkl: .*a: a list .valid: an array of numbers"):
+        weights.as_tensors(tmp_path / "w.pkl", {"a": numbers})
