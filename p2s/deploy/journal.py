@@ -8,22 +8,41 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from p2s.deploy.detections import Detections
-from p2s.files import first_problem, read_json, write_atomic
+from p2s.files import first_problem, read_json, require_file, write_atomic
+from p2s.spec.part import LARGEST, Probability
+
+Side = Annotated[int, Field(gt=0, le=LARGEST)]
+Finite = Annotated[float, Field(allow_inf_nan=False)]
 
 
-class Line(BaseModel):
+class _Typed(BaseModel):
+    model_config = ConfigDict(strict=True)
+
+
+class Row(_Typed):
+    """What must be in a detection, as `Detections.rows` has it."""
+
+    box: Annotated[list[Finite], Field(min_length=4, max_length=4)]
+    name: str = Field(alias="class")
+    score: Probability
+    p_object: Probability
+    p_class: Probability
+    level: int
+
+
+class Line(_Typed):
     """What must be in a line: a file by its `_key`, and what it was when it was read."""
 
     file: str
     bytes: int = 0
     modified: int = 0  # ns
     picture: str = ""
-    width: int
-    height: int
-    detections: list[dict[str, Any]]
+    width: Side
+    height: Side
+    detections: list[Row]
 
 
 class Drawn(Line):
@@ -135,6 +154,7 @@ class Journal:
         """Find the lines, the last of a file counts; one that a kill cut short is removed."""
         if not self._lines.exists():
             return
+        require_file(self._lines)
         with self._lines.open("r+b") as lines:
             start = 0
             while line := lines.readline():

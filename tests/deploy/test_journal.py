@@ -12,6 +12,8 @@ from PIL import Image
 from p2s.deploy.journal import Journal
 from p2s.files import read_json
 from tests.support.found import CLASSES, detections
+from tests.support.malformed import GONE, put, require_told
+from tests.support.malformed import rows as malformed_rows
 from tests.support.tiny import photo
 
 SETTINGS = {"model": "abc", "draw_above": 0.3, "test.nms": 0.7}
@@ -185,3 +187,33 @@ def test_a_line_whose_picture_leads_out_of_the_folder_is_refused(tmp_path, name)
     (tmp_path / "detections.jsonl").write_text(json.dumps(row) + "\n")
     with pytest.raises(ValueError, match="detections.jsonl: picture: .*; remove the line"):
         Journal.at(tmp_path, {"draw_above": 0.3})
+
+
+FIELDS = [  # place, value, the expected part of the line
+    ("width", -5, "width: Input should be greater than 0"),
+    ("width", "80", "width: Input should be a valid integer"),
+    ("height", 10**300, "height: Input should be less than"),
+    ("detections.0", {}, "detections.0.box: Field required"),
+    ("detections.0.box", "a", "detections.0.box: Input should be a valid array"),
+    ("detections.0.box", [1.0, 2.0, 3.0], "detections.0.box: List should have at least 4"),
+    ("detections.0.box.3", float("nan"), "detections.0.box.3: Input should be a finite"),
+    ("detections.0.class", GONE, "detections.0.class: Field required"),
+    ("detections.0.class", ["cat"], "detections.0.class: Input should be a valid string"),
+    ("detections.0.score", 2, "detections.0.score: Input should be less"),
+    ("detections.0.p_object", "b", "detections.0.p_object: Input should be a valid number"),
+    ("detections.0.level", None, "detections.0.level: Input should be a valid integer"),
+]
+
+
+@pytest.mark.parametrize(("place", "value", "told"), malformed_rows(FIELDS))
+def test_a_line_of_other_fields_is_refused_with_file_and_field(paths, tmp_path, place, value, told):
+    lines = filled(tmp_path / "out", paths[:1])._lines
+    lines.write_text(json.dumps(put(json.loads(lines.read_text()), place, value)) + "\n")
+    require_told(lambda: Journal.at(tmp_path / "out", SETTINGS), f"detections.jsonl: {told}")
+
+
+def test_lines_that_are_a_pipe_are_refused(paths, tmp_path):
+    lines = filled(tmp_path / "out", paths[:1])._lines
+    lines.unlink()
+    os.mkfifo(lines)
+    require_told(lambda: Journal.at(tmp_path / "out", SETTINGS), "detections.jsonl: not a regular")
