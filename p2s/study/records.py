@@ -7,9 +7,17 @@ edit by hand is found, and the run counts as not done.
 import json
 from datetime import UTC, datetime
 from pathlib import Path
+from types import NoneType
 from typing import Annotated, Any, Literal, NamedTuple
 
-from pydantic import BeforeValidator, Field, ValidationError
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    TypeAdapter,
+    ValidationError,
+)
 
 from p2s.files import (
     bytes_of,
@@ -20,11 +28,30 @@ from p2s.files import (
     write_atomic,
 )
 from p2s.spec.identity import NUMERICS_VERSION
-from p2s.spec.part import Part
+from p2s.spec.part import LARGEST, Part
 
 MAX_BYTES = 200_000  # records live in git
+SIZES = ("memory_mb", "weights_mb")
 
 Number = Annotated[float | None, BeforeValidator(finite_or_none)]
+
+
+def _described(spec):
+    """A Spec as JSON, perhaps an older one's, in which parts that are asked are what they were."""
+    for name in ("backbone", "recipe"):
+        if not isinstance(spec.get(name, {}), dict):
+            raise ValueError(f"{name}: not an object")
+    count = spec.get("recipe", {}).get("iterations", 0)
+    if type(count) is not int or not 0 <= count <= LARGEST:
+        raise ValueError("recipe.iterations: not a number of steps")
+    return spec
+
+
+def _counted(machine):
+    for name in SIZES:
+        if type(machine.get(name)) not in (int, NoneType):
+            raise ValueError(f"{name}: not a whole number")
+    return machine
 
 
 class Record(Part):
@@ -37,7 +64,7 @@ class Record(Part):
     detector: str  # a name of the paper's tables
     scale: str
     seed: int
-    spec: dict[str, Any]  # the whole Spec as JSON
+    spec: Annotated[dict[str, Any], AfterValidator(_described)]  # the whole Spec as JSON
     train_fingerprint: str  # of the annotation file, or of the scenes drawn: what was trained on
     val_fingerprint: str  # the same of what was evaluated on
     numerics_version: int = NUMERICS_VERSION
@@ -55,7 +82,7 @@ class Record(Part):
     git: dict[str, str | bool | None] = {}
     source_hash: str = ""
     versions: dict[str, str] = {}
-    machine: dict[str, str | int | None] = {}
+    machine: Annotated[dict[str, str | int | None], AfterValidator(_counted)] = {}
     created: str = Field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
 
 
@@ -108,6 +135,7 @@ class Outline(NamedTuple):
     size: int  # of the file, in bytes
     modified: int  # when, in ns
     problem: str = ""
+    asked: str = ""  # of what run, see `asked`
     kind: str = ""
     iterations: int = 0
     source_hash: str = ""
@@ -118,21 +146,33 @@ class Outline(NamedTuple):
     weights_mb: float | None = None  # what its training left
 
 
+OUTLINES = TypeAdapter(dict[str, Outline], config=ConfigDict(strict=True))
+
+
 def outlines(folder: Path, kept: Path) -> dict[str, Outline]:
     """The Outline of each record in a folder, by file stem.
 
     `kept` is a file of earlier ones: of hundreds of records only those are read that have changed.
     """
     try:
-        before = {
-            stem: Outline._make(fields) for stem, fields in json.loads(bytes_of(kept)).items()
-        }
-    except (OSError, ValueError, TypeError, AttributeError, RecursionError):
+        before = OUTLINES.validate_json(bytes_of(kept))
+    except (OSError, ValueError):
         before = {}
     now = {path.stem: _outline(path, before.get(path.stem)) for path in folder.glob("*.json")}
     if now != before:
         write_atomic(kept, json.dumps(now).encode())
     return now
+
+
+def asked(run: Any) -> str:
+    """What the record of a run must repeat of it, besides its id, in words."""
+    return f"training {run.training_id}, scale {run.scale}, seed {run.seed}"
+
+
+def misfit(said: str, run: Any) -> str:
+    """Why a record that has said what it is `asked` is not this run's; a digest can be made."""
+    wanted = asked(run)
+    return "" if said == wanted else f"{run.evaluation_id}.json: of {said}, not {wanted}"
 
 
 def kind(detector: str, spec: dict[str, Any]) -> str:
@@ -151,7 +191,7 @@ def _outline(path, before):
     except ValueError as error:
         return Outline(stat.st_size, stat.st_mtime_ns, str(error))
     iterations = record.spec.get("recipe", {}).get("iterations", 0)
-    told = kind(record.detector, record.spec), iterations, record.source_hash
+    told = asked(record), kind(record.detector, record.spec), iterations, record.source_hash
     times = (record.timings.get(name) for name in ("train_s", "evaluate_s"))
-    sizes = (record.machine.get(name) for name in ("memory_mb", "weights_mb"))
+    sizes = (record.machine.get(name) for name in SIZES)
     return Outline(stat.st_size, stat.st_mtime_ns, "", *told, *times, record.training_id, *sizes)

@@ -235,9 +235,11 @@ def _record(project, run):
     if not path.exists():
         return None, "the notebook ended without a record"
     try:
-        return records.read(path), ""
+        record = records.read(path)
     except ValueError as problem:
         return None, str(problem)
+    problem = records.misfit(records.asked(record), run)
+    return None if problem else record, problem
 
 
 def _sockets(folder):

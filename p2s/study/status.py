@@ -158,13 +158,14 @@ def outlines_of(study: Study) -> dict[str, records.Outline]:
 
 def _standing(study, run, recorded, code):
     project, outline = study.project, recorded.get(run.evaluation_id)
-    if outline and not outline.problem:
+    problem = outline.problem or records.misfit(outline.asked, run) if outline else ""
+    if outline and not problem:
         return Standing(run, "done", "" if outline.source_hash == code else "by older code")
     if runner.is_at_work(project, run):
         return Standing(run, "running")
     if project.failure(run).exists():
         return Standing(run, "failed", _noted(project.failure(run)))
-    return Standing(run, "missing", outline.problem if outline else "")
+    return Standing(run, "missing", problem)
 
 
 def _noted(path):

@@ -138,7 +138,7 @@ def told(folder):
     found, problems = records.survey(folder)
     said = {
         stem: (
-            *("", records.kind(record.detector, record.spec)),
+            *("", records.asked(record), records.kind(record.detector, record.spec)),
             *(record.spec.get("recipe", {}).get("iterations", 0), record.source_hash),
             *(record.timings.get("train_s"), record.timings.get("evaluate_s")),
             *(
@@ -149,7 +149,7 @@ def told(folder):
         )
         for stem, record in found.items()
     }
-    nothing = ("", 0, "", None, None, "", None, None)
+    nothing = ("", "", 0, "", None, None, "", None, None)
     return said | {stem: (problem, *nothing) for stem, problem in problems.items()}
 
 
@@ -244,8 +244,12 @@ def test_a_mended_and_a_new_record_are_noticed(kept):
     assert outlined(*kept) == told(kept[0]) and outlined(*kept).keys() == {"a1", "b2", "c3", "d4"}
 
 
+WRONG = json.dumps({"a1": [1, 2, "", "", ["a"], "90", "5", {}, None, "t", "big", None]}).encode()
+
+
 @pytest.mark.parametrize(
-    "content", [b"", b"{", b"\xff", b"[]", b"null", b'{"a1": 3}', b'{"a1": [1]}', b'{"a1": {}}']
+    "content",
+    [b"", b"{", b"\xff", b"[]", b"null", b'{"a1": 3}', b'{"a1": [1]}', b'{"a1": {}}', WRONG],
 )
 def test_a_damaged_file_of_outlines_costs_a_full_read_and_no_more(kept, read, content):
     first = records.outlines(*kept)
@@ -260,3 +264,23 @@ def test_a_record_that_tells_of_no_classes_or_times_has_an_outline(tmp_path):
     found = records.outlines(tmp_path / "runs", tmp_path / "kept.json")["a1"]
     assert (found.problem, found.iterations, found.train_s) == ("", 0, None)
     assert records.outlines(tmp_path / "none", tmp_path / "other.json") == {}
+
+
+@pytest.mark.parametrize(
+    ("fields", "told"),
+    [
+        ({"spec": {"recipe": 5}}, "spec: recipe: not an object"),
+        ({"spec": {"backbone": [1]}}, "spec: backbone: not an object"),
+        ({"spec": {"recipe": {"iterations": "9"}}}, "spec: recipe.iterations: not a number"),
+        ({"spec": {"recipe": {"iterations": -1}}}, "spec: recipe.iterations: not a number"),
+        ({"machine": {"memory_mb": "big"}}, "machine: memory_mb: not a whole number"),
+    ],
+)
+def test_a_record_of_a_right_digest_is_held_to_what_is_asked_of_it(tmp_path, fields, told):
+    path = records.write(example(), tmp_path)
+    content = json.loads(path.read_text()) | fields
+    content["digest"] = files.canonical_digest({k: v for k, v in content.items() if k != "digest"})
+    path.write_text(json.dumps(content))
+    with pytest.raises(ValueError, match=rf"a1\.json: {told}"):
+        records.read(path)
+    assert told in records.outlines(tmp_path, tmp_path / "kept" / "o.json")["a1"].problem

@@ -50,6 +50,23 @@ def test_a_deleted_edited_or_stale_record_is_missing(project, monkeypatch):
     assert states(project)["bad"] == "missing"
 
 
+@pytest.mark.parametrize("fields", [{"training_id": "x"}, {"scale": "desk"}, {"seed": 9}])
+def test_a_record_of_another_run_under_its_id_does_not_count(project, fields, capsys):
+    path = record_of(project, "good")
+    records.write(records.read(path).model_copy(update=fields), path.parent)
+    assert states(project)["good"] == "missing"
+    status.status(Study.load(project, "tiny"))
+    assert f"{path.name}: of training " in capsys.readouterr().out
+
+
+def test_a_record_of_another_run_is_made_anew(project):
+    path, *_ = [record_of(project, name) for name in ("good", "class", "bad")]
+    records.write(records.read(path).model_copy(update={"seed": 9}), path.parent)
+    with ThreadPoolExecutor(1) as executor:
+        assert status.run(Study.load(project, "tiny"), executor) == 0
+    assert states(project)["good"] == "done" and records.read(path).seed == 0
+
+
 def test_status_tells_older_code_damage_strays_and_the_time_left(project, capsys):
     edited = record_of(project, "class")
     edited.write_text(edited.read_text().replace('"seed": 0', '"seed": 1'))
