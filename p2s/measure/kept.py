@@ -5,20 +5,23 @@ import shutil
 import time
 from contextlib import suppress
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 
 import torch
 from detectron2.structures import Boxes, Instances
-from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor
 
-from p2s.files import write_atomic
+from p2s.files import bytes_of, write_atomic
 from p2s.measure.coco import Pair
 
 PARTS = ("detections", "proposals")
 SIZE = "image_size"
 OLD = 30 * 86400  # seconds
+ENDING = ".kept"
+SEAL = 32  # bytes before the content
+MOST = 2**28  # bytes
 
 
 @dataclass(frozen=True)
@@ -31,14 +34,19 @@ class Kept:
     folder: Path
 
     def __len__(self):
-        return len({path.name.partition("-")[0] for path in self.folder.glob("*.safetensors")})
+        return len({path.name.partition("-")[0] for path in self.folder.glob(f"*{ENDING}")})
 
     def of(self, index: int, picture: Path) -> Pair | None:
-        """What was found in a picture; None if that is not kept."""
+        """What was found in a picture; None if that is not kept, or not as it was written."""
         try:
-            fields = load(self._file(index, picture).read_bytes())
-        except (OSError, SafetensorError):
+            file = self._file(index, picture)
+            content = bytes_of(file, MOST)
+        except (OSError, ValueError):
             return None
+        seal, content = content[:SEAL], content[SEAL:]
+        if seal != _seal(file, content):
+            return None
+        fields = load(content)
         detections, proposals = (_instances(fields, part) for part in PARTS)
         return detections, proposals
 
@@ -49,8 +57,10 @@ class Kept:
             for part, found in zip(PARTS, pair, strict=True)
             for name, value in _fields(found).items()
         }
+        content = save(fields)
         with suppress(OSError):
-            write_atomic(self._file(index, picture), save(fields))
+            file = self._file(index, picture)
+            write_atomic(file, _seal(file, content) + content)
 
     def remove(self) -> None:
         """Forget all of it: the evaluation is done."""
@@ -65,7 +75,13 @@ class Kept:
 
     def _file(self, index, picture):
         status = os.stat(picture)
-        return self.folder / f"{index}-{status.st_size}-{status.st_mtime_ns}.safetensors"
+        return self.folder / f"{index}-{status.st_size}-{status.st_mtime_ns}{ENDING}"
+
+
+def _seal(file, content):
+    """The SHA-256 of a content in its place: what has another is of something else."""
+    place = f"{file.parent.name}/{file.name}\n"
+    return sha256(place.encode() + content).digest()
 
 
 class NotKept:

@@ -4,6 +4,7 @@ import os
 
 import pytest
 import torch
+from safetensors.torch import save
 
 from p2s.measure.kept import Kept
 from tests.support.found import instances
@@ -57,3 +58,41 @@ def test_a_broken_file_or_a_place_that_cannot_be_written_keeps_nothing(tmp_path,
     assert kept.of(0, picture) is None
     kept.remove()
     assert not kept.folder.exists()
+
+
+def other_content(file):
+    file.write_bytes(save({"detections.scores": torch.ones(1)}))
+
+
+def edited(file):
+    content = bytearray(file.read_bytes())
+    content[-1] ^= 1
+    file.write_bytes(content)
+
+
+def moved(file):
+    """What was kept of another picture."""
+    Kept(file.parent).keep(9, photo(file.parents[1] / "b.png"), instances(3))
+    [other] = set(file.parent.iterdir()) - {file}
+    other.replace(file)
+
+
+def pipe(file):
+    file.unlink()
+    os.mkfifo(file)
+
+
+def endless(file):
+    file.unlink()
+    file.symlink_to("/dev/zero")
+
+
+@pytest.mark.parametrize("change", [other_content, edited, moved, pipe, endless, os.unlink])
+def test_what_is_not_as_it_was_kept_is_found_anew(tmp_path, picture, change):
+    kept = Kept(tmp_path / "kept")
+    kept.keep(0, picture, instances(2))
+    [file] = kept.folder.iterdir()
+    change(file)
+    assert kept.of(0, picture) is None
+    kept.keep(0, picture, instances(2))
+    assert kept.of(0, picture) is not None
