@@ -142,8 +142,8 @@ class Outline(NamedTuple):
     train_s: float | None = None
     evaluate_s: float | None = None
     training: str = ""  # its training_id
-    memory_mb: float | None = None  # the most that its process held
-    weights_mb: float | None = None  # what its training left
+    memory_mb: int | None = None  # the most that its process held
+    weights_mb: int | None = None  # what its training left
 
 
 OUTLINES = TypeAdapter(dict[str, Outline], config=ConfigDict(strict=True))
