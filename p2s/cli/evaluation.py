@@ -14,7 +14,7 @@ from tqdm import tqdm
 
 from p2s import __version__, environment
 from p2s.cli.job import Where, refuse_training_settings
-from p2s.cli.telling import say
+from p2s.cli.telling import say, warn
 from p2s.data.classes import beyond, in_classes_of
 from p2s.data.coco import CocoSet, read_coco, read_pictures
 from p2s.data.loader import test_inputs
@@ -22,7 +22,6 @@ from p2s.deploy.error_page import write_errors
 from p2s.files import (
     WEIGHTS,
     canonical_hash,
-    cut,
     file_sha256,
     finite_or_none,
     printable,
@@ -157,7 +156,7 @@ def ap_of(data: CocoSet, test: Test) -> Callable[[nn.Module], float]:
 def _told(found, bad):
     """What is found, after a line on each bad picture; ValueError if all are bad."""
     for line in bad:
-        say(cut(line), err=True)
+        warn(line)
     if not found.detections:
         raise ValueError(f"{found.data.name}: no picture can be read")
     return found

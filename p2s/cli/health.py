@@ -7,12 +7,12 @@ from functools import reduce
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from p2s.cli.telling import is_first, say, tell
+from p2s.cli.telling import is_first, tell, warn
 from p2s.data import health
 from p2s.data.checks import doubts
 from p2s.data.checks.problems import Problems
 from p2s.data.health import Health
-from p2s.files import cut, read_json
+from p2s.files import read_json
 from p2s.spec.changes import merge
 
 
@@ -91,4 +91,4 @@ def trains_empty(start: Path | None, settings: Sequence[dict[str, Any]]) -> bool
 
 
 def _warn(line):
-    say(cut(f"warning: {line}"), err=True)
+    warn(f"warning: {line}")

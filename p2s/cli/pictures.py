@@ -15,7 +15,7 @@ from tqdm import tqdm
 from p2s.cli.health import required
 from p2s.cli.job import Where, refuse_training_settings
 from p2s.cli.paths import alone_in
-from p2s.cli.telling import say
+from p2s.cli.telling import say, warn
 from p2s.data import health
 from p2s.data.classes import beyond, require_shared
 from p2s.data.coco import read_pictures
@@ -52,7 +52,7 @@ class Job(Where):
         _refuse_own(self.output, paths)
         self.tell()
         for line in missing:
-            say(cut(line), err=True)
+            warn(line)
         predictor = self._loaded()
         ids = Ids.of(self.coco, paths, predictor.classes) if self.coco else None
         with alone_in(self.output):
@@ -110,7 +110,7 @@ class Job(Where):
         if names:
             told = names[0] + f" and {len(names) - 1} more" * (len(names) > 1)
             line = f"drawings of earlier runs stay, {told}; detections.json has this run's alone"
-            say(cut(f"{self.output}: {line}"), err=True)
+            warn(f"{self.output}: {line}")
 
     def _identity(self, predictor):
         """All that the answers depend on, as `Journal` keeps it."""

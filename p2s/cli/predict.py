@@ -7,6 +7,10 @@ import click
 from p2s.cli.options import DEVICE, MODEL, NUMBER, PRECISION, WHOLE, settings
 from p2s.cli.paths import ANY, DETECTIONS, FILE, FOLDER
 
+BATCH = click.option(
+    "--batch", default=1, type=WHOLE, show_default=True, help="Pictures at once, of one size."
+)
+
 
 @click.command()
 @MODEL
@@ -16,9 +20,7 @@ from p2s.cli.paths import ANY, DETECTIONS, FILE, FOLDER
     "--draw-above", default=0.3, type=NUMBER, show_default=True, help="Lowest score that is drawn."
 )
 @click.option("--score-above", type=NUMBER, help="Lowest score at all; else the model's own.")
-@click.option(
-    "--batch", default=1, type=WHOLE, show_default=True, help="Pictures at once, of one size."
-)
+@BATCH
 @click.option("--tile", type=WHOLE, help="Cut pictures into parts of so many pixels a side too.")
 @click.option("--coco", type=FILE, help="COCO JSON whose ids coco_results.json is to have.")
 @DEVICE
@@ -43,9 +45,7 @@ def predict(**options):
 @click.option(
     "--score-above", default=0.5, type=NUMBER, show_default=True, help="Lowest score of a label."
 )
-@click.option(
-    "--batch", default=1, type=WHOLE, show_default=True, help="Pictures at once, of one size."
-)
+@BATCH
 @DEVICE
 @PRECISION
 @settings("Any field of test, such as test.nms=0.6.")

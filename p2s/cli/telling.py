@@ -32,6 +32,11 @@ def say(*lines: object, err: bool = False) -> None:
     click.echo("\n".join(printable(f"{line}") for line in lines), err=err)
 
 
+def warn(line: str) -> None:
+    """Print a line of anybody's on stderr, at a moderate length; the command goes on."""
+    click.echo(cut(line), err=True)
+
+
 def tell(text: str) -> None:
     """Say on stderr why a command ends, and where torchrun looks for what ended a rank."""
     text = plain(text)
