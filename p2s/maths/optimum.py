@@ -102,8 +102,9 @@ def quality(q: float, ious: ArrayLike, beta: float = GAMMA) -> float:
     ious = np.asarray(ious, dtype=float)
 
     def expected(p):
-        entropy = -(ious * np.log(p) + (1 - ious) * np.log1p(-p))
-        positive = (np.abs(ious - p) ** beta * entropy).mean()
+        of_each = np.expand_dims(p, -1)
+        entropy = -(ious * np.log(of_each) + (1 - ious) * np.log1p(-of_each))
+        positive = (np.abs(ious - of_each) ** beta * entropy).mean(-1)
         return q * positive - (1 - q) * p**beta * np.log1p(-p)
 
     return _least(expected)
@@ -136,8 +137,8 @@ OBJECTIVES = {
 
 
 def _least(expected):
-    """The probability of the least expected loss; the losses here have one minimum."""
+    """The probability of the least expected loss, elementwise; the losses here have one minimum."""
     grid = np.linspace(0, 1, 1001)[1:-1]
-    best = grid[np.argmin([expected(p) for p in grid])]
+    best = grid[np.argmin(expected(grid))]
     near = (max(best - 1e-3, CERTAIN), min(best + 1e-3, 1 - CERTAIN))
     return float(minimize_scalar(expected, bounds=near, method="bounded").x)
