@@ -58,8 +58,11 @@ def effects(results: Results, contrasts: Sequence[Contrast] | None = None) -> pd
     """
     contrasts = results.contrasts if contrasts is None else contrasts
     places = results.of("AP")[["variant", "scale"]].drop_duplicates()
+    metrics = {contrast.metric for contrast in contrasts}
+    frame = results.frame[results.frame["metric"].isin(metrics)].set_index("seed")
+    by_row = dict(tuple(frame.groupby(["metric", "variant", "scale", "row"], sort=False)))
     lines = [
-        _effect(results, contrast, variant, scale)
+        _effect(results, contrast, variant, scale, by_row)
         for variant, scale in places.itertuples(index=False)
         for contrast in contrasts
     ]
@@ -115,11 +118,9 @@ def named(contrast: Contrast) -> str:
     return f"{contrast.row}: {contrast.name}"
 
 
-def _effect(results, contrast, variant, scale):
+def _effect(results, contrast, variant, scale, by_row):
     """A line of EFFECT."""
-    lines = results.of(contrast.metric)
-    lines = lines[(lines["variant"] == variant) & (lines["scale"] == scale)].set_index("seed")
-    rows = dict(tuple(lines.groupby("row", sort=False)))
+    rows = {row: by_row[contrast.metric, variant, scale, row] for row in contrast.rows}
     gain = difference(rows[contrast.row], rows[contrast.than])
     if contrast.less:
         gain = gain - difference(*(rows[row] for row in contrast.less))
