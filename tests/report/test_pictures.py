@@ -49,7 +49,13 @@ def pictures(request):
     return {name: (picture, picture.content()) for name, picture in made.items()}
 
 
-def pixels(picture):
+@pytest.fixture(scope="module")
+def inks(pictures):
+    """Where each has ink."""
+    return {name: ink(picture) for name, (picture, _) in pictures.items()}
+
+
+def ink(picture):
     """Where a picture as it is saved has ink, (height, width)."""
     buffer = io.BytesIO()
     with matplotlib.rc_context(style.STYLE):
@@ -59,11 +65,10 @@ def pixels(picture):
     return (imread(buffer)[..., :3] < 0.98).any(-1)
 
 
-def largest_empty(ink):
+def largest_empty(seen):
     """The share of a picture that its largest rectangle without ink covers, in cells."""
-    full = [
-        [cell.any() for cell in np.array_split(row, CELLS, 1)] for row in np.array_split(ink, CELLS)
-    ]
+    rows = np.array_split(seen, CELLS)
+    full = [[cell.any() for cell in np.array_split(row, CELLS, 1)] for row in rows]
     best, heights = 0, np.zeros(CELLS, int)
     for row in np.array(full):
         heights = np.where(row, 0, heights + 1)
@@ -74,11 +79,11 @@ def largest_empty(ink):
 
 
 def test_the_largest_empty_rectangle_is_found():
-    ink = np.ones((80, 80), bool)
-    ink[20:60, 40:] = False
-    assert largest_empty(ink) == 0.25
-    ink[30, 50] = True
-    assert largest_empty(ink) == pytest.approx(14 * 20 / 1600)
+    seen = np.ones((80, 80), bool)
+    seen[20:60, 40:] = False
+    assert largest_empty(seen) == 0.25
+    seen[30, 50] = True
+    assert largest_empty(seen) == pytest.approx(14 * 20 / 1600)
 
 
 def test_every_word_of_an_svg_starts_inside(pictures):
@@ -94,11 +99,10 @@ def test_every_word_of_an_svg_starts_inside(pictures):
                 assert 0 < float(x) < wide and 0 < float(y) < high, (name, said)
 
 
-def test_nothing_touches_the_edge_of_a_picture(pictures):
+def test_nothing_touches_the_edge_of_a_picture(inks):
     edge = int(DPI * style.MARGIN / 2)
-    for name, (picture, _) in pictures.items():
-        ink = pixels(picture)
-        for side in (ink[:edge], ink[-edge:], ink[:, :edge], ink[:, -edge:]):
+    for name, seen in inks.items():
+        for side in (seen[:edge], seen[-edge:], seen[:, :edge], seen[:, -edge:]):
             assert not side.any(), name
 
 
@@ -128,9 +132,9 @@ def _numbered(axis):
     return any(text.get_visible() and text.get_text().strip() for text in axis.get_ticklabels())
 
 
-def test_no_quarter_of_a_picture_is_empty(pictures):
-    for name, (picture, _) in pictures.items():
-        assert largest_empty(pixels(picture)) < EMPTY, name
+def test_no_quarter_of_a_picture_is_empty(inks):
+    for name, seen in inks.items():
+        assert largest_empty(seen) < EMPTY, name
 
 
 def test_a_picture_says_in_words_what_it_shows(pictures, request):
