@@ -11,7 +11,7 @@ from pathlib import Path
 import click
 from filelock import FileLock, Timeout
 
-from p2s.files import MODEL_FILES
+from p2s.files import MODEL_FILES, require_file
 
 
 class Given(click.Path):
@@ -45,8 +45,7 @@ class File(Given):
 
     def found(self, path, _param):
         """Its path; ValueError for anything else."""
-        if not path.is_file():
-            raise ValueError(f"{path}: not a regular file (valid: a file on a disk)")
+        require_file(path)
         return path
 
     def reads(self, path, file):
