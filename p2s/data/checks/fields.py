@@ -76,34 +76,7 @@ def image_sizes(rows: list[dict], problems: Problems) -> dict[int, tuple[int, in
 def annotations(rows: list[dict], sizes: dict, categories: set[int], problems: Problems) -> None:
     """Boxes, areas, crowds, and the ids that they refer to."""
     for row in rows:
-        try:  # the quick way for a sound row; whatever is odd is told by _problems
-            image, category, (x, y, width, height) = (
-                row["image_id"],
-                row["category_id"],
-                row["bbox"],
-            )
-            right, bottom = sizes[image]
-            area, crowd = row.get("area", 0), row.get("iscrowd", 0)
-            wide, high = right * LEAST, bottom * LEAST
-            sound = (
-                width > wide
-                and height > high
-                and x + width > wide
-                and y + height > high
-                and x < right - wide
-                and y < bottom - high
-                and x >= -BORDER
-                and y >= -BORDER
-                and x + width <= right + BORDER
-                and y + height <= bottom + BORDER
-                and category in categories
-                and crowd in (0, 1)
-                and 0 <= area < inf
-                and bool not in map(type, (image, category, x, y, width, height, area, crowd))
-            )
-        except (KeyError, TypeError, ValueError):
-            sound = False
-        if not sound:
+        if not _is_sound(row, sizes, categories):
             for kind, line in _problems(row, sizes, categories):
                 problems[kind].append(f"annotation {shown(row, 'id')}: {line}")
     keys = [row.get("id") for row in rows]
@@ -111,6 +84,33 @@ def annotations(rows: list[dict], sizes: dict, categories: set[int], problems: P
         ids(rows, "annotation", problems)
     if all(row.get("iscrowd", 0) == 1 for row in rows):
         problems["crowd"].append("annotations: every one is a crowd (valid: one or more objects)")
+
+
+def _is_sound(row, sizes, categories):
+    """Whether nothing is wrong with an annotation: the quick way, `_problems` says what is."""
+    try:
+        image, category, (x, y, width, height) = row["image_id"], row["category_id"], row["bbox"]
+        right, bottom = sizes[image]
+        area, crowd = row.get("area", 0), row.get("iscrowd", 0)
+        wide, high = right * LEAST, bottom * LEAST
+        return (
+            width > wide
+            and height > high
+            and x + width > wide
+            and y + height > high
+            and x < right - wide
+            and y < bottom - high
+            and x >= -BORDER
+            and y >= -BORDER
+            and x + width <= right + BORDER
+            and y + height <= bottom + BORDER
+            and category in categories
+            and crowd in (0, 1)
+            and 0 <= area < inf
+            and bool not in map(type, (image, category, x, y, width, height, area, crowd))
+        )
+    except (KeyError, TypeError, ValueError):
+        return False
 
 
 def _problems(row, sizes, categories):
