@@ -54,31 +54,37 @@ def info(model):
     Detector, classes, training, AP if it was evaluated, size, hash and settings.
     """
     from p2s.cli.own_data import spec_lines
-    from p2s.files import file_sha256
-    from p2s.measure.structure import cost
-    from p2s.spec.memory import require_image
     from p2s.study.example import card
     from p2s.train.folder import described
 
     spec, classes = described(model)
-    weights, edge = model / WEIGHTS, spec.test.short_edge
-    require_image(edge, edge, f"{model / 'spec.json'}: test.short_edge {edge}")
-    of = cost(spec, (edge, edge))
     told = {
         "model": model,
         "detector": _detector(model, spec),
         "classes": f"{len(classes)}: {', '.join(classes)}",
         "training": _training(model, spec),
         "AP": _numbers(model),
-        "size": f"{of.parameters / 1e6:.1f} M parameters, {weights.stat().st_size / 1e6:.1f} MB",
+    }
+    told |= _size(model / WEIGHTS, spec) | _broken(model / WEIGHTS)
+    told |= came.lines() if (came := card.read(model)) else {}
+    told["settings"] = ""
+    say(*(f"{name:10}{text}" for name, text in told.items()), *spec_lines(spec))
+
+
+def _size(weights, spec):
+    """What a model takes, by its heading, and the hash of its weights."""
+    from p2s.files import file_sha256
+    from p2s.measure.structure import cost
+    from p2s.spec.memory import require_image
+
+    edge = spec.test.short_edge
+    require_image(edge, edge, f"{weights.with_name('spec.json')}: test.short_edge {edge}")
+    of, held = cost(spec, (edge, edge)), weights.stat().st_size
+    return {
+        "size": f"{of.parameters / 1e6:.1f} M parameters, {held / 1e6:.1f} MB",
         "cost": f"{of.operations / 1e9:.1f} GFLOP for {edge} pixels squared",
         "sha256": file_sha256(weights),
     }
-    told |= _broken(weights)
-    told |= came.lines() if (came := card.read(model)) else {}
-    told["settings"] = ""
-    lines = [*(f"{name:10}{text}" for name, text in told.items()), *spec_lines(spec)]
-    say(*lines)
 
 
 def _broken(weights):
