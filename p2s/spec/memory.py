@@ -19,6 +19,9 @@ PIXEL = 3 + 3 * FLOAT + 16  # bytes: stored, normalised, and a narrow stem's ans
 DECODED = 8  # bytes of a pixel: Pillow's, and bytes of an array
 LEARNING = 3  # a weight, its gradient and its momentum
 SCENE = 1000  # bytes of what is kept of a drawn scene, besides its picture
+THING = 100  # bytes of what is kept of an object or a fragment of a scene
+STEM = 64  # channels, where a trunk has the widths that its fields say
+LAST = 8  # times as wide as the stem or Res2 is Res5, at least
 
 
 def require_weights(spec: Spec, copies: int = 1) -> None:
@@ -52,6 +55,7 @@ def require_scenes(data: Glyphs) -> None:
     """As `require_weights`, of drawn scenes."""
     sizes = {"size": 3 * data.size**2, "classes": FLOAT * data.classes}
     sizes |= {split: SCENE * getattr(data, split) for split in ("train", "val")}
+    sizes |= {name: THING * getattr(data, name) for name in ("objects", "fragments")}
     _require({f"data.{name} {getattr(data, name)}": size for name, size in sizes.items()})
 
 
@@ -82,10 +86,30 @@ def _weights(spec):
     classes = stages * second.channels if stages else 9 * channels
     return {
         f"backbone.width {backbone.width}": LITE0 if of_one_size else of_depth,
+        **_bottlenecks(backbone),
+        **_layers(backbone.neck, channels),
         f"backbone.fpn_channels {channels}": 9 * channels**2 * (3 + spec.first_stage.layers),
         f"second_stage.channels {second.channels}": heads,
         f"num_classes {spec.num_classes}": classes * spec.num_classes,
     }
+
+
+def _bottlenecks(backbone):
+    """Into the last block of a trunk that says how wide its bottlenecks are."""
+    trunk = backbone.trunk
+    if trunk.kind not in ("resnext", "res2net"):
+        return {}
+    names = {"resnext": ("groups", "group_width"), "res2net": ("scales", "scale_width")}
+    (parts, count), (part, width) = ((name, getattr(trunk, name)) for name in names[trunk.kind])
+    wide = LAST * count * width * backbone.width // STEM
+    return {f"backbone.trunk.{parts} {count} of {part} {width}": wide * LAST * backbone.width}
+
+
+def _layers(neck, channels):
+    """Of a neck of several layers: a separable convolution of each, at least."""
+    if neck.kind != "bifpn":
+        return {}
+    return {f"backbone.neck.layers {neck.layers}": neck.layers * channels**2}
 
 
 def _require(needed):

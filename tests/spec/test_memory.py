@@ -21,6 +21,17 @@ VAST = [  # changes, the expected part of the line
     ({"test": {"short_edge": 10**9, "long_edge": 10**9}}, "test.short_edge 1000000000: needs"),
     ({"data": Glyphs(size=10**9)}, "data.size 1000000000: needs"),
     ({"data": Glyphs(train=10**12)}, "data.train 1000000000000: needs"),
+    (
+        {"backbone": {"trunk": {"kind": "resnext", "groups": 10**6, "group_width": 10**6}}},
+        "backbone.trunk.groups 1000000 of group_width 1000000: needs",
+    ),
+    (
+        {"backbone": {"trunk": {"kind": "res2net", "scales": 10**6, "scale_width": 10**6}}},
+        "backbone.trunk.scales 1000000 of scale_width 1000000: needs",
+    ),
+    ({"backbone": {"neck": {"kind": "bifpn", "layers": 10**9}}}, "neck.layers 1000000000: needs"),
+    ({"data": Glyphs(objects=1e300)}, "data.objects 1e.300: needs"),
+    ({"data": Glyphs(fragments=1e300)}, "data.fragments 1e.300: needs"),
     ({"data": Glyphs(classes=10**12)}, "data.classes 1000000000000: needs"),
 ]
 
