@@ -97,6 +97,7 @@ TABLES = [  # place, value, the expected part of the line
     (f"{BOX}.bbox", [1, 2, 0, 4], "zero width or height"),
     (BOX, {"id": [], "image_id": 1, "category_id": 7, "bbox": [1, 2, 0, 4]}, "annotation ..: bbox"),
     (f"{BOX}.bbox", [10**400, 2, 3, 4], "not finite"),
+    (f"{BOX}.area", 10**400, "annotation 1: area: 1000"),
     (f"{BOX}.bbox", [1, 2, 3, -4], "negative width or height"),
     (f"{BOX}.bbox", [30, 2, 20, 4], "10 pixels outside the image .valid: within 40 x 30"),
     (f"{BOX}.bbox", [-9, 2, 20, 4], "9 pixels outside"),

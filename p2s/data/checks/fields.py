@@ -4,7 +4,6 @@ Fast and light on purpose, as `health` is.
 """
 
 from collections.abc import Collection
-from math import inf
 from sys import float_info
 from typing import Any
 
@@ -106,7 +105,7 @@ def _is_sound(row, sizes, categories):
             and y + height <= bottom + BORDER
             and category in categories
             and crowd in (0, 1)
-            and 0 <= area < inf
+            and 0 <= area <= float_info.max
             and bool not in map(type, (image, category, x, y, width, height, area, crowd))
         )
     except (KeyError, TypeError, ValueError):
@@ -124,7 +123,7 @@ def _problems(row, sizes, categories):
     if type(crowd := row.get("iscrowd", 0)) is bool or crowd not in (0, 1):
         yield "iscrowd", f"iscrowd: {shown(row, 'iscrowd')} (valid: 0, 1)"
     area = row.get("area", 0)
-    if type(area) not in (int, float) or not 0 <= area < inf:
+    if type(area) not in (int, float) or not 0 <= area <= float_info.max:
         yield "area", f"area: {shown(row, 'area')} (valid: square pixels, 0 or more)"
     size = sizes.get(image) if _is_whole(image) else None
     if (problem := box_problem(row.get("bbox"), size)) is None:
