@@ -3,6 +3,7 @@
 G truths, K classes, H x W pixels.
 """
 
+from math import inf
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -31,6 +32,7 @@ MOMENTS = {  # of a parameter, by optimiser
     torch.optim.SGD: ("momentum_buffer",),
     torch.optim.AdamW: ("exp_avg", "exp_avg_sq", "step"),
 }
+UNSIGNED = ("exp_avg_sq", "step")
 PIXELS = (torch.uint8, torch.float32)
 TRUTHS = {  # of a picture's objects: the type, and how many dimensions
     "gt_boxes": (torch.float32, 2),
@@ -54,10 +56,13 @@ def _whole(curve):
     if other := [name for name, values in curve.items() if len(values) != len(steps)]:
         told = f"{len(curve[other[0]])} values of {other[0]!r}"
         raise ValueError(f"{told} (valid: {len(steps)}, an iteration)")
+    if endless := [name for name, values in curve.items() if {inf, -inf} & {*values}]:
+        raise ValueError(f"{endless[0]}: infinite (valid: numbers; NaN where none was measured)")
     return curve
 
 
-Curve = Annotated[dict[str, list[Whole | float]], AfterValidator(_whole)]
+Column = Annotated[str, Field(pattern=r"^[A-Za-z][\w.]{0,99}$")]  # a loss or audit, or AP
+Curve = Annotated[dict[Column, list[Whole | float]], AfterValidator(_whole)]
 
 
 class _Typed(BaseModel):
@@ -233,6 +238,8 @@ def _misfit(moments: dict[str, Tensor], number: int, weights: list, names: Any) 
         shape = () if name == "step" else weights[number].shape
         if value.dtype != torch.float32 or value.shape != shape or infinite(value):
             return f"{name}: {_shaped(value)} (valid: finite float32, of shape {(*shape,)})"
+        if name in UNSIGNED and (value < 0).any():
+            return f"{name}: {value.min():g} (valid: 0 or more)"
     return ""
 
 

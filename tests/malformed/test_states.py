@@ -9,7 +9,7 @@ import torch
 
 from p2s.spec import Spec
 from p2s.spec.identity import training_id
-from p2s.train import replay
+from p2s.train import kept, replay
 from p2s.train.engine import Loop, train
 from tests.support import tiny_training
 from tests.support.malformed import GONE, nested, put, require_told, rows
@@ -44,6 +44,8 @@ STATES = [  # place, value, the expected part of the line
     ("curve.fit.0", "abc", "curve.fit.0.*: Input should be a valid integer"),
     ("curve.fit.0", nested(200), "curve.fit.0.*: Input should be a valid integer"),
     ("curve.fit", [10**400, 1.0], "curve.fit.0.*: Input should be"),
+    ("curve.fit", [float("inf"), 1.0], "curve: fit: infinite"),
+    ("curve", {"iteration": [0, 1], "$\\foo$": [1.0, 1.0]}, "curve.*: String should match"),
     ("curve.iteration", [0.0, 1.0], "curve: iteration: not 0, 1, 2"),
     ("curve.iteration", GONE, "curve: iteration: not 0, 1, 2"),
     ("curve.fit", [1.0], "curve: 1 values of 'fit' .valid: 2, an it"),
@@ -275,3 +277,17 @@ def test_the_sound_ones_are_read(tmp_path, monkeypatch):
     torch.save(sound_state(), tmp_path / "state.pt")
     train(Tiny(), SPEC, DATA, tmp_path, seed=3)
     assert (tmp_path / "model.safetensors").exists()
+
+
+@pytest.mark.parametrize("name", ["step", "exp_avg_sq"])
+def test_a_moment_of_adam_that_cannot_be_negative_is_refused(tmp_path, name):
+    weight = torch.nn.Parameter(torch.ones(2))
+    optimizer = torch.optim.AdamW([weight])
+    weight.sum().backward()
+    optimizer.step()
+    state = optimizer.state_dict()
+    moments = kept.Moments.model_validate({**state, "param_groups": [{"params": [0]}]})
+    kept.restore(optimizer, moments, tmp_path)
+    moments.state[0][name] -= 9
+    with pytest.raises(ValueError, match=f"optimizer.state.0: {name}: -.* .valid: 0 or more"):
+        kept.restore(optimizer, moments, tmp_path)
