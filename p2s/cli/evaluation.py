@@ -15,6 +15,7 @@ from tqdm import tqdm
 from p2s import __version__, environment
 from p2s.cli.job import Where, refuse_training_settings
 from p2s.cli.telling import say, warn
+from p2s.data.checks.doubts import crowded
 from p2s.data.classes import beyond, in_classes_of
 from p2s.data.coco import CocoSet, read_coco, read_pictures
 from p2s.data.loader import test_inputs
@@ -67,7 +68,15 @@ class Found(NamedTuple):
         say(*table(metrics))
         if self.bad:
             say(f"AP over {self.told}")
+        if line := self._crowded():
+            say(line)
         return metrics
+
+    def _crowded(self):
+        """What the AP of a table does not count."""
+        rows = [row for of_image in self.data.annotations for row in of_image]
+        names = dict(zip(self.data.category_ids, self.data.classes, strict=True))
+        return crowded(rows, names)
 
 
 class Job(Where):

@@ -12,7 +12,6 @@ from p2s.cli.evaluation import ap_of, found_in_all, kept_of
 from p2s.cli.job import DETECTOR, Job
 from p2s.cli.telling import say
 from p2s.data import coco
-from p2s.data.checks.doubts import crowded
 from p2s.data.classes import in_classes_of, shared
 from p2s.data.joined import JoinedSet, share_of_last, with_pseudo_labels
 from p2s.deploy.sheet import sample_sheet
@@ -71,7 +70,6 @@ def _evaluate(job, model, val, spec):
     if ranks.rank() == 0:
         sample_sheet(found.data, found.detections, found.proposals).save(job.output / "samples.png")
         found.measured(job.output / METRICS, whereabouts(model))
-        _tell_crowded(found.data)
         say(f"next: p2s predict --model {job.output} PICTURES --output FOUND")
     answers.remove()
 
@@ -126,13 +124,6 @@ def _tell_best(folder):
     if best := kept.best(folder):
         told = f"AP {best.AP:.1f} after {best.iteration} iterations, watched"
         say(f"{told}: the best, better than at the end; --model {folder / kept.BEST}")
-
-
-def _tell_crowded(data):
-    """Under a table: what its AP does not count."""
-    rows = [row for of_image in data.annotations for row in of_image]
-    if line := crowded(rows, dict(zip(data.category_ids, data.classes, strict=True))):
-        say(line)
 
 
 def _summary(job, spec, data):
