@@ -86,6 +86,7 @@ class NewFile(Given):
         """Its path; an error without the folder, before the work and not after it."""
         if not path.parent.is_dir():
             raise click.BadParameter(f"{path.parent} is not a folder that exists.", param=param)
+        require_file(path)  # a pipe or a device would be replaced
         return path
 
     def written(self, path):

@@ -12,6 +12,8 @@ from p2s.data import glyphs
 from p2s.spec import Glyphs
 from tests.support.commands import in_a_process, p2s, words_of_train
 
+REGULAR = "not a regular file (valid: a file on a disk)"
+
 
 @pytest.fixture
 def files(tmp_path):
@@ -23,6 +25,12 @@ def changed(path, change):
     tables = json.loads(path.read_text())
     change(tables)
     path.write_text(json.dumps(tables))
+
+
+def many(tables):
+    """More objects of a class in an image than AP counts."""
+    row = tables["annotations"][0]
+    tables["annotations"] = [row | {"id": k, "bbox": [k / 4, 1, 3, 3]} for k in range(150)]
 
 
 def train(files, folder, *more):
@@ -137,16 +145,34 @@ def test_a_pipe_is_refused_at_once(files, tmp_path):
     os.mkfifo(tmp_path / "pipe.json")
     done = train(files.model_copy(update={"train": tmp_path / "pipe.json"}), tmp_path)
     assert done.exit_code == 2
-    assert (
-        done.stderr == f"p2s: {tmp_path}/pipe.json: not a regular file (valid: a file on a disk)\n"
+    assert done.stderr == f"p2s: {tmp_path}/pipe.json: {REGULAR}\n"
+
+
+@pytest.mark.parametrize("command", ["evaluate", "export"])
+def test_a_pipe_is_not_written_over(files, tmp_path, command):
+    place = tmp_path / "pipe.json"
+    os.mkfifo(place)
+    words = {
+        "evaluate": ["--annotations", files.val, "--images", files.images],
+        "export": ["--to", "onnx", "--size", "96", "96"],
+    }
+    told = [command, *(["--model"] * (command == "evaluate")), "glyphs", *words[command]]
+    done = p2s(*map(str, told), "--output", str(place))
+    assert done.exit_code == 2 and place.is_fifo()
+    assert done.stderr.splitlines()[-1] == f"p2s: {place}: {REGULAR}"
+
+
+def test_evaluate_tells_them_under_its_table_too(files):
+    changed(files.val, many)
+    done = p2s(
+        *("evaluate", "--model", "glyphs", "--set", "test.detections=5"),
+        *("--annotations", str(files.val), "--images", str(files.images)),
     )
+    assert done.exit_code == 0, done.output
+    assert done.stdout.splitlines()[-1].startswith("annotations: more than 100 objects of a class")
 
 
 def test_more_objects_than_ap_counts_are_told_under_the_table(files, tmp_path):
-    def many(tables):
-        row = tables["annotations"][0]
-        tables["annotations"] = [row | {"id": k, "bbox": [k / 4, 1, 3, 3]} for k in range(150)]
-
     changed(files.val, many)
     done = train(files, tmp_path)
     assert done.exit_code == 0 and "warning: val.json: annotations: more than 100" in done.stderr
