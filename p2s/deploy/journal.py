@@ -142,13 +142,13 @@ class Journal:
     def _lines(self):
         return self.folder / "detections.jsonl"
 
-    def _row(self, line):
+    def _row(self, line, number):
         try:
             kind = Line if self.draw_above is None else Drawn
             return kind.model_validate_json(line)
         except ValidationError as error:
             told = f"{first_problem(error)}; remove the line, or choose another folder"
-            raise ValueError(f"{self._lines}: {told}") from None
+            raise ValueError(f"{self._lines}: line {number}: {told}") from None
 
     def _read(self):
         """Find the lines, the last of a file counts; one that a kill cut short is removed."""
@@ -156,12 +156,13 @@ class Journal:
             return
         require_file(self._lines)
         with self._lines.open("r+b") as lines:
-            start = 0
+            start = number = 0
             while line := lines.readline():
+                number += 1
                 if not line.endswith(b"\n"):
                     lines.truncate(start)
                     return
-                row = self._row(line)
+                row = self._row(line, number)
                 self.places[row.file] = Place(start, row.picture, (row.bytes, row.modified))
                 start = lines.tell()
 

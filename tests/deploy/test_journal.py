@@ -185,7 +185,7 @@ def test_a_line_whose_picture_leads_out_of_the_folder_is_refused(tmp_path, name)
     row = {"file": "a.png", "width": 4, "height": 4, "picture": name, "detections": []}
     (tmp_path / "settings.json").write_text(json.dumps({"draw_above": 0.3}))
     (tmp_path / "detections.jsonl").write_text(json.dumps(row) + "\n")
-    with pytest.raises(ValueError, match="detections.jsonl: picture: .*; remove the line"):
+    with pytest.raises(ValueError, match="detections.jsonl: line 1: picture: .*; remove the line"):
         Journal.at(tmp_path, {"draw_above": 0.3})
 
 
@@ -209,7 +209,9 @@ FIELDS = [  # place, value, the expected part of the line
 def test_a_line_of_other_fields_is_refused_with_file_and_field(paths, tmp_path, place, value, told):
     lines = filled(tmp_path / "out", paths[:1])._lines
     lines.write_text(json.dumps(put(json.loads(lines.read_text()), place, value)) + "\n")
-    require_told(lambda: Journal.at(tmp_path / "out", SETTINGS), f"detections.jsonl: {told}")
+    require_told(
+        lambda: Journal.at(tmp_path / "out", SETTINGS), f"detections.jsonl: line 1: {told}"
+    )
 
 
 def test_lines_that_are_a_pipe_are_refused(paths, tmp_path):
