@@ -179,7 +179,7 @@ def results(study: Study, name: str, keep: Callable[[str], bool] = lambda _: Tru
     """The Results of an experiment; of records `keep` says by id which count."""
     experiment = study.experiments[name]
     runs = tuple(study.asked([name]))
-    recorded = {run.evaluation_id: study.records.get(run.evaluation_id) for run in runs}
+    recorded = {run.evaluation_id: study.record(run) for run in runs}
     records = {key: record for key, record in recorded.items() if record and keep(key)}
     printed = {row.name: _published(row.paper) for row in experiment.rows}
     fixed = {variant.name for variant in experiment.variants if variant.fixed}

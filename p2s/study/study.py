@@ -99,6 +99,11 @@ class Study:
         """Usable records of the scale by id; a damaged one is none."""
         return records.survey(self.project.records(self.scale))[0]
 
+    def record(self, run: Run) -> Record | None:
+        """The usable record of a run; none that says it is of another training, scale or seed."""
+        found = self.records.get(run.evaluation_id)
+        return found if found and not records.misfit(records.asked(found), run) else None
+
     @cached_property
     def _resolved(self) -> dict[str, list[Cell]]:
         return {}

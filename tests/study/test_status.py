@@ -11,6 +11,7 @@ import pytest
 import yaml
 from jupyter_client.provisioning.local_provisioner import LocalPortCache
 
+from p2s.report.results import results
 from p2s.spec import identity
 from p2s.study import records, runner, runs, status, times
 from p2s.study.study import Study
@@ -57,6 +58,10 @@ def test_a_record_of_another_run_under_its_id_does_not_count(project, fields, ca
     assert states(project)["good"] == "missing"
     status.status(Study.load(project, "tiny"))
     assert f"{path.name}: of training " in capsys.readouterr().out
+    study = Study.load(project, "tiny")
+    [run] = [run for run in study.runs() if run.evaluation_id == path.stem]
+    assert study.records[path.stem] and study.record(run) is None
+    assert not results(study, run.experiment).records
 
 
 def test_a_record_of_another_run_is_made_anew(project):
