@@ -107,11 +107,12 @@ def read(path: Path | str, kind: type[Part] = Record) -> Any:
         fields = json.loads(bytes_of(path, MAX_BYTES))
         digest = fields.pop("digest", None)
         record: Any = kind.model_validate(fields)
+        own = canonical_digest(fields)
     except ValidationError as error:
         raise ValueError(f"{path}: {first_problem(error)}") from None
     except (ValueError, AttributeError, TypeError, RecursionError) as error:
         raise ValueError(f"{path}: not a JSON record: {shortened(str(error))}") from None
-    if digest != canonical_digest(fields):
+    if digest != own:
         raise ValueError(f"{path}: digest: the record was edited by hand; delete it or run again")
     if record.id != Path(path).stem:
         raise ValueError(f"{path}: id: {record.id} is not the file's name")

@@ -35,6 +35,23 @@ def test_an_edit_by_hand_is_found(tmp_path, old, new):
         records.read(path)
 
 
+@pytest.mark.parametrize("value", ["NaN", "Infinity"])
+def test_a_value_that_is_no_json_names_its_file(tmp_path, value):
+    path = records.write(example(findings={"a": 40.5}), tmp_path)
+    path.write_text(path.read_text().replace("40.5", value))
+    with pytest.raises(ValueError, match=r"a1\.json: not a JSON record: Out of range float"):
+        records.read(path)
+
+
+def test_every_depth_of_a_record_is_told_with_its_file(tmp_path):
+    path = records.write(example(findings={"a": 40.5}), tmp_path)
+    text = path.read_text()
+    for depth in range(700, 1000, 3):
+        path.write_text(text.replace("40.5", depth * "[" + depth * "]"))
+        with pytest.raises(ValueError, match=r"a1\.json: "):
+            records.read(path)
+
+
 def test_formatting_is_not_an_edit(tmp_path):
     path = records.write(example(), tmp_path)
     path.write_text(json.dumps(json.loads(path.read_text()), indent=4, sort_keys=True))
