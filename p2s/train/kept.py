@@ -61,7 +61,8 @@ def _whole(curve):
     return curve
 
 
-Column = Annotated[str, Field(pattern=r"^[A-Za-z][\w.]{0,99}$")]  # a loss or audit, or AP
+# A loss or audit, or AP; pictures of curves would take $ and \ for formulas.
+Column = Annotated[str, Field(pattern=r"^[A-Za-z][^\x00-\x1f\x7f$\\]{0,99}$")]
 Curve = Annotated[dict[Column, list[Whole | float]], AfterValidator(_whole)]
 
 

@@ -8,6 +8,7 @@ import pytest
 import torch
 from detectron2.structures import Boxes
 from detectron2.utils.events import EventStorage
+from pydantic import TypeAdapter
 from torch.autograd import gradcheck
 
 from p2s.maths.likelihood import BACKGROUND, class_log_probs
@@ -15,6 +16,8 @@ from p2s.maths.losses import peak_focal
 from p2s.model.joint import AUDITED, BORDERS, Labels, Likelihood
 from p2s.model.zoo import build
 from p2s.spec import Spec
+from p2s.train.curve import add
+from p2s.train.kept import Curve
 from tests.support.tiny import TINY, scene
 
 OBJECTIVES = [name for name in BACKGROUND if name != "exact@K"]
@@ -106,6 +109,12 @@ def test_the_audit_counts_where_the_first_bound_is_the_larger_one():
     for share, low, high in zip(shares, BORDERS, BORDERS[1:], strict=False):
         mine = larger[(o > low) & (o <= high)].tolist()
         assert share == pytest.approx(sum(mine) / len(mine)) if mine else math.isnan(share)
+
+
+def test_all_that_is_audited_is_read_back_from_the_state_of_a_training():
+    curve = {}
+    add(curve, 0, losses(likelihood("exact"), labels(), classes()))
+    assert len(curve) > 10 and TypeAdapter(Curve).validate_python(curve).keys() == curve.keys()
 
 
 @pytest.mark.parametrize("name", OBJECTIVES)
