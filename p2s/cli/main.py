@@ -43,6 +43,7 @@ from p2s.cli.study import study
 from p2s.cli.telling import in_a_line, is_first, plain, say, tell
 from p2s.data.checks import doubts
 from p2s.files import MODEL_FILES
+from p2s.train import stops
 
 # Of p2s.spec.Glyphs, which a command that needs no Spec does not wait for; tests/cli compares them.
 SCENE_FIELDS = (
@@ -59,7 +60,8 @@ class Commands(click.Group):
     def invoke(self, context):
         """Run a command; what is not an error of the input keeps its traceback."""
         try:
-            return super().invoke(context)
+            with stops.never_lost():
+                return super().invoke(context)
         except click.BadParameter as error:
             error.message = plain(error.message)
             raise

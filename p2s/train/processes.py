@@ -70,7 +70,8 @@ def as_rank(work: Callable[[], None]) -> None:
     try:
         place = environment.Rank.read()
         _find(place.host)
-        with _one_reason(place.rank), _joined("env://", place.local_rank):
+        joined = _joined("env://", place.local_rank)
+        with stops.never_lost(), _one_reason(place.rank), joined:
             work()
     except ValueError:
         sys.stderr = sys.__stderr__  # also of a rank that was silent until now: see __main__
@@ -145,7 +146,8 @@ def _rank(number, work, count, store):
     if not parent_process().is_alive():  # from now on SIGINT tells of that
         return
     torch.set_num_threads(max(1, torch.get_num_threads() // count))
-    with _one_reason(number), _joined(store, number, rank=number, world_size=count):
+    place = {"rank": number, "world_size": count}
+    with stops.never_lost(), _one_reason(number), _joined(store, number, **place):
         work()
 
 
@@ -157,7 +159,8 @@ def _one_reason(rank: int) -> Iterator[None]:
     except Exception as error:
         is_lost = isinstance(error, RuntimeError) and LOST.search(str(error))
         if is_lost or not ranks.is_first("to die"):
-            time.sleep(SILENCE)
+            with stops.answered(lambda *_: sys.exit(1), (signal.SIGTERM,)):
+                time.sleep(SILENCE)
         raise ValueError(f"rank {rank} died: {_in_a_line(error)}") from error
 
 

@@ -1,6 +1,7 @@
 """Several processes that are stopped say so as one does, leave none behind, and go on."""
 
 import signal
+import sys
 import time
 
 import psutil
@@ -8,7 +9,7 @@ import pytest
 
 from p2s.data import glyphs
 from p2s.spec import Glyphs
-from p2s.train import folder
+from p2s.train import folder, stops
 from tests.support.several import P2S, TORCHRUN, curve, ranks_of, run, started, until, words
 
 BOTH = (signal.SIGINT, signal.SIGTERM)
@@ -122,3 +123,30 @@ def test_a_stop_saves_and_another_number_of_processes_goes_on(
         assert curve(output)[name] == pytest.approx(whole[name], rel=1e-3, abs=1e-3)
     ended = folder.told(output)
     assert [each.processes for each in (*ended.before, ended.where)] == [2, 1]
+
+
+class Closing:
+    """What the collector closes: an exception that rises in it is told, and goes no further."""
+
+    def __init__(self, act):
+        self.act = act
+
+    def __del__(self):
+        self.act()
+
+
+@pytest.mark.parametrize("number", BOTH)
+def test_a_stop_that_cannot_rise_where_it_falls_comes_again(number, capsys):
+    handler = stops.answered(signal.default_int_handler, (number,))
+    with handler, stops.never_lost(), pytest.raises(KeyboardInterrupt):
+        Closing(lambda: signal.raise_signal(number))
+        time.sleep(10)
+    assert capsys.readouterr().err == ""
+
+
+def test_another_exception_that_cannot_rise_is_told_as_before(monkeypatch):
+    told = []
+    monkeypatch.setattr(sys, "unraisablehook", lambda one: told.append(one.exc_type))
+    with stops.never_lost():
+        Closing(lambda: 1 / 0)
+    assert told == [ZeroDivisionError]
