@@ -20,6 +20,7 @@ import click
 import nbformat
 from tqdm import tqdm
 
+from p2s.files import write_atomic
 from p2s.report import experiment, front, ledger, menu, pages
 from p2s.report.figures import framework, speed
 from p2s.report.ledger import EXAMINED
@@ -45,12 +46,11 @@ def regenerate(project: Project, output: Path | None = None) -> list[Path]:
     _loaded.cache_clear()  # records may be new
     readme = project.root / "README.md"
     if output is None and readme.exists():
-        readme.write_text(front.filled(_loaded(project), readme.read_text()))
+        write_atomic(readme, front.filled(_loaded(project), readme.read_text()).encode())
     output, written = Path(output or project.root / "results"), []
     for place, content in _products(project):
         path = output / place
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(content)
+        write_atomic(path, content)
         written.append(path)
     return written
 
@@ -145,7 +145,7 @@ def _write_page(project, sheet, output, every):
     start, address, made = time.monotonic(), sheet.entry.address, sheet.executed(project)
     problem = _run(project, sheet.notebook, made, sheet.values)
     text = pages.html(nbformat.read(made, as_version=4), sheet.entry, every)
-    (output / address).write_text(text, encoding="utf-8")
+    write_atomic(output / address, text.encode())
     told = f"page {address}, {time.monotonic() - start:.0f} s"
     tqdm.write(f"{told}: {problem}" if problem else told)
     return f"{sheet.notebook.name}: {problem}" if problem else ""

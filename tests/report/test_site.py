@@ -3,6 +3,7 @@ import re
 import shutil
 import subprocess
 import sys
+from functools import lru_cache
 from html import unescape
 
 import nbformat
@@ -10,11 +11,13 @@ import pytest
 import yaml
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
+from p2s import files
 from p2s.report import menu, printing, site
 from p2s.report import results as of_records
 from p2s.report.ledger import Ledger
 from p2s.report.tables.ablation import named
 from p2s.study import experiments
+from p2s.study.project import Project
 from p2s.study.study import Study
 from tests.support import ROOT, fakes
 
@@ -204,3 +207,29 @@ def test_the_report_is_made_where_detectron2_cannot_be_imported(tmp_path):
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
     assert {"table5.svg", "table9.svg", "figure2.svg", "figure3.png"} <= {*done.stdout.split()}
+
+
+@pytest.mark.parametrize("place", ["README.md", "results/tables/a.md", "index.html"])
+def test_a_report_that_is_stopped_in_the_midst_of_a_file_leaves_the_old_one(
+    tmp_path, monkeypatch, place
+):
+    def stop(_):
+        raise KeyboardInterrupt
+
+    path = tmp_path / place
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("old")
+    monkeypatch.setattr(site, "_products", lambda _: [("tables/a.md", b"new")])
+    monkeypatch.setattr(site.front, "filled", lambda *_: "new")
+    monkeypatch.setattr(site, "_loaded", lru_cache(lambda _: None))
+    monkeypatch.setattr(site, "_run", lambda *_: "")
+    monkeypatch.setattr(site.nbformat, "read", lambda *_, **__: None)
+    monkeypatch.setattr(site.pages, "html", lambda *_: "new")
+    monkeypatch.setattr(files.os, "fsync", stop)
+    project = Project(tmp_path, tmp_path / "cache")
+    sheet = site.Sheet(tmp_path / "a.ipynb", menu.Entry("index.html", "a", "b"))
+    with pytest.raises(KeyboardInterrupt):
+        if place == sheet.entry.address:
+            site._write_page(project, sheet, tmp_path, [])
+        site.regenerate(project)
+    assert [each.read_text() for each in path.parent.glob("*.*") if each.is_file()] == ["old"]
