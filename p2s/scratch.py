@@ -15,14 +15,16 @@ PREFIX, LOCK = "p2s-", ".lock"
 
 
 @contextmanager
-def scratch() -> Iterator[Path]:
+def scratch(parent: Path | None = None) -> Iterator[Path]:
     """A folder that only this user can read, and that is gone afterwards.
 
+    It is among the temporary files unless its parent is given, such as for a file that is moved.
     Its lock, beside it, is held as long as its process lives. A folder whose lock nobody holds is
     of a process that was killed, and is removed here.
     """
-    remove_orphans()
-    folder = Path(gettempdir()) / f"{PREFIX}{secrets.token_hex(8)}"  # a name that nobody foresees
+    parent = parent or Path(gettempdir())
+    remove_orphans(parent)
+    folder = parent / f"{PREFIX}{secrets.token_hex(8)}"  # a name that nobody foresees
     lock = FileLock(f"{folder}{LOCK}", mode=0o600)
     with lock:  # before the folder is there, or it might be taken for an orphan
         try:
@@ -32,9 +34,9 @@ def scratch() -> Iterator[Path]:
             _remove(folder)
 
 
-def remove_orphans() -> None:
-    """Remove this user's folders whose processes are gone."""
-    for path in Path(gettempdir()).glob(f"{PREFIX}*{LOCK}"):
+def remove_orphans(parent: Path | None = None) -> None:
+    """Remove this user's folders whose processes are gone, among temporary files or in a parent."""
+    for path in (parent or Path(gettempdir())).glob(f"{PREFIX}*{LOCK}"):
         with suppress(Timeout, OSError):
             if _is_ours(path):
                 with FileLock(path, timeout=0):

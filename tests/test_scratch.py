@@ -1,6 +1,7 @@
 """Temporary folders: private, gone after use, and gone at the next start after kill -9."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -9,11 +10,13 @@ import tempfile
 import pytest
 
 from p2s.scratch import scratch
+from tests.support import ROOT
 
 HOLD = """
 import sys, time
+from pathlib import Path
 from p2s.scratch import scratch
-with scratch() as folder:
+with scratch(*map(Path, sys.argv[1:])) as folder:
     (folder / "socket").touch()
     print(folder, flush=True)
     time.sleep(60)
@@ -27,8 +30,9 @@ def temporary(tmp_path, monkeypatch):
     return tmp_path
 
 
-def held():
-    process = subprocess.Popen([sys.executable, "-c", HOLD], stdout=subprocess.PIPE, text=True)
+def held(*parent):
+    words = [sys.executable, "-c", HOLD, *parent]
+    process = subprocess.Popen(words, stdout=subprocess.PIPE, text=True)
     return process, process.stdout.readline().strip()
 
 
@@ -66,3 +70,21 @@ def test_a_link_with_the_name_of_a_lock_leads_nowhere(temporary):
     with scratch():
         pass
     assert (temporary / "mine").is_dir() and (temporary / "precious").read_text() == "kept"
+
+
+def test_what_was_killed_in_a_given_folder_is_removed_by_the_next_there(tmp_path):
+    parent = tmp_path / "beside"
+    parent.mkdir()
+    process, orphan = held(parent)
+    process.kill()
+    process.wait()
+    assert os.path.exists(orphan)
+    with scratch(parent) as folder:
+        assert folder.parent == parent and not os.path.exists(orphan)
+    assert not [*parent.iterdir()]
+
+
+def test_no_module_makes_temporary_folders_that_a_kill_leaves():
+    modules = (ROOT / "p2s").rglob("*.py")
+    plain = [each for each in modules if re.search("TemporaryDirectory|mkd?temp", each.read_text())]
+    assert not plain

@@ -1,11 +1,10 @@
 """One whole run at scale desk, from nothing: scenes, training and evaluation."""
 
-import tempfile
 import time
-from pathlib import Path
 from typing import Any
 
 from p2s.bench.precision import MODEL
+from p2s.scratch import scratch
 from p2s.study import train_eval
 from p2s.study.project import Project
 from p2s.study.study import find
@@ -14,8 +13,8 @@ from p2s.study.study import find
 def desk_run(project: Project) -> dict[str, Any]:
     """Seconds of each part of a run whose caches are empty, a row each, and of the whole."""
     run, marks = find(project, **MODEL), [time.perf_counter()]
-    with tempfile.TemporaryDirectory() as folder:
-        empty = Project(project.root, Path(folder))
+    with scratch() as folder:
+        empty = Project(project.root, folder)
         data, val = train_eval.load_data(run, empty)
         marks.append(time.perf_counter())
         model, *_ = train_eval.trained(run, empty, data)

@@ -3,9 +3,7 @@
 Weights are random, with biases that give as many proposals and detections as a crowded picture.
 """
 
-import tempfile
 from collections.abc import Callable, Sequence
-from pathlib import Path
 
 import torch
 from torch import nn
@@ -14,6 +12,7 @@ from p2s.bench.timing import CPU
 from p2s.deploy.means import means_of
 from p2s.model.detector import first_head
 from p2s.model.zoo import build
+from p2s.scratch import scratch
 from p2s.spec import Spec
 from p2s.spec.memory import require_image
 
@@ -74,8 +73,8 @@ def onnx(model: nn.Module, size: tuple[int, int], calibration: Sequence[dict] = 
     from p2s.deploy.onnx_export import OnnxDetector, export
     from p2s.deploy.onnx_int8 import to_int8
 
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "model.onnx"
+    with scratch() as folder:
+        path = folder / "model.onnx"
         export(model, path, size)
         if calibration:
             path, exported = path.with_name("int8.onnx"), path

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
 import click
@@ -10,6 +9,7 @@ import click
 from p2s.cli.options import WholeRange
 from p2s.cli.paths import MODEL_FOLDER, NEW_FILE
 from p2s.cli.telling import say
+from p2s.scratch import scratch
 
 LARGEST = 10**9  # pixels of a side, whatever the memory
 
@@ -78,7 +78,7 @@ def _beside(model: Path) -> Path:
 
 def _whole(output: Path, write: Callable[[Path], None]) -> None:
     """Write all files of an export elsewhere first: a stop never leaves half of one."""
-    with TemporaryDirectory(dir=output.parent, prefix=".export-") as folder:
-        write(Path(folder) / output.name)
-        for made in sorted(Path(folder).iterdir()):
+    with scratch(output.parent) as folder:  # on the same disk
+        write(folder / output.name)
+        for made in sorted(folder.iterdir()):
             made.replace(output.with_name(made.name))

@@ -4,8 +4,9 @@ import os
 import re
 import shutil
 import subprocess
-import tempfile
 from pathlib import Path
+
+from p2s.scratch import scratch
 
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 NAME = "report.pdf"
@@ -41,8 +42,8 @@ def pdf(index: Path) -> Path:
     require_chromium()
     printed = index.with_name(NAME)
     printed.unlink(missing_ok=True)
-    with tempfile.TemporaryDirectory() as folder:
-        page = Path(folder) / "report.html"
+    with scratch() as folder:
+        page = folder / "report.html"
         page.write_text(whole(index), encoding="utf-8")
         options = [f"--user-data-dir={folder}/profile", "--no-pdf-header-footer"]
         command = [*chromium(), *options, f"--print-to-pdf={printed}", page.as_uri()]

@@ -5,7 +5,6 @@ again and compared by `drift`; the pages are the executed notebooks.
 """
 
 import os
-import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -27,6 +26,7 @@ from p2s.report.ledger import EXAMINED
 from p2s.report.products import Products
 from p2s.report.results import COMMITTED, committed_scale, results
 from p2s.report.tables import costs, reproduced
+from p2s.scratch import scratch
 from p2s.study.experiments import refuse_unknown
 from p2s.study.project import TRAIN_EVAL, Project
 from p2s.study.runner import run_notebook
@@ -57,7 +57,7 @@ def regenerate(project: Project, output: Path | None = None) -> list[Path]:
 
 def drift(project: Project) -> list[str]:
     """What differs from what the records make: tables, figures, and the README's results."""
-    with tempfile.TemporaryDirectory() as folder:
+    with scratch() as folder:
         made = {str(path.relative_to(folder)): path for path in regenerate(project, folder)}
         kept = {}
         for part in ("tables", "figures"):
