@@ -31,6 +31,7 @@ from p2s.spec.identity import NUMERICS_VERSION
 from p2s.spec.part import LARGEST, Part
 
 MAX_BYTES = 200_000  # records live in git
+PARTS = ("backbone", "first_stage", "second_stage", "recipe", "test", "data")  # of a Spec
 SIZES = ("memory_mb", "weights_mb")
 
 Number = Annotated[float | None, BeforeValidator(finite_or_none)]
@@ -38,7 +39,7 @@ Number = Annotated[float | None, BeforeValidator(finite_or_none)]
 
 def _described(spec):
     """A Spec as JSON, perhaps an older one's, in which parts that are asked are what they were."""
-    for name in ("backbone", "recipe"):
+    for name in PARTS:
         if not isinstance(spec.get(name, {}), dict):
             raise ValueError(f"{name}: not an object")
     count = spec.get("recipe", {}).get("iterations", 0)

@@ -289,7 +289,7 @@ def test_a_record_that_tells_of_no_classes_or_times_has_an_outline(tmp_path):
     ("fields", "told"),
     [
         ({"spec": {"recipe": 5}}, "spec: recipe: not an object"),
-        ({"spec": {"backbone": [1]}}, "spec: backbone: not an object"),
+        *(({"spec": {part: [1]}}, f"spec: {part}: not an object") for part in records.PARTS),
         ({"spec": {"recipe": {"iterations": "9"}}}, "spec: recipe.iterations: not a number"),
         ({"spec": {"recipe": {"iterations": -1}}}, "spec: recipe.iterations: not a number"),
         ({"machine": {"memory_mb": "big"}}, "machine: memory_mb: not a whole number"),
