@@ -195,10 +195,11 @@ def of_tables(tables: dict, fingerprint: str, image_dir: str | Path) -> CocoSet:
 
 
 def _class_names(categories):
-    """The names, with the id after one that is used twice, and the id alone where there is none."""
-    names = [row.get("name", str(row["id"])) for row in categories]
-    times = Counter(names)
-    return tuple(
-        name if times[name] == 1 else f"{name} ({row['id']})"
-        for name, row in zip(names, categories, strict=True)
-    )
+    """The names, each once: with the id after one of several, and the id alone where none is."""
+    ids = [row["id"] for row in categories]
+    if len({*ids}) < len(ids):
+        raise ValueError("an id is used twice")
+    names = [row.get("name", str(key)) for row, key in zip(categories, ids, strict=True)]
+    while twice := {name for name, count in Counter(names).items() if count > 1}:
+        names = [f"{n} ({key})" if n in twice else n for n, key in zip(names, ids, strict=True)]
+    return tuple(names)

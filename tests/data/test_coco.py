@@ -37,6 +37,12 @@ def test_a_name_used_twice_is_told_apart_by_its_id(tmp_path):
     assert write(tmp_path, [], categories).classes == ("same (1)", "cat", "same (3)")
 
 
+@pytest.mark.parametrize("third", ["a (7)", "a (8)", "a (9)", "a"])
+def test_names_are_told_apart_also_from_one_that_looks_told_apart(tmp_path, third):
+    classes = write(tmp_path, [], ((7, "a"), (8, "a"), (9, third))).classes
+    assert len({*classes}) == 3 and all(name.startswith("a (") for name in classes)
+
+
 def test_a_sample_is_rgb_with_corner_boxes(tmp_path):
     sample = write(tmp_path, [(4, 0, [1, 2, 3, 4])]).sample(1)
     assert sample["image"].shape == (10, 20, 3) and sample["image"].dtype == np.uint8
