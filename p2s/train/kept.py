@@ -45,6 +45,7 @@ Numbers = Annotated[Tensor, AfterValidator(require_dense)]
 Number = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=0, lt=2**63)]
 Size = Annotated[int, Field(gt=0, le=LARGEST)]
+Id = Annotated[int, Field(ge=-(2**63), lt=2**63)]
 Whole = Annotated[int, Field(ge=-LARGEST, le=LARGEST)]
 
 
@@ -128,7 +129,7 @@ class Picture(_Kept):
     """A model input without its truths; see p2s.data.loader."""
 
     image: Numbers  # (3, H, W)
-    image_id: Whole | str | None
+    image_id: Id | str | None
     height: Size = 1
     width: Size = 1
     padded_to: tuple[Size, Size] | None = None

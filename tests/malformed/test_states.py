@@ -123,6 +123,7 @@ STEPS = [
     ("images.0.image_id", GONE, "images.0.image_id: Field required"),
     ("images.0.image_id", nested(200), "images.0.image_id.*: Input should be a valid"),
     ("images.0.image_id", 10**400, "images.0.image_id.*: Input should be less than"),
+    ("images.0.image_id", 2**63, "images.0.image_id.*: Input should be less than"),
     ("images.0.height", 0, "images.0.height: Input should be greater than 0"),
     ("images.0.height", 2**70, "images.0.height: Input should be less than"),
     ("images.0.width", 10**400, "images.0.width: Input should be less than"),

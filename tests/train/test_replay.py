@@ -32,19 +32,24 @@ def spoil(batch, value):
     return batch
 
 
-def test_a_loss_that_is_not_finite_tells_all_keeps_the_state_and_replays(tmp_path, monkeypatch):
+@pytest.mark.parametrize("first", [10, 2**63 - 2, -(2**63)])
+def test_a_loss_that_is_not_finite_tells_all_keeps_the_state_and_replays(
+    tmp_path, monkeypatch, first
+):
     def batch(data, recipe, seed, at, part):
-        return spoil(batches(data, recipe, seed, at), torch.inf if at == 7 else 0)
+        made = spoil(batches(data, recipe, seed, at), torch.inf if at == 7 else 0)
+        return [one | {"image_id": first + k} for k, one in enumerate(made)]
 
     monkeypatch.setattr(engine, "train_batch", batch)
     with pytest.raises(NonFiniteLoss) as told:
         train(Tiny(), SPEC, DATA, tmp_path, seed=3, loop=engine.Loop(save_every=0))
-    for words in ("iteration 7", "fit", "p3, p4", "images 10, 11", "rate 0.0125", "p2s replay"):
+    images = f"images {first}, {first + 1}"
+    for words in ("iteration 7", "fit", "p3, p4", images, "rate 0.0125", "p2s replay"):
         assert words in str(told.value)
     assert torch.load(tmp_path / "state.pt", weights_only=True)["iteration"] == 7
     again = replay.replay(tmp_path / "nonfinite-7.pt")
     assert again["broken"] == ["fit"] and "p3, p4" in again["origin"]
-    assert (again["iteration"], again["image_ids"]) == (7, [10, 11])
+    assert (again["iteration"], again["image_ids"]) == (7, [first, first + 1])
 
 
 def test_a_gradient_that_is_not_finite_never_reaches_the_weights(tmp_path):

@@ -39,8 +39,10 @@ def ids(rows: list[dict], kind: str, problems: Problems) -> set[int]:
     seen = set()
     for number, row in enumerate(rows):
         key = row.get("id")
-        if type(key) is not int:
-            line = f"{kind} number {number}: id: {shown(row, 'id')} (valid: a whole number)"
+        if type(key) is not int or not -(2**63) <= key < 2**63:
+            line = (
+                f"{kind} number {number}: id: {shown(row, 'id')} (valid: a whole number of 64 bits)"
+            )
             problems[f"{kind} id"].append(line)
         elif key in seen:
             problems[f"{kind} twice"].append(f"{kind} {key}: id: used twice (valid: unique)")
