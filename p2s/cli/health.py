@@ -67,17 +67,12 @@ def require_apart(*train: Files, val: Files) -> None:
     if not is_first():
         return
     *of_train, of_val = require_health(*train, val)
-    from p2s.data.checks.twins import twins
+    from p2s.data.checks import twins
 
     for files, told in zip(train, of_train, strict=True):
-        found = twins(told.pictures, of_val.pictures)
-        if found.pairs:
-            mine, other = found.pairs[0]
-            _warn(
-                f"{val.annotations}: {len(found.pairs)} of {len(of_val.pictures)} pictures are "
-                f"like ones of {files.annotations} (looked at: {found.val} and {found.train}): "
-                f"{mine} like {other}"
-            )
+        both = files.annotations, val.annotations
+        for line in twins.told(*both, told.pictures, of_val.pictures):
+            _warn(line)
 
 
 def trains_empty(start: Path | None, settings: Sequence[dict[str, Any]]) -> bool:

@@ -2,13 +2,15 @@
 
 from collections import defaultdict
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from p2s.data import coco, health, lvis
-from p2s.data.checks import pictures
+from p2s.data.checks import doubts, pictures, twins
 from p2s.data.checks.problems import all_lines
 from p2s.data.classes import in_classes_of
 from p2s.data.coco import CocoSet
+from p2s.data.health import Health
 from p2s.data.joined import with_pseudo_labels
 from p2s.spec import Coco
 
@@ -54,19 +56,36 @@ def read_release(data: Coco) -> tuple[CocoSet, CocoSet]:
     return train, replace(val, groups=train.groups) if isinstance(train, lvis.LvisSet) else val
 
 
-def check(data: Coco, root: Path) -> list[str]:
-    """Problems of both files, told as `health.check` does, else what `read_release` would raise.
+def check(data: Coco, root: Path, empty: bool = False) -> Health:
+    """Problems of all files, told as `health.check` does, else what `read_release` would raise.
 
-    Paths are relative to `root`. Of a published set nothing is told that reading mends, and its
-    pictures, many and known, are not opened.
+    Else what is doubted of one's own, by files and of pictures that training and validation share;
+    `empty`: images without objects train. Paths are relative to `root`. Of a published set nothing
+    is told that reading mends, and its pictures, many and known, are not opened.
     """
-    check_file = lvis.check if data.kind in LVIS else health.check
-    mends = {"mended": ("flat", "outside"), "look": pictures.leave_closed}
-    mended = mends if data.kind in RELEASES else {}
     pseudo = [(data.pseudo, data.pseudo_images)] * (data.kind == "self_training")
     pairs = [[root / path for path in pair] for pair in (*_files(data), *pseudo)]
-    if problems := [line for pair in pairs for line in check_file(*pair, **mended)]:
-        return problems
+    of_training = partial(doubts.of_training, empty=empty)
+    doubt = [of_training, doubts.of_validation, *[of_training] * len(pseudo)]
+    told = [_told(data.kind, *pair, each) for pair, each in zip(pairs, doubt, strict=True)]
+    if problems := [line for each in told for line in each.problems]:
+        return Health(problems, [], [])
+    if problems := _unreadable(data, pairs):
+        return Health(problems, [], [])
+    of_train, of_val, *_ = told
+    shared = twins.told(pairs[0][0], pairs[1][0], of_train.pictures, of_val.pictures)
+    return Health([], [*(line for each in told for line in each.doubts), *shared], [])
+
+
+def _told(kind, file, folder, doubt):
+    if kind not in (*LVIS, *RELEASES):
+        return health.health(file, folder, doubt)
+    check_file = lvis.check if kind in LVIS else health.check
+    mends = {"mended": ("flat", "outside"), "look": pictures.leave_closed}
+    return Health(check_file(file, folder, **(mends if kind in RELEASES else {})), [], [])
+
+
+def _unreadable(data, pairs):
     (train, images), (val, val_images), *pseudo = pairs
     here = {"train": train, "val": val, "images": images, "val_images": val_images}
     for path, folder in pseudo:

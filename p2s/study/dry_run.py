@@ -5,6 +5,7 @@ from collections.abc import Iterable
 import click
 from tqdm import tqdm
 
+from p2s.files import printable
 from p2s.model.zoo import build
 from p2s.study.status import needs
 from p2s.study.study import Study
@@ -26,18 +27,19 @@ def dry_run(study: Study, *, only: Iterable[str] = ()) -> None:
         _tell(list(evaluations.values()))
     click.echo(f"{len(trainings)} trainings a seed can be built")
     for line in needs(runs, study.project):
-        click.echo(line)
+        click.echo(printable(line))
 
 
 def _tell(evaluations):
     first = evaluations[0]
-    click.echo(f"{first.experiment} | {first.row} ({first.detector}): {_network(first.spec)}")
+    told = printable(f"{first.experiment} | {first.row} ({first.detector})")
+    click.echo(f"{told}: {_network(first.spec)}")
     for part in SPEC_PARTS:
         click.echo(f"    {part}: {_settings(getattr(first.spec, part))}")
     recipe = first.spec.recipe
     click.echo(f"    rate for a batch of {recipe.batch}: {_text(recipe.scaled_rate)}")
     for run in evaluations:
-        name = " | ".join(filter(None, (run.experiment, run.row, run.variant)))
+        name = printable(" | ".join(filter(None, (run.experiment, run.row, run.variant))))
         click.echo(f"    test, {name}: {_settings(run.spec.test)}")
 
 

@@ -4,7 +4,6 @@ A cell of an experiment is a row and a variant; its Spec is the paper's detector
 the scale, then of the row, then of the variant.
 """
 
-import json
 import math
 from collections.abc import Collection, Iterable
 from functools import lru_cache, reduce
@@ -13,7 +12,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field, PositiveFloat, PositiveInt, model_validator
 
-from p2s.files import bytes_of
+from p2s.data.annotation_file import parsed, read
 from p2s.plain_yaml import read_yaml
 from p2s.spec import Coco, Spec, merge
 from p2s.spec.part import Part
@@ -264,6 +263,6 @@ def _num_classes(spec, root):
 @lru_cache
 def _count_classes(path, _modified):
     try:
-        return len(json.loads(bytes_of(path))["categories"])
-    except (ValueError, KeyError, TypeError, RecursionError):
+        return len(parsed(read(path))["categories"])
+    except (ValueError, KeyError, TypeError):
         raise ValueError(f"{path}: no JSON object with a list of categories") from None

@@ -15,7 +15,7 @@ from tqdm import tqdm
 
 from p2s.data import releases
 from p2s.data.catalogue import bringing, read_catalogue
-from p2s.files import shortened, text_of
+from p2s.files import cut, printable, shortened, text_of
 from p2s.scratch import remove_orphans
 from p2s.spec import Coco, Spec
 from p2s.spec.pretraining import PUBLISHED
@@ -75,11 +75,11 @@ def plan(
     first = {run.evaluation_id for run in ahead.trainings}
     for run in ahead.evaluations:
         work = "train, evaluate" if run.evaluation_id in first else "evaluate"
-        click.echo(f"{work:16}{run.label}")
+        click.echo(f"{work:16}{printable(run.label)}")
     counts = f"{len(ahead.trainings)} trainings, {len(ahead.evaluations)} evaluations"
     click.echo(f"{counts} to run: {_duration(ahead, jobs)}")
     for line in needs(ahead.evaluations, study.project):
-        click.echo(line)
+        click.echo(printable(line))
     return ahead
 
 
@@ -87,7 +87,7 @@ def status(study: Study, *, only: Iterable[str] = (), jobs: int = 1) -> list[Sta
     """Tell, one line a run, how a study stands, and the time left."""
     known = standings(study, only)
     for standing in known:
-        click.echo(str(standing))
+        click.echo(printable(str(standing)))
     states = [standing.state for standing in known]
     counts = [f"{states.count(state)} {state}" for state in get_args(State)]
     left = _duration(still_ahead(study, known), jobs)
@@ -128,7 +128,7 @@ def run(
     bar = tqdm(total=len(waiting), disable=None, unit="run")  # only in a terminal
     with bar, closing(runner.outcomes(study.project, waiting, template, executor)) as outcomes:
         for outcome in outcomes:
-            bar.write(str(outcome))
+            bar.write(printable(str(outcome)))
             bar.update()
             failed += outcome.state == "failed"
     return failed
@@ -235,8 +235,8 @@ def _refuse_hopeless(study, waiting, processes):
         _refuse_absurd(study, waited, processes)
     if absent := needs(waiting, study.project):
         raise FileNotFoundError("; ".join(absent))
-    for data in dict.fromkeys(waited.spec.data for waited in waiting):
-        _refuse_bad_files(study, data)
+    for asked in dict.fromkeys((each.spec.data, each.spec.recipe.empty) for each in waiting):
+        _refuse_bad_files(study, *asked)
 
 
 def _refuse_absurd(study, run, processes):
@@ -250,6 +250,12 @@ def _refuse_absurd(study, run, processes):
         raise ValueError(f"{path}: {run.label}: {error}") from None
 
 
-def _refuse_bad_files(study, data):
-    if isinstance(data, Coco) and (problems := releases.check(data, study.project.root)):
-        raise ValueError("; ".join(problems))
+def _refuse_bad_files(study, data, empty):
+    """Refuse files with problems; what is doubted of others is told, as `p2s train` does."""
+    if not isinstance(data, Coco):
+        return
+    told = releases.check(data, study.project.root, empty)
+    if told.problems:
+        raise ValueError("; ".join(told.problems))
+    for line in told.doubts:
+        click.echo(cut(f"warning: {line}"), err=True)

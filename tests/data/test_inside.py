@@ -179,7 +179,9 @@ def test_releases_refuse_such_a_name(tmp_path, kind, monkeypatch, opened):
     data = Coco(kind=kind, train="a.json", val="b.json", images=".")
     known = releases.Release("here", classes=3, images=3)
     monkeypatch.setitem(releases.RELEASES, "lvis_v1", (known, known))
-    assert [line for line in releases.check(data, folder) if "secret.png: outside of" in line]
+    assert [
+        line for line in releases.check(data, folder).problems if "secret.png: outside of" in line
+    ]
     monkeypatch.chdir(folder)
     with pytest.raises(ValueError, match="secret.png: outside of"):
         releases.read_release(data)[0].sample(0)

@@ -89,7 +89,7 @@ def test_a_sick_file_of_pseudo_labels_is_told_before_any_work(folder):
     sick = json.loads((folder / "more.json").read_text())
     sick["annotations"][0]["bbox"][2] = 0
     (folder / "more.json").write_text(json.dumps(sick))
-    [line] = releases.check(data_of(folder), folder)
+    [line] = releases.check(data_of(folder), folder).problems
     assert line.startswith("more.json: annotation 1: bbox")
 
 

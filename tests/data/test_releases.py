@@ -91,14 +91,27 @@ def test_training_and_validation_have_the_same_classes(folder):
 def test_problems_of_both_files_are_told_as_their_format_has_them(folder, kind, lists):
     data = files(folder.relative_to(folder), kind=kind)
     written(folder, named()), written(folder, named(), "b.json")
-    assert releases.check(data, folder) == []
+    assert releases.check(data, folder).problems == []
     broken = named()
     del broken["images"][0]["neg_category_ids"], broken["images"][1]["neg_category_ids"]
     broken["images"][2]["width"] = 0
     written(folder, broken, "b.json")
-    lines = releases.check(data, folder)
+    lines = releases.check(data, folder).problems
     assert len([line for line in lines if "neg_category_ids: missing" in line]) == lists
     assert any(line.startswith("b.json: image") and "width: 0" in line for line in lines)
+
+
+@pytest.mark.parametrize("kind, doubted", [("coco", True), ("lvis", False)])
+@pytest.mark.parametrize("empty", [True, False])
+def test_what_is_valid_and_likely_not_meant_is_told_of_own_data(folder, kind, doubted, empty):
+    content = named()
+    content["annotations"] = content["annotations"][:1]
+    written(folder, content), written(folder, content, "b.json")
+    told = releases.check(files(folder.relative_to(folder), kind=kind), folder, empty)
+    assert not told.problems and bool(told.doubts) == doubted
+    if doubted:
+        assert any(" pictures are like ones of " in line for line in told.doubts)
+        assert empty != any("do not train" in line for line in told.doubts)
 
 
 def test_validation_pictures_may_have_a_folder_of_their_own(folder):
@@ -111,12 +124,12 @@ def test_validation_pictures_may_have_a_folder_of_their_own(folder):
 def test_counts_and_fingerprints_are_checked_before_anything_runs(folder, kind, monkeypatch):
     data = files(folder.relative_to(folder), kind=kind)
     written(folder, named()), written(folder, named(), "b.json")
-    lines = releases.check(data, folder)
+    lines = releases.check(data, folder).problems
     assert len(lines) == 3 and all("as published" in line for line in lines)
     monkeypatch.setitem(releases.RELEASES, kind, (release(), release()))
-    assert releases.check(data, folder) == []
+    assert releases.check(data, folder).problems == []
     other = data.model_copy(update={"fingerprints": ("a" * 64, "b" * 64)})
-    assert "fingerprint" in releases.check(other, folder)[0]
+    assert "fingerprint" in releases.check(other, folder).problems[0]
 
 
 @pytest.mark.parametrize("kind", ["lvis", "lvis_v1", "objects365_v1", "coco"])
@@ -127,7 +140,7 @@ def test_what_reading_mends_is_told_of_own_data_alone(folder, kind, monkeypatch)
     odd["annotations"][0]["bbox"] = [3, 4, 0, 9]
     odd["annotations"][1]["bbox"] = [50, 4, 40, 9]
     written(folder, odd), written(folder, named(), "b.json")
-    lines = releases.check(files(folder.relative_to(folder), kind=kind), folder)
+    lines = releases.check(files(folder.relative_to(folder), kind=kind), folder).problems
     assert len(lines) == (0 if kind in releases.RELEASES else 2)
     [train, _] = releases.read_release(files(folder, kind=kind))
     assert train.boxes(0)[0].tolist()[0] == [50, 4, 64, 13] and len(train.boxes(0)[0]) == 2

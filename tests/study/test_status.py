@@ -10,6 +10,7 @@ from types import SimpleNamespace
 import pytest
 import yaml
 from jupyter_client.provisioning.local_provisioner import LocalPortCache
+from PIL import Image
 
 from p2s.report.results import results
 from p2s.spec import identity
@@ -83,6 +84,15 @@ def test_status_tells_older_code_damage_strays_and_the_time_left(project, capsys
     assert "good | seed 0: by older code" in told and "class | seed 0: " in told
     assert "edited by hand" in told and "1 more records" in told
     assert "1 done, 0 running, 0 failed, 2 missing; left: about 2.2 hours" in told
+
+
+@pytest.mark.parametrize("tell", [status.plan, status.status])
+def test_a_name_of_anybodys_moves_no_terminal(project, capsys, tell):
+    path = project.experiments / "t.yaml"
+    path.write_text(path.read_text().replace("name: good", 'name: "\\u202Egood"'))
+    tell(Study.load(project, "tiny"))
+    told = capsys.readouterr().out
+    assert "\u202e" not in told and "\\u202egood" in told
 
 
 def test_a_plan_counts_shared_trainings_once_and_cached_ones_not(project, capsys):
@@ -200,6 +210,23 @@ def test_faults_in_coco_files_stop_before_anything_runs(of_photographs):
         ValueError, match=r"(?s)a\.json: image 1: .*1\.jpg: no such.*b\.json: .*category_id: 2"
     ):
         status.run(Study.load(of_photographs, "tiny"), executor=None)
+
+
+def test_what_is_doubted_of_own_files_is_told_before_anything_runs(of_photographs, capsys):
+    tables = {
+        "images": [{"id": 1, "file_name": "1.png", "width": 8, "height": 8}],
+        "annotations": [{"id": 1, "image_id": 1, "category_id": 1, "bbox": [0, 0, 1, 1]}],
+        "categories": [{"id": 1}, {"id": 2}],
+    }
+    Image.new("RGB", (8, 8)).save(of_photographs.root / "1.png")
+    for name in ("a.json", "b.json"):
+        (of_photographs.root / name).write_text(json.dumps(tables))
+    study = Study.load(of_photographs, "tiny")
+    assert status.run(study, Immediate(dict.fromkeys(("good", "class", "bad"), "done"))) == 0
+    told = capsys.readouterr().err
+    assert (
+        "warning: a.json: categories: 1 of 2" in told and "1 of 1 pictures are like ones of" in told
+    )
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ import filecmp
 import math
 import os
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
@@ -50,6 +51,17 @@ def twins(train: list[Path], val: list[Path], seconds: float = 10.0) -> Twins:
     likes = zip(ours, found, strict=False)  # of the last none were found where time was over
     pairs = {path: theirs[number] for path, number in likes if number is not None} | pairs
     return Twins([*pairs.items()], len(found), len(theirs))
+
+
+def told(train: Path, val: Path, of_train: list[Path], of_val: list[Path]) -> Iterator[str]:
+    """A line if annotation files share pictures, given those of each: how many, and one pair."""
+    found = twins(of_train, of_val)
+    if found.pairs:
+        mine, other = found.pairs[0]
+        yield (
+            f"{val}: {len(found.pairs)} of {len(of_val)} pictures are like ones of {train} "
+            f"(looked at: {found.val} and {found.train}): {mine} like {other}"
+        )
 
 
 def near_twins(train: list[Path], val: list[Path]) -> list[Path]:
