@@ -3,7 +3,9 @@
 An estimate from below, of what nobody can do without: weights, and pixels as a trunk takes them.
 """
 
+from contextlib import suppress
 from functools import cache
+from pathlib import Path
 
 import psutil
 
@@ -21,6 +23,10 @@ LEARNING = 3  # a weight, its gradient and its momentum
 SCENE = 1000  # bytes of what is kept of a drawn scene, besides its picture
 THING = 100  # bytes of what is kept of an object or a fragment of a scene
 STEM = 64  # channels, where a trunk has the widths that its fields say
+CONTAINER = (  # files of a container's limit: version 2 and 1 of control groups
+    "/sys/fs/cgroup/memory.max",
+    "/sys/fs/cgroup/memory/memory.limit_in_bytes",
+)
 LAST = 8  # times as wide as the stem or Res2 is Res5, at least
 
 
@@ -123,7 +129,14 @@ def _require(needed):
 
 @cache
 def _here():
-    return psutil.virtual_memory().total
+    """Bytes of this machine, or of the container that has fewer of them."""
+    return min([psutil.virtual_memory().total, *_limits()])
+
+
+def _limits():
+    for path in CONTAINER:
+        with suppress(OSError, ValueError):  # there is none, or it is "max"
+            yield int(Path(path).read_text())
 
 
 def _gigabytes(size):

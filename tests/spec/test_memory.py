@@ -2,6 +2,7 @@
 
 import time
 
+import psutil
 import pytest
 import torch
 
@@ -75,3 +76,11 @@ def test_no_picture_is_enlarged_beyond_the_memory():
 @pytest.mark.parametrize("name", NAMED)
 def test_the_papers_detectors_have_their_place(name):
     memory.require_training(Spec.named(name), 1)
+
+
+@pytest.mark.parametrize("told, limit", [(str(2**20), 2**20), ("max", None), ("", None)])
+def test_a_containers_limit_counts_where_there_is_one(tmp_path, monkeypatch, told, limit):
+    (tmp_path / "memory.max").write_text(f"{told}\n")
+    given = (f"{tmp_path}/memory.max", f"{tmp_path}/none")
+    monkeypatch.setattr(memory, "CONTAINER", given)
+    assert memory._here.__wrapped__() == (limit or psutil.virtual_memory().total)
