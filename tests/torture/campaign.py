@@ -24,15 +24,16 @@ COMMITTED = ROOT / "results" / "torture.json"
 RECORD = Path(os.environ.get("TORTURE") or COMMITTED)
 PAGE = ROOT / "docs" / "reliability.md"
 BEGIN, END = "<!-- torture -->\n", "<!-- /torture -->"
-HEAD = "| campaign | faults | tried | another answer | left behind | not told | minutes |\n"
-HEAD += "|---|---|---|---|---|---|---|\n"
+HEAD = "| campaign | faults | tried | another answer | left behind | not told | minutes | code |\n"
+HEAD += "|---|---|---|---|---|---|---|---|\n"
 
 
 class Campaign(BaseModel):
     """What came of a fault. `tried` is by kind; the lists under it are empty where all is well."""
 
     asked: int  # how often, or for how many minutes
-    code: str  # of the package and of the notebook that is run
+    code: str  # of the package and of the notebook that is run, a hash
+    commit: str = ""  # at which it was; older campaigns do not tell
     how: str = "real"  # or injected
     tried: dict[str, int] = {}
     different: list[str] = []  # from an undisturbed run
@@ -76,7 +77,9 @@ def campaign(name: str, asked: int) -> Iterator[Campaign]:
 
     One that is in the record is skipped, or goes on if it was stopped.
     """
-    new, known = Campaign(asked=asked, code=code(), done=False), record(RECORD).campaigns.get(name)
+    commit = provenance.git_state(ROOT)["sha"] or ""
+    new = Campaign(asked=asked, code=code(), commit=commit, done=False)
+    known = record(RECORD).campaigns.get(name)
     if known and not known.broken and (known.asked, known.code) == (asked, new.code):
         if known.done:
             pytest.skip(f"in {RECORD}")
@@ -120,5 +123,12 @@ def _rows(whole: Record) -> Iterable[str]:
         tried = ", ".join(f"{count} {kind}" for kind, count in sorted(one.tried.items()))
         tried += "" if one.done else f" of {one.asked}, to go on"
         broken = [str(len(names)) for names in (one.different, one.left, one.untold)]
-        cells = [name, one.how, tried, *broken, f"{one.seconds / 60:.0f}"]
+        cells = [
+            name,
+            one.how,
+            tried,
+            *broken,
+            f"{one.seconds / 60:.0f}",
+            one.commit[:7] or one.code[:7],
+        ]
         yield f"| {' | '.join(cells)} |\n"
