@@ -123,12 +123,6 @@ def _rows(whole: Record) -> Iterable[str]:
         tried = ", ".join(f"{count} {kind}" for kind, count in sorted(one.tried.items()))
         tried += "" if one.done else f" of {one.asked}, to go on"
         broken = [str(len(names)) for names in (one.different, one.left, one.untold)]
-        cells = [
-            name,
-            one.how,
-            tried,
-            *broken,
-            f"{one.seconds / 60:.0f}",
-            one.commit[:7] or one.code[:7],
-        ]
+        minutes, of = f"{one.seconds / 60:.0f}", one.commit[:7] or one.code[:7]
+        cells = [name, one.how, tried, *broken, minutes, of]
         yield f"| {' | '.join(cells)} |\n"
