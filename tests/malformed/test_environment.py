@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
 from p2s import environment
@@ -155,3 +156,13 @@ def test_a_user_without_a_home_is_told_what_to_set(sound, tmp_path, home, of_sys
         assert environment.user_cache() == Path("/of/user/.cache/p2s")
     else:
         require_told(environment.user_cache, r"\$HOME: missing .*\$P2S_CACHE")
+
+
+def test_a_refusal_that_takes_a_gigabyte_first_is_no_refusal():
+    def greedy():
+        np.ones(15 * 10**7)
+        raise ValueError("too large")
+
+    np.ones(30 * 10**7)  # what was there before does not hide it
+    with pytest.raises(AssertionError):
+        require_told(greedy, "too large")

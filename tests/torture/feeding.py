@@ -7,6 +7,7 @@ A file is read, or told in one line with its name. It takes minutes, so its name
 import copy
 import json
 import os
+import re
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -25,7 +26,7 @@ from p2s.study.study import Study
 from p2s.train import kept
 from tests.malformed import test_data, test_states, test_study
 from tests.support import stub_study
-from tests.support.malformed import require_line
+from tests.support.malformed import in_bounds, require_line
 from tests.torture.campaign import campaign
 
 MINUTES = int(os.environ.get("MINUTES", 1))
@@ -111,8 +112,11 @@ def torn(draw: st.DrawFn, sound: bytes) -> bytes:
     return sound[:start] + draw(st.binary(max_size=64)) + sound[start + length :]
 
 
-def feed(reader: Reader, batches: int, first: int = 0) -> None:
-    """Give a reader so many batches of files, half of them edited and half of them torn."""
+def feed(reader: Reader, number: int = 0) -> None:
+    """Give a reader the batch of files of this number, half of them edited and half of them torn.
+
+    It reads each, or tells it in a line with its name, soon and without much memory.
+    """
     reader.written(reader.sound, reader.path)
     files = edited(reader.sound, reader.values) | torn(reader.path.read_bytes())
 
@@ -122,13 +126,13 @@ def feed(reader: Reader, batches: int, first: int = 0) -> None:
             reader.path.write_bytes(content)
         else:
             reader.written(content, reader.path)
-        try:
-            reader.read()
-        except (ValueError, OSError) as error:
-            require_line(str(error))
+        with in_bounds():
+            try:
+                reader.read()
+            except (ValueError, OSError) as error:
+                require_line(str(error), re.escape(reader.path.name))
 
-    for number in range(first, first + batches):
-        LOOSE(seed(number)(fed))()
+    LOOSE(seed(number)(fed))()
 
 
 EVERY = (annotations, experiments, record, state)
@@ -139,7 +143,7 @@ def test_whatever_a_file_holds_it_is_read_or_told(reader, tmp_path):
     with campaign(f"files by chance: {reader.__name__}", MINUTES) as seen:
         begun, number, fed = time.monotonic(), 0, reader(tmp_path)
         while time.monotonic() < begun + 60 * MINUTES / len(EVERY):
-            feed(fed, 1, number)
+            feed(fed, number)
             number += 1
         seen.tried = {"files": number * BATCH}
 

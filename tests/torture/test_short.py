@@ -103,7 +103,7 @@ def test_a_campaign_that_was_stopped_goes_on_and_one_that_is_done_is_left(tmp_pa
 
 @pytest.mark.parametrize("reader", feeding.EVERY, ids=lambda reader: reader.__name__)
 def test_files_by_chance_are_read_or_told(reader, tmp_path):
-    feeding.feed(reader(tmp_path), 1)
+    feeding.feed(reader(tmp_path))
 
 
 def test_some_malformed_inputs_are_told_by_commands(tmp_path):
