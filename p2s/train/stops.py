@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 BOTH = (signal.SIGINT, signal.SIGTERM)
-AGAIN = 0.1  # seconds until a stop that Python could not raise comes again
+AGAIN = 0.5  # seconds until a stop that Python could not raise comes again
 
 
 @contextmanager
