@@ -8,6 +8,7 @@ import zipfile
 import pytest
 import torch
 
+from p2s import files
 from p2s.model import weights
 from p2s.study import records
 from tests.support.commands import p2s
@@ -163,6 +164,25 @@ def test_a_record_is_told_by_file_and_field(tmp_path, place, value, told):
     path.write_text(json.dumps(put(json.loads(path.read_text()), place, value)))
     require_told(lambda: records.read(path), "a.json: ", told)
     assert records.survey(tmp_path)[0] == {}
+
+
+@pytest.mark.parametrize(
+    ("fields", "told"),
+    [
+        *(({"spec": {part: [1]}}, f"spec: {part}: not an object") for part in records.PARTS),
+        ({"spec": {"recipe": {"iterations": "9"}}}, "spec: recipe.iterations: not a number"),
+        ({"spec": {"recipe": {"iterations": -1}}}, "spec: recipe.iterations: not a number"),
+        ({"machine": {"memory_mb": "big"}}, "machine: memory_mb: not a whole number"),
+    ],
+)
+def test_a_record_of_a_right_digest_is_held_to_what_is_asked_of_it(tmp_path, fields, told):
+    path = record(tmp_path)
+    content = json.loads(path.read_text()) | fields
+    content["digest"] = files.canonical_digest({k: v for k, v in content.items() if k != "digest"})
+    path.write_text(json.dumps(content))
+    with pytest.raises(ValueError, match=rf"a\.json: {told}"):
+        records.read(path)
+    assert told in records.outlines(tmp_path, tmp_path / "kept" / "o.json")["a"].problem
 
 
 @pytest.mark.parametrize(("content", "told"), rows(TEXTS))

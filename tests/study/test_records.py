@@ -283,23 +283,3 @@ def test_a_record_that_tells_of_no_classes_or_times_has_an_outline(tmp_path):
     found = records.outlines(tmp_path / "runs", tmp_path / "kept.json")["a1"]
     assert (found.problem, found.iterations, found.train_s) == ("", 0, None)
     assert records.outlines(tmp_path / "none", tmp_path / "other.json") == {}
-
-
-@pytest.mark.parametrize(
-    ("fields", "told"),
-    [
-        ({"spec": {"recipe": 5}}, "spec: recipe: not an object"),
-        *(({"spec": {part: [1]}}, f"spec: {part}: not an object") for part in records.PARTS),
-        ({"spec": {"recipe": {"iterations": "9"}}}, "spec: recipe.iterations: not a number"),
-        ({"spec": {"recipe": {"iterations": -1}}}, "spec: recipe.iterations: not a number"),
-        ({"machine": {"memory_mb": "big"}}, "machine: memory_mb: not a whole number"),
-    ],
-)
-def test_a_record_of_a_right_digest_is_held_to_what_is_asked_of_it(tmp_path, fields, told):
-    path = records.write(example(), tmp_path)
-    content = json.loads(path.read_text()) | fields
-    content["digest"] = files.canonical_digest({k: v for k, v in content.items() if k != "digest"})
-    path.write_text(json.dumps(content))
-    with pytest.raises(ValueError, match=rf"a1\.json: {told}"):
-        records.read(path)
-    assert told in records.outlines(tmp_path, tmp_path / "kept" / "o.json")["a1"].problem
