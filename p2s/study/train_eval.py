@@ -18,7 +18,7 @@ from p2s.data.coco import CocoSet
 from p2s.data.joined import joined, share_of_last
 from p2s.data.lvis import LvisSet
 from p2s.measure import calibration, fusion, geometry, oracle, posterior, pseudo
-from p2s.measure.coco import detect, replicates, score
+from p2s.measure.coco import coco_numbers, detect, replicates, score
 from p2s.measure.lvis import federated_numbers
 from p2s.measure.parts import parts
 from p2s.measure.scenes import scene
@@ -212,7 +212,7 @@ def _watched_ap(spec, val, model):
     edges = {name: getattr(spec.test, name) for name in ("short_edge", "long_edge")}
     test = Test(fusion="class", proposals=WATCHED_PROPOSALS, score_threshold=0, **edges)
     few = val.first(WATCHED)
-    value = _numbers(spec, few, *detect(model, few, test))["AP"]
+    value = _scored(few, detect(model, few, test))["AP"]
     model.set_test(spec.test)
     return value
 
@@ -277,9 +277,11 @@ def _trained_on(folder):
 
 
 def _numbers(spec, data, detections, proposals):
-    answers = detections, proposals
-    if not isinstance(data, LvisSet):
-        return score(data, *answers)
-    numbers = score(data, *answers, federated_numbers)
-    known = isinstance(spec.data, Glyphs)  # of other data nobody knows all objects
-    return numbers | (oracle.full_truth_numbers(data, *answers) if known else {})
+    numbers = _scored(data, (detections, proposals))
+    if not isinstance(data, LvisSet) or not isinstance(spec.data, Glyphs):
+        return numbers  # of other data nobody knows all objects
+    return numbers | oracle.full_truth_numbers(data, detections, proposals)
+
+
+def _scored(data, answers):
+    return score(data, *answers, federated_numbers if isinstance(data, LvisSet) else coco_numbers)
