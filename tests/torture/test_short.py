@@ -7,7 +7,7 @@ import pytest
 from p2s.train.engine import train
 from tests.support import tiny_training
 from tests.support.tiny_training import DATA, SPEC, Tiny
-from tests.torture import campaign, faults, feeding, kills, told, works
+from tests.torture import campaign, commands, disturbed, faults, feeding, kills, works
 from tests.torture.campaign import COMMITTED, PAGE, Campaign, filled, record
 from tests.torture.disturbed import NO_ROOM, NO_WRITING
 from tests.torture.work import Kind, Work, eventually
@@ -74,6 +74,13 @@ def test_a_full_disk_and_a_folder_that_takes_nothing_are_told(seen, fresh, machi
     assert work.answer() == {} and work.left() == []
 
 
+def test_a_damaged_file_is_told_and_once_removed_or_put_back_all_is_well(seen):
+    record = "results/runs/*/*.json"
+    where = {record: (record, "experiments/t.yaml")}
+    disturbed.damaged(works.stub(), where, seen, random.Random(0))
+    assert sum(seen.tried.values()) == 2
+
+
 def test_a_training_that_is_killed_ends_with_the_weights_of_another(seen, fresh, monkeypatch):
     work, other = fresh(works.tiny_training()), fresh(works.tiny_training())
     process = work.start()
@@ -107,12 +114,9 @@ def test_files_by_chance_are_read_or_told(reader, tmp_path):
 
 
 def test_some_malformed_inputs_are_told_by_commands(tmp_path):
-    told.workplace(tmp_path)
-    every = [*told.commands()]
-    for words, line, content in every[:: len(every) // FEW][:FEW]:
-        if content is not None:
-            (tmp_path / "train.json").write_bytes(content)
-        assert told.is_told(*told.said(tmp_path, words), line), words
+    every = [command for _, command in commands.every()]
+    for number, command in enumerate(every[:: len(every) // FEW][:FEW]):
+        assert not commands.untold(tmp_path / f"{number}", command)
 
 
 def test_the_page_is_that_of_the_record_and_nothing_in_it_broke():
